@@ -1,0 +1,34 @@
+# make run: install and run the default config.   make test: install and run the tests.
+PYTHON ?= python3
+CORES ?= $(shell nproc)
+BIN := .venv/bin
+
+.PHONY: run report test test-full check clean
+
+run: .venv/installed
+	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
+
+report: run
+	$(BIN)/snakemake --cores $(CORES) --report results/report.html
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+test-full: .venv/installed
+	$(BIN)/python -m pytest -m full
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	PYTHONPATH=workflow $(BIN)/lint-imports
+	$(BIN)/snakemake --lint
+	$(BIN)/snakemake --dry-run --strict-dag-evaluation functions cyclic-graph periodic-wildcards --quiet
+
+clean:
+	rm -rf .venv
+
+.venv/installed: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	touch $@

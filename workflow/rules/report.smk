@@ -1,0 +1,116 @@
+# Figures, the claims page, and what the report shows.
+
+
+rule figure_1:
+    input:
+        grid="results/{dataset}/volumes/mask.nii.gz",
+        truth="results/{dataset}/truth/class_means.parquet",
+        means=plan.drawn_files("saliency", ".mean.nii.gz"),
+        tables=plan.drawn_files("saliency", ".mean.tsv"),
+        scores=plan.drawn_files("scores", ".parquet"),
+    output:
+        report(
+            "results/{dataset}/figures/figure-1a.png",
+            caption="../report/figure-1a.rst",
+            category="{dataset}",
+            labels={"what": "Figure 1a"},
+        ),
+        report(
+            "results/{dataset}/figures/figure-1b.png",
+            caption="../report/figure-1b.rst",
+            category="{dataset}",
+            labels={"what": "Figure 1b"},
+        ),
+        "results/{dataset}/figures/figure-1a.svg",
+        "results/{dataset}/figures/figure-1b.svg",
+    log:
+        "logs/{dataset}/figure-1.log",
+    conda:
+        plan.conda("figures")
+    resources:
+        mem_mb=1000,
+    params:
+        **plan.code("figure_1"),
+        settings=plan.figure_settings,
+        method=plan.methods("figure_1", "datasets"),
+    script:
+        "../scripts/figure_1.py"
+
+
+rule figure_2:
+    input:
+        summary="results/{dataset}/statistics/summary.parquet",
+    output:
+        report(
+            "results/{dataset}/figures/figure-2a.png",
+            caption="../report/figure-2a.rst",
+            category="{dataset}",
+            labels={"what": "Figure 2a"},
+        ),
+        report(
+            "results/{dataset}/figures/figure-2b.png",
+            caption="../report/figure-2b.rst",
+            category="{dataset}",
+            labels={"what": "Figure 2b"},
+        ),
+        "results/{dataset}/figures/figure-2a.svg",
+        "results/{dataset}/figures/figure-2b.svg",
+    log:
+        "logs/{dataset}/figure-2.log",
+    conda:
+        plan.conda("figures")
+    resources:
+        mem_mb=1000,
+    params:
+        **plan.code("figure_2"),
+        settings=plan.figure_settings,
+    script:
+        "../scripts/figure_2.py"
+
+
+rule figure_3:
+    input:
+        grid="results/{dataset}/volumes/mask.nii.gz",
+        truth="results/{dataset}/truth/class_means.parquet",
+        maps=plan.drawn_files("saliency", ".parquet"),
+    output:
+        report(
+            "results/{dataset}/figures/figure-3{panel}.png",
+            caption="../report/figure-3.rst",
+            category="{dataset}",
+            labels={"what": "Figure 3{panel}"},
+        ),
+        "results/{dataset}/figures/figure-3{panel}.svg",
+    log:
+        "logs/{dataset}/figure-3{panel}.log",
+    conda:
+        plan.conda("figures")
+    resources:
+        mem_mb=2000,
+    params:
+        **plan.code("figure_3"),
+        settings=plan.figure_settings,
+        method=plan.methods("figure_3", "datasets"),
+    script:
+        "../scripts/figure_3.py"
+
+
+rule claims:
+    input:
+        published="config/published.tsv",
+        summaries=expand("results/{dataset}/statistics/summary.parquet", dataset=plan.config.run),
+        comparisons=expand("results/{dataset}/statistics/comparisons.parquet", dataset=plan.config.run),
+    output:
+        tsv="results/claims.tsv",
+        html=report("results/claims.html", caption="../report/claims.rst", category="claims", labels={"what": "claims"}),
+    log:
+        "logs/claims.log",
+    conda:
+        plan.conda("figures")
+    resources:
+        mem_mb=500,
+    params:
+        **plan.code("claims"),
+        settings={},
+    script:
+        "../scripts/claims.py"

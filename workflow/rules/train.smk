@@ -1,0 +1,57 @@
+# Candidates, one job each; then the winner, calibrated.
+
+
+rule train:
+    input:
+        train_maps=plan.volume_files("train", "npy"),
+        train_tables=plan.volume_files("train", "parquet"),
+        validation_maps=plan.volume_files("validation", "npy"),
+        validation_tables=plan.volume_files("validation", "parquet"),
+    output:
+        weights="results/{dataset}/candidates/{model}/seed-{seed}/{candidate}/weights.safetensors",
+        history="results/{dataset}/candidates/{model}/seed-{seed}/{candidate}/history.parquet",
+        validation="results/{dataset}/candidates/{model}/seed-{seed}/{candidate}/validation.json",
+    log:
+        "logs/{dataset}/train-{model}-{seed}-{candidate}.log",
+    benchmark:
+        "benchmarks/runs/{dataset}/train-{model}-{seed}-{candidate}.tsv"
+    conda:
+        plan.conda("torch")
+    threads: plan.config.threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=4000,
+    params:
+        **plan.code("train"),
+        settings=plan.train_settings,
+        method=plan.methods("train", "networks", "training"),
+    script:
+        "../scripts/train.py"
+
+
+rule model:
+    input:
+        weights=plan.candidate_files("weights.safetensors"),
+        validation=plan.candidate_files("validation.json"),
+        validation_maps=plan.volume_files("validation", "npy"),
+        validation_tables=plan.volume_files("validation", "parquet"),
+        test_maps=plan.volume_files("test", "npy"),
+        test_tables=plan.volume_files("test", "parquet"),
+    output:
+        weights="results/{dataset}/models/{model}/seed-{seed}/weights.safetensors",
+        description="results/{dataset}/models/{model}/seed-{seed}/model.json",
+        predictions="results/{dataset}/models/{model}/seed-{seed}/predictions.parquet",
+    log:
+        "logs/{dataset}/model-{model}-{seed}.log",
+    conda:
+        plan.conda("torch")
+    threads: plan.config.threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=4000,
+    params:
+        **plan.code("model"),
+        settings=plan.model_settings,
+        method=plan.methods("model", "networks"),
+    script:
+        "../scripts/model.py"

@@ -1,0 +1,50 @@
+"""Figure 1: mean saliency maps of 2D images beside their truth."""
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from truemap.figures import images, style
+from truemap.files import DataError
+from truemap.job import job
+from truemap.maps import read_blocks
+from truemap.methods import method
+
+
+def mean_maps(image, table):
+    """Return (class, target) -> 2D mean map."""
+    volumes = np.asarray(nib.load(image).dataobj)
+    rows = pd.read_csv(table, sep="\t", dtype={"label": str, "target": str}, keep_default_na=False)
+    return {(row.label, row.target): flat(volumes[..., row.volume]) for row in rows.itertuples()}
+
+
+def flat(volume):
+    """Return the 2D image of a map one voxel thick; first axis downwards."""
+    if 1 not in volume.shape:
+        raise DataError(f"maps of shape {volume.shape} are no 2D images. Set `figures: glass_brain` for this dataset.")
+    return volume.squeeze(axis=volume.shape.index(1))
+
+
+with job(snakemake) as settings:
+    style.start()
+    source, options = method("datasets", settings["source"])
+    grid = nib.load(snakemake.input.grid)
+    blocks = [(rows, maps) for rows, maps in read_blocks(snakemake.input.truth)]
+    table = pd.concat([rows for rows, _ in blocks], ignore_index=True)
+    maps = np.concatenate([maps for _, maps in blocks])[table["conditions"] == "all"]
+    labels = table.loc[table["conditions"] == "all", "label"].to_numpy()
+    means = {label: flat(maps[labels == label].mean(axis=0).reshape(grid.shape)) for label in np.unique(labels)}
+    classes = style.choose_classes(list(means), settings["show"])
+    rows = [
+        images.Row(style.entry_label(entry), mean_maps(image, volumes), pd.read_parquet(scores))
+        for entry, image, volumes, scores in zip(
+            settings["entries"], snakemake.input.means, snakemake.input.tables, snakemake.input.scores, strict=True
+        )
+    ]
+    average = np.mean(list(means.values()), axis=0)
+    colormap = settings["style"]["colormap"]
+    informative = images.informative_figure(classes, means, average, rows, colormap)
+    pairwise = images.pairwise_figure(classes, means, rows, colormap)
+    for panel, figure in (("a", informative), ("b", pairwise)):
+        paths = [path for path in snakemake.output if f"figure-1{panel}" in path]
+        style.save(figure, paths, source.kind(options), settings["style"]["dpi"])

@@ -1,0 +1,14 @@
+"""Figure 2: mean agreement of each method, with standard errors."""
+
+import pandas as pd
+
+from truemap.figures import bars, style
+from truemap.job import job
+
+with job(snakemake) as settings:
+    style.start()
+    summary = pd.read_parquet(snakemake.input.summary)
+    for panel, criterion in (("a", "informative"), ("b", "pairwise")):
+        figure = bars.agreement_bars(summary, criterion, settings["entries"], settings["style"]["bars"])
+        paths = [path for path in snakemake.output if f"figure-2{panel}" in path]
+        style.save(figure, paths, summary["data"].iloc[0], settings["style"]["dpi"])

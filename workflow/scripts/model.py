@@ -1,0 +1,55 @@
+"""Choose a model's winner among its candidates, calibrate it, and predict."""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from truemap.files import read_json, whole, write_json
+from truemap.job import job, log
+from truemap.networks.data import Batches, prepare_device
+from truemap.networks.decoder import load_decoder, save_weights
+from truemap.training.selection import choose, fit_temperature
+from truemap.volumes import read_volumes
+
+with job(snakemake) as settings:
+    device = prepare_device(settings["device"], settings["threads"])
+    found = {Path(path).parent.name: read_json(path) for path in snakemake.input.validation}
+    winner, reason = choose(found, settings["strength"], settings["tolerance"])
+    splits = {
+        split: read_volumes(snakemake.input[f"{split}_maps"], snakemake.input[f"{split}_tables"])
+        for split in ("validation", "test")
+    }
+    volumes = splits["validation"]
+    description = {
+        "network": settings["network"],
+        "shape": list(volumes.shape),
+        "classes": sorted(volumes.table["label"].unique()),
+        "chosen": winner,
+        "reason": reason,
+        "training": found[winner]["training"],
+        "candidates": {name: {key: entry[key] for key in ("nll", "accuracy")} for name, entry in found.items()},
+        "temperature": 1.0,
+        "calibration": "off",
+    }
+    weights = next(path for path in snakemake.input.weights if Path(path).parent.name == winner)
+    decoder = load_decoder(weights, description, device)
+    batches = {split: Batches(part, decoder.classes, device) for split, part in splits.items()}
+    logits = {split: part.logits(decoder.network) for split, part in batches.items()}
+    if settings["calibrate"]:
+        fitted = fit_temperature(logits["validation"].numpy(), batches["validation"].labels.numpy())
+        description["temperature"], description["calibration"] = fitted
+    log.info("chosen: %s (%s); T = %.4f (%s)", winner, reason, description["temperature"], description["calibration"])
+
+    tables = []
+    for split, values in logits.items():
+        p = torch.softmax(values / description["temperature"], dim=1).numpy()
+        table = splits[split].table[["sample", "subject", "label", "condition", "negated", "split"]].copy()
+        table["predicted"] = [decoder.classes[number] for number in p.argmax(axis=1)]
+        table["correct"] = table["predicted"] == table["label"]
+        columns = pd.DataFrame(p, columns=[f"p_{label}" for label in decoder.classes], index=table.index)
+        tables.append(pd.concat([table, columns], axis=1))
+    with whole(snakemake.output.predictions) as path:
+        pd.concat(tables, ignore_index=True).to_parquet(path, index=False)
+    save_weights(snakemake.output.weights, decoder.network)
+    write_json(snakemake.output.description, description)

@@ -1,0 +1,19 @@
+"""Correlate the saliency maps of one method with the truth."""
+
+import pandas as pd
+
+from truemap.evaluation.agreement import score_block
+from truemap.files import whole
+from truemap.job import job, log
+from truemap.maps import read_blocks
+from truemap.truth import read_truth
+from truemap.volumes import read_grid
+
+with job(snakemake) as settings:
+    truths = read_truth(snakemake.input.truth, settings["average"])
+    inside = read_grid(snakemake.input.grid).mask.reshape(-1) if settings["voxels"] == "brain" else None
+    blocks = [score_block(rows, maps, truths, inside) for rows, maps in read_blocks(snakemake.input.maps)]
+    scores = pd.concat(blocks, ignore_index=True)
+    log.info("%d scores, %d null", len(scores), scores["r"].isna().sum())
+    with whole(snakemake.output[0]) as path:
+        scores.to_parquet(path, index=False)

@@ -1,0 +1,35 @@
+"""Train one candidate: one model, one seed, one point of its hyperparameter grid."""
+
+import torch
+
+from truemap.files import whole, write_json
+from truemap.job import job, log
+from truemap.methods import method
+from truemap.networks.data import Batches, prepare_device
+from truemap.networks.decoder import build_network, save_weights
+from truemap.numerics import derive_seed
+from truemap.training.loop import fit
+from truemap.volumes import read_volumes
+
+with job(snakemake) as settings:
+    device = prepare_device(settings["device"], settings["threads"])
+    volumes = read_volumes(snakemake.input.train_maps, snakemake.input.train_tables)
+    classes = sorted(volumes.table["label"].unique())
+    training = Batches(volumes, classes, device)
+    held_out = read_volumes(snakemake.input.validation_maps, snakemake.input.validation_tables)
+    validation = Batches(held_out, classes, device)
+
+    torch.manual_seed(derive_seed(settings["seed"], "initialisation"))
+    network = build_network(settings["network"], volumes.shape, len(classes)).to(device)
+    module, options = method("training", settings["training"])
+    history = fit(network, module, options, training, validation, derive_seed(settings["seed"], "training"))
+
+    last = history.iloc[-1]
+    log.info("validation NLL %.4f, accuracy %.4f", last["validation_nll"], last["validation_accuracy"])
+    save_weights(snakemake.output.weights, network)
+    with whole(snakemake.output.history) as path:
+        history.to_parquet(path, index=False)
+    write_json(
+        snakemake.output.validation,
+        {"nll": last["validation_nll"], "accuracy": last["validation_accuracy"], "training": settings["training"]},
+    )

@@ -1,0 +1,111 @@
+"""Published claims beside what came out here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+#: What data must not be called for a claim about them to be tested.
+SIMULATED = "simulated"
+VERDICTS = ("reproduced", "not reproduced", "not testable here", "not run")
+
+
+def judge(
+    published: pd.DataFrame, summary: pd.DataFrame, comparisons: pd.DataFrame, datasets: dict[str, str]
+) -> pd.DataFrame:
+    """Return the published claims with our figure, the test of it and the verdict.
+
+    Parameters
+    ----------
+    published : DataFrame
+        Rows of config/published.tsv, all text. `kind` is ``value`` (our mean lies within `tolerance` of
+        `value`), ``greater`` (a above b, Bonferroni p < alpha) or ``no_difference`` (p > alpha).
+    summary, comparisons : DataFrame
+        Of all datasets that ran (see `truemap.statistics`).
+    datasets : dict
+        Dataset -> what its data are called.
+
+    Returns
+    -------
+    DataFrame
+        `published` with ``data, ours, test, verdict``.
+    """
+    results = [_judge_one(row, summary, comparisons, datasets) for row in published.to_dict("records")]
+    return pd.concat([published.reset_index(drop=True), pd.DataFrame(results)], axis=1)
+
+
+def _judge_one(
+    row: dict[str, Any], summary: pd.DataFrame, comparisons: pd.DataFrame, datasets: dict[str, str]
+) -> dict[str, str]:
+    if row["dataset"] not in datasets:
+        return {"data": "", "ours": "", "test": "", "verdict": "not run: dataset not in this config"}
+    data = datasets[row["dataset"]]
+    ours, test, holds = _value(row, summary) if row["kind"] == "value" else _difference(row, comparisons)
+    if holds is None:
+        verdict = "not run: model or method not in this config"
+    elif SIMULATED in data:
+        verdict = f"not testable here ({data})"
+    else:
+        verdict = "reproduced" if holds else "not reproduced"
+    return {"data": data, "ours": ours, "test": test, "verdict": verdict}
+
+
+def _value(row: dict[str, Any], summary: pd.DataFrame) -> tuple[str, str, bool | None]:
+    keys = {key: row[key] for key in ("dataset", "conditions", "criterion")}
+    found = _select(summary, **keys, model=row["model_a"], method=row["method_a"], seed="mean")
+    if found.empty:
+        return "", "", None
+    entry = found.iloc[0]
+    distance = entry["mean"] - float(row["value"])
+    interval = f"95% CI [{entry['ci_low']:.3f}, {entry['ci_high']:.3f}]"
+    test = f"{interval}; differs by {distance:+.3f}, allowed {row['tolerance']}"
+    return f"{entry['mean']:.3f}", test, bool(abs(distance) <= float(row["tolerance"]))
+
+
+def _difference(row: dict[str, Any], comparisons: pd.DataFrame) -> tuple[str, str, bool | None]:
+    keys = {key: row[key] for key in ("dataset", "conditions", "criterion")}
+    for sign, (a, b) in ((1, "ab"), (-1, "ba")):
+        sides = (("a", a), ("b", b))
+        names = {f"{part}_{side}": row[f"{part}_{name}"] for part in ("model", "method") for side, name in sides}
+        found = _select(comparisons, **keys, **names)
+        if found.empty:
+            continue
+        entry = found.iloc[0]
+        difference, p, alpha = sign * entry["difference"], entry["p_bonferroni"], float(row["alpha"])
+        test = f"paired t({entry['df']:.0f}) = {sign * entry['t']:.2f}, Bonferroni p = {p:.2g}"
+        holds = p > alpha if row["kind"] == "no_difference" else difference > 0 and p < alpha
+        return f"difference {difference:+.3f}", test, bool(holds)
+    return "", "", None
+
+
+def _select(table: pd.DataFrame, **values: str) -> pd.DataFrame:
+    keep = pd.Series(True, index=table.index)
+    for column, value in values.items():
+        keep &= table[column] == value
+    return table[keep]
+
+
+def to_html(claims: pd.DataFrame) -> str:
+    """Return the claims as one HTML page that needs nothing from outside."""
+    counts = claims["verdict"].str.split(r"[:(]", regex=True).str[0].str.strip().value_counts()
+    shown = claims.assign(a=_entry(claims, "a"), b=_entry(claims, "b"), claimed=claims["kind"] + " " + claims["value"])[
+        ["dataset", "data", "criterion", "statement", "a", "b", "claimed", "ours", "test", "verdict", "source"]
+    ]
+    style = (
+        "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}"
+        "td,th{border:1px solid #ccc;padding:3px 7px;text-align:left;vertical-align:top}"
+    )
+    numbers = ", ".join(f"{name}: {count}" for name, count in counts.items())
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>truemap: claims</title><style>{style}</style>'
+        f"<h1>Published claims and what came out here</h1><p>{numbers}.</p>"
+        "<p>A mean is reproduced if ours lies within the stated tolerance; an order if the difference has the same "
+        "sign and the paired t-test, Bonferroni-corrected over all pairs of its family, has p below the published "
+        "level. Numbers of simulated data are shown and never counted as a test of a claim about HCP.</p>"
+        f"{shown.to_html(index=False, border=0)}</html>\n"
+    )
+
+
+def _entry(claims: pd.DataFrame, side: str) -> pd.Series:
+    return (claims[f"model_{side}"] + " " + claims[f"method_{side}"]).str.strip()

@@ -1,0 +1,164 @@
+"""Simulated task maps in the layout of HCP S1200, because HCP's own data cannot be shipped.
+
+A condition's template is a weighted sum of networks ("components"), each a set of Gaussian blobs at
+published MNI peaks (config/simulation/).  A subject's map of a condition is
+
+    map = gain * modulation(task) * displaced template + subject field + subject x task field + noise
+
+inside the brain, zero outside; every field is a smooth Gaussian random field. All random numbers of a
+subject come from (seed, subject), so a subject is the same whoever else is simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from truemap.numerics import derive_seed
+
+#: HCP's MNINonLinear grid at 2 mm: shape, and the centre of voxel (0, 0, 0) in mm.
+HCP_SHAPE = (91, 109, 91)
+HCP_ORIGIN = (90.0, -126.0, -72.0)
+FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
+
+
+@dataclass(frozen=True)
+class Template:
+    """Component maps on a grid and how conditions weight them.
+
+    Attributes
+    ----------
+    components : ndarray, shape (components, *shape)
+    weights : dict
+        (task, condition) -> ndarray, shape (components,).
+    mask : ndarray of bool, shape ``shape``
+    affine : ndarray, shape (4, 4)
+        Voxel indices to mm.
+    """
+
+    components: np.ndarray
+    weights: dict[tuple[str, str], np.ndarray]
+    mask: np.ndarray
+    affine: np.ndarray
+
+    @property
+    def voxel_mm(self) -> float:
+        """Edge of a voxel in mm."""
+        return float(abs(self.affine[0, 0]))
+
+
+def hcp_grid(resolution: int) -> tuple[tuple[int, int, int], np.ndarray]:
+    """Return shape and affine of the HCP grid with voxels of `resolution` mm (2, 4 or 8)."""
+    step = resolution // 2
+    shape = tuple(-(-n // step) for n in HCP_SHAPE)
+    affine = np.diag([-float(resolution), resolution, resolution, 1.0])
+    affine[:3, 3] = HCP_ORIGIN
+    return shape, affine
+
+
+def brain_mask(resolution: int) -> np.ndarray:
+    """Return the MNI152 brain mask (shipped with nilearn) on the HCP grid, shape as `hcp_grid` says."""
+    from nilearn.datasets import load_mni152_brain_mask
+    from nilearn.image import resample_img
+
+    shape, affine = hcp_grid(resolution)
+    image = resample_img(
+        load_mni152_brain_mask(resolution=2),
+        target_affine=affine,
+        target_shape=shape,
+        interpolation="nearest",
+        force_resample=True,
+        copy_header=True,
+    )
+    return np.asarray(image.dataobj) > 0
+
+
+def build_template(
+    peaks: list[dict[str, str]], weights: list[dict[str, str]], resolution: int, blob_fwhm: float
+) -> Template:
+    """Return the template of all conditions, scaled so that their mean variance in the brain is 1.
+
+    Parameters
+    ----------
+    peaks : list of dict
+        Rows of task_peaks.tsv: ``component, x, y, z`` (MNI, mm).
+    weights : list of dict
+        Rows of task_components.tsv: ``task, condition, component, weight``.
+    resolution : int
+        Voxel size in mm.
+    blob_fwhm : float
+        Full width at half maximum of a peak's blob in mm.
+
+    Raises
+    ------
+    ValueError
+        If a component has weights but no peaks.
+    """
+    shape, affine = hcp_grid(resolution)
+    mask = brain_mask(resolution)
+    axes = [affine[i, i] * np.arange(n) + affine[i, 3] for i, n in enumerate(shape)]
+    names = sorted({row["component"] for row in weights})
+    maps = np.stack([_blobs([p for p in peaks if p["component"] == name], axes, blob_fwhm, name) for name in names])
+    table: dict[tuple[str, str], np.ndarray] = {}
+    for row in weights:
+        vector = table.setdefault((row["task"], row["condition"]), np.zeros(len(names)))
+        vector[names.index(row["component"])] += float(row["weight"])
+    inside = maps[:, mask]
+    variance = np.mean([np.var(vector @ inside) for vector in table.values()])
+    return Template(maps / np.sqrt(variance), table, mask, affine)
+
+
+def _blobs(peaks: list[dict[str, str]], axes: list[np.ndarray], fwhm: float, name: str) -> np.ndarray:
+    if not peaks:
+        raise ValueError(f"component '{name}' has weights but no peaks")
+    result = np.zeros([len(axis) for axis in axes])
+    for peak in peaks:
+        squares = [(axis - float(peak[key])) ** 2 for axis, key in zip(axes, "xyz", strict=True)]
+        distance = squares[0][:, None, None] + squares[1][None, :, None] + squares[2][None, None, :]
+        # The maximum, not the sum: a component with 37 peaks is no stronger than one with two.
+        np.maximum(result, np.exp(-0.5 * distance * (FWHM / fwhm) ** 2), out=result)
+    return result
+
+
+def simulate_subject(
+    template: Template, subject: str, seed: int, options: dict[str, float]
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yield (task, condition, map) for one subject.
+
+    Parameters
+    ----------
+    options : dict
+        The fields of ``truemap.datasets.hcp.Simulate`` (sd of each field, in units of the templates').
+    """
+    rng = np.random.default_rng(derive_seed(seed, subject))
+    displaced = _displace(template, rng, options)
+    subject_field = options["subject_sd"] * _field(template, rng, options["field_fwhm"])
+    tasks = sorted({task for task, _ in template.weights})
+    for task in tasks:
+        modulation = 1.0 + options["modulation_sd"] * _field(template, rng, options["field_fwhm"])
+        common = subject_field + options["task_sd"] * _field(template, rng, options["field_fwhm"])
+        for condition in sorted(c for t, c in template.weights if t == task):
+            gain = np.exp(options["gain_sd"] * rng.standard_normal())
+            activation = np.tensordot(template.weights[task, condition], displaced, axes=1)
+            noise = options["noise_sd"] * _field(template, rng, options["noise_fwhm"])
+            values = gain * modulation * activation + common + noise
+            yield task, condition, np.where(template.mask, values, 0.0).astype(np.float32)
+
+
+def _displace(template: Template, rng: np.random.Generator, options: dict[str, float]) -> np.ndarray:
+    shift = np.stack([_field(template, rng, options["displacement_fwhm"]) for _ in range(3)])
+    coordinates = np.indices(template.mask.shape) + shift * options["displacement_mm"] / template.voxel_mm
+    return np.stack([map_coordinates(c, coordinates, order=1, mode="nearest") for c in template.components])
+
+
+def _field(template: Template, rng: np.random.Generator, fwhm: float) -> np.ndarray:
+    """Return a Gaussian random field of unit sd and the given smoothness (mm)."""
+    sigma = fwhm / FWHM / template.voxel_mm
+    field = gaussian_filter(rng.standard_normal(template.mask.shape), sigma, mode="wrap")
+    # Unit sd in expectation, not in each draw: the draw's own sd is part of what varies.
+    impulse = np.zeros(template.mask.shape)
+    impulse[0, 0, 0] = 1.0
+    return field / np.sqrt(np.sum(gaussian_filter(impulse, sigma, mode="wrap") ** 2))

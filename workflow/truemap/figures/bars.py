@@ -1,0 +1,49 @@
+"""Figure 2: mean agreement of each method, with standard errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from truemap.figures.style import CRITERIA, SETS, entry_label
+
+
+def agreement_bars(summary: pd.DataFrame, criterion: str, entries: Sequence[dict[str, Any]], color: str) -> plt.Figure:
+    """Return a bar for each entry and condition set: mean r over units, with its standard error.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        Of `truemap.statistics.summarise`; the rows over all seeds are drawn.
+    criterion : {"informative", "pairwise"}
+    entries : sequence of dict
+        ``model, method, label`` in the order of the bars.
+    """
+    rows = summary[(summary["criterion"] == criterion) & (summary["seed"] == "mean")].set_index(["model", "method"])
+    sets = [name for name in SETS if name in set(rows["conditions"])]
+    width = 0.8 / len(sets)
+    figure, axis = plt.subplots(figsize=(1.1 * len(entries) + 1.6, 3.4))
+    for number, conditions in enumerate(sets):
+        part = rows[rows["conditions"] == conditions].loc[[(e["model"], e["method"]) for e in entries]]
+        x = np.arange(len(entries)) + (number - (len(sets) - 1) / 2) * width
+        alpha = 1.0 if number == 0 else 0.5
+        axis.bar(x, part["mean"], width, yerr=part["se"], capsize=3, color=color, alpha=alpha, label=SETS[conditions])
+        for position, (mean, se) in zip(x, part[["mean", "se"]].to_numpy(), strict=True):
+            offset = 3 if mean >= 0 else -10
+            top = mean + (np.nan_to_num(se) if mean >= 0 else -np.nan_to_num(se))
+            axis.annotate(
+                f"{mean:.3f}", (position, top), (0, offset), textcoords="offset points", ha="center", fontsize=7
+            )
+    axis.set_xticks(range(len(entries)), [entry_label(entry).replace(" ", "\n") for entry in entries])
+    axis.axhline(0, color="0.2", linewidth=0.8)
+    axis.margins(y=0.12)
+    axis.set_ylabel(f"correlation with\n{CRITERIA[criterion]}")
+    axis.spines[["top", "right"]].set_visible(False)
+    if len(sets) > 1:
+        figure.legend(frameon=False, fontsize=8, loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.04))
+    figure.tight_layout()
+    return figure

@@ -1,0 +1,89 @@
+"""Figure 1: mean saliency maps of 2D images beside their truth, with r under each."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from truemap.figures.style import mean_r
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of Figure 1: a model and method.
+
+    Attributes
+    ----------
+    label : str
+    means : mapping
+        (class, target) -> mean saliency map, a 2D array.
+    scores : DataFrame
+        Agreement of each map (see `truemap.evaluation.agreement`).
+    """
+
+    label: str
+    means: Mapping[tuple[str, str], np.ndarray]
+    scores: pd.DataFrame
+
+
+def informative_figure(
+    classes: Sequence[str], means: Mapping[str, np.ndarray], average: np.ndarray, rows: Sequence[Row], colormap: str
+) -> plt.Figure:
+    """Return Figure 1a: class means, their difference from the average, and each method's mean map of the class.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        Columns.
+    means : mapping
+        Class -> mean image (template, where it is known), a 2D array.
+    average : ndarray
+        Mean over all classes of the dataset.
+    """
+    panels = [("template", [means[label] for label in classes] + [average], None)]
+    panels.append(("template − average", [means[label] - average for label in classes], None))
+    for row in rows:
+        r = [mean_r(row.scores, label, label) for label in classes]
+        panels.append((row.label, [row.means[label, label] for label in classes], r))
+    return _draw([*classes, "average"], panels, colormap)
+
+
+def pairwise_figure(
+    classes: Sequence[str], means: Mapping[str, np.ndarray], rows: Sequence[Row], colormap: str
+) -> plt.Figure:
+    """Return Figure 1b: for each change from one class to another the difference and each method's mean map."""
+    pairs = list(itertools.permutations(classes, 2))
+    panels = [("template difference", [means[b] - means[a] for a, b in pairs], None)]
+    for row in rows:
+        r = [mean_r(row.scores, a, b) for a, b in pairs]
+        panels.append((row.label, [row.means[a, b] for a, b in pairs], r))
+    return _draw([f"{a} → {b}" for a, b in pairs], panels, colormap)
+
+
+def _draw(
+    columns: Sequence[str], panels: Sequence[tuple[str, list[np.ndarray], list[float] | None]], colormap: str
+) -> plt.Figure:
+    figure, axes = plt.subplots(
+        len(panels), len(columns), figsize=(1.35 * len(columns) + 1.2, 1.5 * len(panels)), squeeze=False
+    )
+    for line, (label, images, r) in zip(axes, panels, strict=True):
+        for number, axis in enumerate(line):
+            axis.set_xticks([])
+            axis.set_yticks([])
+            if number >= len(images):
+                axis.axis("off")
+                continue
+            limit = np.abs(images[number]).max() or 1.0
+            axis.imshow(images[number], cmap=colormap, vmin=-limit, vmax=limit, interpolation="nearest")
+            if r is not None:
+                axis.set_xlabel(f"r = {r[number]:.2f}", labelpad=2)
+        line[0].set_ylabel(label.replace(", ", "\n"), rotation=0, ha="right", va="center")
+    for axis, column in zip(axes[0], columns, strict=True):
+        axis.set_title(column)
+    figure.tight_layout(pad=0.4)
+    return figure

@@ -1,0 +1,61 @@
+"""What all figures share: how they are saved, labelled, and where their maps come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from truemap.files import whole
+
+#: Condition sets in words.
+SETS = {"all": "all conditions", "no_negated": "without NEG_* conditions"}
+#: Truth and maps of the two criteria, in words.
+CRITERIA = {"informative": "class-informative activation", "pairwise": "pairwise class differences"}
+
+
+def start() -> None:
+    """Draw without a display; give text as text and ids that depend on nothing random."""
+    matplotlib.use("Agg")
+    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "truemap", "font.size": 9, "figure.dpi": 100})
+
+
+def save(figure: plt.Figure, paths: Sequence[str | Path], note: str, dpi: int) -> None:
+    """Write the figure in each format, with `note` (what the data are) at its foot."""
+    figure.text(0.995, 0.005, note, ha="right", va="bottom", fontsize=7, color="0.35", style="italic")
+    for path in paths:
+        metadata = {"Date": None} if str(path).endswith(".svg") else None
+        with whole(path) as temporary:
+            figure.savefig(temporary, dpi=dpi, metadata=metadata, bbox_inches="tight", pad_inches=0.15)
+    plt.close(figure)
+
+
+def entry_label(entry: dict[str, Any]) -> str:
+    """Return the name of a (model, method) in figures: the gradient is the model itself, as in the paper."""
+    return entry["label"] if entry["method"] == "gradient" else f"{entry['label']}, {entry['method']}"
+
+
+def choose_classes(labels: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
+    """Return the classes to draw: `wanted`, or the first three by name.
+
+    Raises
+    ------
+    ValueError
+        If one of `wanted` is not a class.
+    """
+    if wanted is None:
+        return sorted(labels)[:3]
+    unknown = [label for label in wanted if label not in labels]
+    if unknown:
+        raise ValueError(f"show: no class '{unknown[0]}'; classes are {', '.join(sorted(labels))}")
+    return list(wanted)
+
+
+def mean_r(scores: pd.DataFrame, label: str, target: str) -> float:
+    """Return the mean agreement of all test maps of `label` explained for `target`, all conditions."""
+    rows = scores[(scores["label"] == label) & (scores["target"] == target) & (scores["conditions"] == "all")]
+    return rows["r"].mean()

@@ -1,0 +1,72 @@
+"""Volumes as minibatches on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from truemap.volumes import Volumes
+
+#: Share of a GPU's free memory that training data may take; beyond it they stream from the memory map.
+DEVICE_SHARE = 0.6
+
+
+def prepare_device(name: str, threads: int) -> torch.device:
+    """Return the device for ``auto``, ``cpu`` or ``cuda``, and make its results repeatable.
+
+    The number of CPU threads is the config's, not what the scheduler has free: sums depend on it.
+    """
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+class Batches:
+    """Maps of one split and their class numbers, served as float32 on a device.
+
+    Parameters
+    ----------
+    volumes : Volumes
+    classes : sequence of str
+        Class names in the order of the logits.
+    device : torch.device
+        A GPU holds all maps in their stored type where they fit; otherwise a batch is copied through
+        pinned memory. On a CPU the memory map itself serves.
+    """
+
+    def __init__(self, volumes: Volumes, classes: Sequence[str], device: torch.device) -> None:
+        self.volumes = volumes
+        self.device = device
+        numbers = {label: number for number, label in enumerate(classes)}
+        self.labels = torch.tensor([numbers[label] for label in volumes.table["label"]])
+        self._resident: torch.Tensor | None = None
+        size = sum(part.nbytes for part in volumes.parts)
+        if device.type == "cuda" and size < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+            self._resident = torch.from_numpy(np.concatenate(volumes.parts)).to(device)
+
+    def __len__(self) -> int:
+        return len(self.volumes)
+
+    def get(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return maps ``(n, *shape)`` float32 and class numbers ``(n,)`` of these rows."""
+        if self._resident is not None:
+            maps = self._resident[rows.to(self.device)]
+        else:
+            maps = torch.from_numpy(self.volumes.take(rows.tolist()))
+            if self.device.type == "cuda":
+                maps = maps.pin_memory()
+        return (
+            maps.to(self.device, non_blocking=True).float(),
+            self.labels[rows].to(self.device, non_blocking=True),
+        )
+
+    def logits(self, network: torch.nn.Module, size: int = 64) -> torch.Tensor:
+        """Return the logits of all maps, shape (n, classes), float64 on the CPU."""
+        with torch.no_grad():
+            parts = [network(self.get(rows)[0]) for rows in torch.arange(len(self)).split(size)]
+        return torch.cat(parts).double().cpu()

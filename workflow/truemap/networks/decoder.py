@@ -1,0 +1,55 @@
+"""A trained decoder: network, classes and temperature, as files and in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from truemap.files import whole
+from truemap.methods import method
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A frozen classifier of maps.
+
+    Attributes
+    ----------
+    network : nn.Module
+        Maps ``(n, *shape)`` to logits ``(n, classes)``; in evaluation mode, parameters frozen.
+    temperature : float
+        Logits are divided by it before the softmax.
+    classes : list of str
+    kind : str
+        Name of the network's module, e.g. ``linear``.
+    """
+
+    network: nn.Module
+    temperature: float
+    classes: list[str]
+    kind: str
+
+
+def build_network(settings: dict[str, Any], shape: tuple[int, ...], classes: int) -> nn.Module:
+    """Return a new network; its weights follow torch's global seed."""
+    module, options = method("networks", settings)
+    return module.build(shape, classes, options)
+
+
+def save_weights(path: str | Path, network: nn.Module) -> None:
+    """Write the weights as safetensors, whole."""
+    with whole(path) as temporary:
+        save_file({key: value.contiguous().cpu() for key, value in network.state_dict().items()}, temporary)
+
+
+def load_decoder(weights: str | Path, description: dict[str, Any], device: torch.device) -> Decoder:
+    """Return the decoder that ``model.json`` (`description`) and its weights describe."""
+    network = build_network(description["network"], tuple(description["shape"]), len(description["classes"]))
+    network.load_state_dict(load_file(weights))
+    network.to(device).eval().requires_grad_(False)
+    return Decoder(network, description["temperature"], description["classes"], description["network"]["name"])

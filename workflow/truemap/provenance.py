@@ -1,0 +1,78 @@
+"""What a job's code is: one string ``module@hash`` for each project module that the job can reach.
+
+Snakemake compares scripts by time stamp and does not see the modules a script imports. These strings,
+given as params, make it re-run a job exactly when code that the job runs has changed: not for a comment,
+a docstring, white space, a new time stamp or another folder.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import grimp
+
+PACKAGE = "truemap"
+
+
+@cache
+def _graph() -> grimp.ImportGraph:
+    return grimp.build_graph(PACKAGE, cache_dir=None)
+
+
+@cache
+def code_hash(path: Path) -> str:
+    """Return ten hex digits of the module's syntax tree without docstrings (comments are not in it).
+
+    The tree is unparsed before hashing, so that white space does not count either.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and _docstring(node):
+            node.body = node.body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:10]
+
+
+def closure(module: str) -> set[str]:
+    """Return the project modules that importing `module` loads, itself included."""
+    graph = _graph()
+    reached = {module, *graph.find_upstream_modules(module)}
+    # Importing a.b runs a/__init__.py too; those are empty here, and a test keeps them so.
+    return {name for name in reached if _file(name).name != "__init__.py"}
+
+
+def script_modules(script: Path) -> set[str]:
+    """Return the project modules that a workflow script can reach through its imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == PACKAGE:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE}
+    known = _graph().modules
+    return set().union(*(closure(name) for name in names if name in known)) if names else set()
+
+
+def code(script: Path) -> dict[str, str]:
+    """Return params that stand for a script's code: parameter name -> ``module@hash``."""
+    entries = {"code_script": f"{script.name}@{code_hash(script)}"}
+    for name in sorted(script_modules(script)):
+        entries[name.replace(".", "_")] = f"{name}@{code_hash(_file(name))}"
+    return entries
+
+
+def method_code(script: Path, *methods: str) -> list[str]:
+    """Return ``module@hash`` of method modules and all they import, beyond what `script` imports itself."""
+    names = set().union(*(closure(method) for method in methods)) - script_modules(script)
+    return [f"{name}@{code_hash(_file(name))}" for name in sorted(names)]
+
+
+def _file(module: str) -> Path:
+    base = Path(__file__).parent.joinpath(*module.split(".")[1:])
+    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+
+
+def _docstring(node: ast.AST) -> bool:
+    return ast.get_docstring(node, clean=False) is not None

@@ -1,0 +1,58 @@
+"""m-step minibatch adversarial training: Algorithm 1 of McClure et al. 2020."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from truemap.options import Count, Grid, Positive, TrainingOptions
+from truemap.training.objective import direction, loss, project, radius, step_lengths
+
+
+class Options(TrainingOptions):
+    """Each minibatch is used for several updates while its adversarial noise grows."""
+
+    epsilon: Grid[Positive] = Field(0.1, description="bound of the noise; 0.1 a voxel is the paper's 95 at 2 mm")
+    epsilon_unit: Literal["voxel", "absolute"] = Field(
+        "voxel", description="voxel: the L2 bound is epsilon times sqrt(voxels); absolute: it is epsilon"
+    )
+    steps: Count = Field(4, description="m: updates of weights and noise a minibatch; an epoch costs m passes")
+    step: Literal["uniform"] | Positive = Field(
+        "uniform",
+        description="length of a noise step: uniform draws from U(0, bound) (the paper), a number is a share of it",
+    )
+
+
+def update(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    options: Options,
+    random: torch.Generator,
+) -> float:
+    """Make m updates of weights and noise on one minibatch; return the mean loss.
+
+    For i = 1..m: W <- W + tau grad_W log p(y | x + d);  d <- P(d - nu grad_x p / ||grad_x p||), d = 0 at
+    first, nu ~ U(0, eps), P the projection on the ball of radius eps.  Both gradients come from one
+    backward pass, that is, at the weights before the update, as in the "free" training the algorithm
+    builds on (Shafahi et al. 2019).  The direction of grad p is that of grad log p, which does not vanish
+    in float32 where p is near 1.
+    """
+    bound = radius(options.epsilon, options.epsilon_unit, x[0].numel())
+    noise = torch.zeros_like(x)
+    total = 0.0
+    for _ in range(options.steps):
+        noise.requires_grad_(True)
+        optimizer.zero_grad()
+        value = loss(network, network(x + noise), y, options.l2)
+        value.backward()
+        optimizer.step()
+        lengths = step_lengths(options.step, bound, len(x), x, random)
+        # The loss is -log p, so along its gradient p falls.
+        noise = project(noise.detach() + lengths * direction(noise.grad), bound)
+        total += value.item()
+    return total / options.steps

@@ -1,0 +1,73 @@
+"""Epochs, minibatches and validation, the same for every training method."""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from truemap.files import DataError
+from truemap.networks.data import Batches
+from truemap.options import TrainingOptions
+
+
+def fit(
+    network: nn.Module,
+    method: ModuleType,
+    options: TrainingOptions,
+    training: Batches,
+    validation: Batches,
+    seed: int,
+) -> pd.DataFrame:
+    """Train `network` in place with Adam; return the history.
+
+    Parameters
+    ----------
+    method : module
+        Of ``truemap.training``; its ``update`` is called for each minibatch.
+    seed : int
+        Of the order of minibatches and of all noise.
+
+    Returns
+    -------
+    DataFrame
+        One row an epoch: ``epoch, loss, validation_nll, validation_accuracy``.
+
+    Raises
+    ------
+    DataError
+        If the loss or the validation likelihood is not finite.
+    """
+    random = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
+    size = options.batch_size or len(training)
+    history = []
+    for epoch in tqdm(range(1, options.epochs + 1), unit="epoch", mininterval=1.0):
+        network.train()
+        losses = []
+        for rows in torch.randperm(len(training), generator=random).split(size):
+            x, y = training.get(rows)
+            losses.append(len(rows) * method.update(network, optimizer, x, y, options, random))
+        network.eval()
+        row = {"epoch": epoch, "loss": sum(losses) / len(training), **_validate(network, validation)}
+        if not all(math.isfinite(value) for value in row.values()):
+            raise DataError(
+                f"training: the loss is not finite in epoch {epoch}. Lower `learning_rate` or `epsilon`, or look for "
+                "extreme values in the maps."
+            )
+        history.append(row)
+    return pd.DataFrame(history)
+
+
+def _validate(network: nn.Module, validation: Batches) -> dict[str, Any]:
+    logits = validation.logits(network)
+    return {
+        "validation_nll": functional.cross_entropy(logits, validation.labels).item(),
+        "validation_accuracy": (logits.argmax(1) == validation.labels).double().mean().item(),
+    }

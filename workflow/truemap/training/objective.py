@@ -1,0 +1,49 @@
+"""The loss that all training methods share, and geometry of the L2 ball."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+def loss(network: nn.Module, logits: torch.Tensor, labels: torch.Tensor, l2: float) -> torch.Tensor:
+    """Return mean cross-entropy plus ``l2 / 2`` times the sum of squared weights (biases excluded)."""
+    value = functional.cross_entropy(logits, labels)
+    if l2 > 0:
+        weights = [p for name, p in network.named_parameters() if name.endswith("weight")]
+        value = value + 0.5 * l2 * sum(weight.square().sum() for weight in weights)
+    return value
+
+
+def norms(x: torch.Tensor) -> torch.Tensor:
+    """Return the L2 norm of each map, shape ``(n, 1, ...)`` for broadcasting."""
+    return x.flatten(1).norm(dim=1).view(-1, *[1] * (x.dim() - 1))
+
+
+def direction(gradient: torch.Tensor) -> torch.Tensor:
+    """Return each map's gradient at unit L2 norm; a zero gradient stays zero (Algorithm 1, line 10)."""
+    length = norms(gradient)
+    return torch.where(length > 0, gradient / length.clamp_min(torch.finfo(gradient.dtype).tiny), 0.0)
+
+
+def project(noise: torch.Tensor, radius: float) -> torch.Tensor:
+    """Return each map's noise moved to the nearest point of the L2 ball (Algorithm 1, lines 13-14)."""
+    length = norms(noise)
+    return torch.where(length > radius, noise * (radius / length.clamp_min(torch.finfo(noise.dtype).tiny)), noise)
+
+
+def radius(epsilon: float, unit: str, voxels: int) -> float:
+    """Return the noise bound as an L2 norm: ``epsilon * sqrt(voxels)`` where it is given per voxel."""
+    return epsilon * math.sqrt(voxels) if unit == "voxel" else epsilon
+
+
+def step_lengths(step: float | str, bound: float, count: int, x: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    """Return the lengths of `count` maps' steps: U(0, bound), or a fixed share of the bound; shaped like `norms`."""
+    if step == "uniform":
+        lengths = bound * torch.rand(count, generator=random)
+    else:
+        lengths = torch.full((count,), bound * step)
+    return lengths.to(x).view(-1, *[1] * (x.dim() - 1))

@@ -1,0 +1,69 @@
+"""Adversarial training on projected-gradient examples (Madry et al. 2018), L2, as McClure et al. 2020 use it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn import functional
+
+from truemap.options import Count, Grid, Positive, TrainingOptions
+from truemap.training.objective import direction, loss, project, radius, step_lengths
+from truemap.training.standard import update as clean_update
+
+
+class Options(TrainingOptions):
+    """Each minibatch is attacked first, then one weight update is made on the attacked maps."""
+
+    epsilon: Grid[Positive] = Field(
+        1.0, description="bound of the noise; the paper's text says 14 for the synthetic data, the authors' notebook 1"
+    )
+    epsilon_unit: Literal["voxel", "absolute"] = Field(
+        "absolute", description="voxel: the L2 bound is epsilon times sqrt(voxels); absolute: it is epsilon"
+    )
+    steps: Count = Field(3, description="gradient steps of the attack; 3 in the paper")
+    step: Literal["uniform"] | Positive = Field(
+        1.0, description="length of a step: a share of the bound (1: the notebook's), or uniform for U(0, bound)"
+    )
+    clean: bool = Field(
+        False, description="make an update on the maps as they are before each attacked one (the notebook)"
+    )
+
+
+def attack(
+    network: nn.Module, x: torch.Tensor, y: torch.Tensor, options: Options, random: torch.Generator
+) -> torch.Tensor:
+    """Return noise ``(n, *shape)`` in the L2 ball that lowers the true class's probability.
+
+    d <- P(d - nu grad_x p / ||grad_x p||), from d = 0; the direction is taken of log p, which is the same
+    and does not vanish near p = 1.
+    """
+    bound = radius(options.epsilon, options.epsilon_unit, x[0].numel())
+    noise = torch.zeros_like(x)
+    for _ in range(options.steps):
+        noise.requires_grad_(True)
+        (gradient,) = torch.autograd.grad(functional.cross_entropy(network(x + noise), y, reduction="sum"), noise)
+        lengths = step_lengths(options.step, bound, len(x), x, random)
+        noise = project(noise.detach() + lengths * direction(gradient), bound)
+    return noise
+
+
+def update(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    options: Options,
+    random: torch.Generator,
+) -> float:
+    """Attack one minibatch and update the weights on the result; return the loss there."""
+    if options.clean:
+        clean_update(network, optimizer, x, y, options, random)
+    noise = attack(network, x, y, options, random)
+    optimizer.zero_grad()
+    value = loss(network, network(x + noise), y, options.l2)
+    value.backward()
+    optimizer.step()
+    return value.item()

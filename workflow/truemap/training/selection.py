@@ -1,0 +1,75 @@
+"""Choosing among candidates, and calibrating the winner."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+#: Bounds of the temperature; at either of them validation NLL has no minimum worth the name.
+BOUNDS = (0.05, 20.0)
+
+
+def choose(candidates: Mapping[str, Mapping[str, Any]], strength: str, tolerance: float) -> tuple[str, str]:
+    """Return the winning candidate's name and the reason in words.
+
+    Among candidates of equal strength (``epsilon``) the one with the lowest validation NLL stands; among
+    those, the largest strength whose validation accuracy is within `tolerance` of the best.
+
+    Parameters
+    ----------
+    candidates : mapping
+        Name -> ``{"training": options, "nll": float, "accuracy": float}``.
+    strength : str
+        Name of the option that is a strength.
+    tolerance : float
+        Accuracy that may be given up for strength.
+    """
+    finalists: dict[float, str] = {}
+    for name, entry in candidates.items():
+        value = entry["training"].get(strength, 0.0)
+        if value not in finalists or entry["nll"] < candidates[finalists[value]]["nll"]:
+            finalists[value] = name
+    if len(candidates) == 1:
+        return next(iter(candidates)), "the only candidate"
+    if len(finalists) == 1:
+        return next(iter(finalists.values())), "lowest validation NLL"
+    best = max(candidates[name]["accuracy"] for name in finalists.values())
+    value = max(v for v, name in finalists.items() if candidates[name]["accuracy"] >= best - tolerance)
+    return finalists[
+        value
+    ], f"largest {strength} with validation accuracy within {tolerance:g} of the best ({best:.4f})"
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> tuple[float, str]:
+    """Return the temperature that minimises NLL (Guo et al. 2017), and how it was found.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (n, classes)
+    labels : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    temperature : float
+    status : str
+        ``fitted``; or, with temperature 1, ``separable`` where every map is classified rightly (NLL then
+        falls without end as T goes to 0), or ``bound`` where the minimum lies at a bound.
+    """
+    logits = np.asarray(logits, dtype=np.float64)
+    rows = np.arange(len(labels))
+
+    def nll(log_temperature: float) -> float:
+        return -log_softmax(logits / math.exp(log_temperature), axis=1)[rows, labels].mean()
+
+    if (logits.argmax(axis=1) == labels).all():
+        return 1.0, "separable"
+    low, high = map(math.log, BOUNDS)
+    found = minimize_scalar(nll, bounds=(low, high), method="bounded", options={"xatol": 1e-8}).x
+    if min(found - low, high - found) < 1e-3:
+        return 1.0, "bound"
+    return float(math.exp(found)), "fitted"
