@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from truemap.datasets.hcp import COPES, NEGATED, Simulate, map_path
+from truemap.datasets.hcp import COPES, NEGATED, Simulate, map_path, simulated_subjects
 from truemap.datasets.nifti import write_map
 from truemap.datasets.simulation import build_template, simulate_subject
 from truemap.files import write_text
@@ -14,11 +14,10 @@ with job(snakemake) as settings:
     options = Simulate(**settings["simulate"])
     root = Path(snakemake.output[0]).parent
     peaks, weights = (
-        pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False).to_dict("records")
-        for path in (snakemake.input.peaks, snakemake.input.components)
+        pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False).to_dict("records") for path in snakemake.input
     )
     template = build_template(peaks, weights, options.resolution, options.blob_fwhm)
-    subjects = [f"sim-{number:04d}" for number in range(settings["shard"], options.subjects, settings["shards"])]
+    subjects = simulated_subjects(options.subjects)[settings["shard"] :: settings["shards"]]
     for subject in subjects:
         for task, condition, values in simulate_subject(template, subject, settings["seed"], options.model_dump()):
             write_map(map_path(root, subject, task, condition), values, template.affine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -43,7 +44,7 @@ def _judge_one(
     data = datasets[row["dataset"]]
     ours, test, holds = _value(row, summary) if row["kind"] == "value" else _difference(row, comparisons)
     if holds is None:
-        verdict = "not run: model or method not in this config"
+        verdict = "not testable here (too few units)" if ours else "not run: model or method not in this config"
     elif SIMULATED in data:
         verdict = f"not testable here ({data})"
     else:
@@ -73,10 +74,14 @@ def _difference(row: dict[str, Any], comparisons: pd.DataFrame) -> tuple[str, st
             continue
         entry = found.iloc[0]
         difference, p, alpha = sign * entry["difference"], entry["p_bonferroni"], float(row["alpha"])
-        test = f"paired t({entry['df']:.0f}) = {sign * entry['t']:.2f}, Bonferroni p = {p:.2g}"
+        test = f"paired t({entry['df']:.0f}) = {sign * entry['t']:.2f}, Bonferroni p {_p(p)}"
         holds = p > alpha if row["kind"] == "no_difference" else difference > 0 and p < alpha
-        return f"difference {difference:+.3f}", test, bool(holds)
+        return f"difference {difference:+.3f}", test, None if math.isnan(p) else bool(holds)
     return "", "", None
+
+
+def _p(value: float) -> str:
+    return "< 1e-300" if value == 0 else f"= {value:.2g}"
 
 
 def _select(table: pd.DataFrame, **values: str) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from truemap.options import Count, Fraction, MethodOptions, NonNegative, Positive, Strict, load, suggest
+from truemap.options import Count, Fraction, MethodOptions, Positive, Seed, Strict, load, suggest
 
 #: The option of a training method that is its strength: of several candidates the largest is
 #: chosen that costs no accuracy. All other lists are chosen by validation likelihood.
@@ -32,9 +32,14 @@ def resolve_method(family: str, value: Any, name: str | None = None) -> dict[str
     name : str, optional
         The name where `value` has none.
     """
+    if not isinstance(value, str | dict | None):
+        raise ValueError(f"a {family} method is a name, or options with a 'name', not {value!r}")
     options = {"name": value} if isinstance(value, str) else dict(value or {})
+    for key in options:
+        if not isinstance(key, str):
+            raise ValueError(f"unknown key '{key}'")
     chosen = options.pop("name", name)
-    if chosen is None:
+    if not isinstance(chosen, str):
         raise ValueError(f"a {family} method needs a 'name'")
     model: type[MethodOptions] = load(family, chosen)
     return {"name": chosen, **model(**options).model_dump(mode="json")}
@@ -50,7 +55,7 @@ class Model(Strict):
         description="name of a module in truemap/training, with its options; an option given as a list is a grid: "
         "one job a candidate, validation data choose",
     )
-    seeds: list[NonNegative] = Field([0], min_length=1, description="one trained replicate a seed")
+    seeds: list[Seed] = Field([0], min_length=1, description="one trained replicate a seed")
     tolerance: Fraction = Field(
         0.01,
         description="of several epsilon the largest is taken whose validation accuracy is at most this much below the "
@@ -61,6 +66,7 @@ class Model(Strict):
     )
     saliency: dict[str, dict[str, Any]] = Field(
         default="gradient",
+        min_length=1,
         description="modules in truemap/saliency: a name, a list of names, or a mapping from a label to options",
     )
 
@@ -80,15 +86,17 @@ class Model(Strict):
         if isinstance(value, str):
             value = [value]
         if isinstance(value, list):
-            value = dict.fromkeys(value)
+            value = {entry if isinstance(entry, str) else repr(entry): None for entry in value}
+        if not isinstance(value, dict):
+            raise ValueError("saliency is a name, a list of names, or a mapping from a label to options")
         return {_path_word(label): resolve_method("saliency", options, label) for label, options in value.items()}
 
     @field_validator("seeds")
     @classmethod
-    def _seeds(cls, value: list[float]) -> list[int]:
-        if len(set(value)) < len(value) or any(seed != int(seed) for seed in value):
-            raise ValueError("seeds must be different whole numbers")
-        return [int(seed) for seed in value]
+    def _seeds(cls, value: list[int]) -> list[int]:
+        if len(set(value)) < len(value):
+            raise ValueError("seeds must differ")
+        return value
 
 
 class Split(Strict):
@@ -108,7 +116,6 @@ class Split(Strict):
 class Dataset(Strict):
     """Maps with labels, and the models that are compared on them."""
 
-    label: str | None = Field(None, description="name in figures and tables; default: the key")
     source: dict[str, Any] = Field(description="name of a module in truemap/datasets, with its options")
     split: Split = Field(Split(), description="by subject, where the source does not state the split itself")
     standardize: Literal["volume", "none"] = Field(
@@ -138,7 +145,7 @@ class Dataset(Strict):
         description="how maps are drawn: as 2D images (Figure 1) or as glass brains in MNI space (Figure 3)",
     )
     show: list[str] | None = Field(
-        None, description="classes drawn in Figures 1 and 3, three at best; default: the first three by name"
+        None, description="classes drawn in Figures 1 and 3; default: the first three by name"
     )
     models: dict[str, Model] = Field(min_length=1, description="the decoders, by name")
 
@@ -169,7 +176,7 @@ class Config(Strict):
     """The whole config."""
 
     run: list[str] = Field(min_length=1, description="datasets to run, of those defined under `datasets`")
-    seed: int = Field(0, ge=0, description="of everything random but training: noise, splits, simulated subjects")
+    seed: Seed = Field(0, description="of everything random but training: noise, splits, simulated subjects")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: a GPU where torch sees one, else the CPU; bits are the same only on the same device"
     )
@@ -181,10 +188,11 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _run(self) -> Config:
+        for name in self.datasets:
+            _path_word(name)
         for name in self.run:
             if name not in self.datasets:
                 raise ValueError(f"run: unknown dataset '{name}'{suggest(name, self.datasets)}")
-            _path_word(name)
         return self
 
 
@@ -233,6 +241,6 @@ def _is_grid(field: Any) -> bool:
 
 
 def _path_word(word: str) -> str:
-    if not word or not all(c.isalnum() or c in "-_" for c in word):
+    if not isinstance(word, str) or not word or not all(c.isalnum() or c in "-_" for c in word):
         raise ValueError(f"'{word}' becomes a file name: use letters, digits, '-' and '_' only")
     return word

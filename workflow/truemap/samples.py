@@ -35,9 +35,10 @@ def assign_splits(samples: pd.DataFrame, shares: dict[str, float], seed: int) ->
     if len(subjects) < len(SPLITS):
         raise DataError(f"{len(subjects)} subject(s): too few to split by subject. Give at least 3, or a split column.")
     np.random.default_rng(derive_seed(seed, "split")).shuffle(subjects)
-    validation, test = (max(1, round(shares[name] * len(subjects))) for name in ("validation", "test"))
-    train = max(1, len(subjects) - validation - test)
-    where = dict(zip(subjects, np.repeat(SPLITS, [train, validation, len(subjects)])[: len(subjects)], strict=True))
+    validation = min(max(1, round(shares["validation"] * len(subjects))), len(subjects) - 2)
+    test = min(max(1, round(shares["test"] * len(subjects))), len(subjects) - validation - 1)
+    train = len(subjects) - validation - test
+    where = dict(zip(subjects, np.repeat(SPLITS, [train, validation, test]), strict=True))
     return samples.assign(split=samples["subject"].map(where))
 
 
@@ -48,8 +49,10 @@ def check(samples: pd.DataFrame) -> None:
     ------
     DataError
         For a duplicate, a subject in two splits, an unknown or empty split, fewer than two classes, or
-        a class that is missing from the training split.
+        a class that is missing from a split.
     """
+    if samples.empty:
+        raise DataError("no maps at all. Check the source in the config.")
     unknown = samples[~samples["split"].isin(SPLITS)]
     if len(unknown):
         row = unknown.iloc[0]

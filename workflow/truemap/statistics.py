@@ -100,20 +100,21 @@ def compare(units: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
         p_bonferroni, significant``; the difference is a - b. Entries that do not differ in any unit have p = 1.
     """
     averaged = _over_seeds(units)
+    columns = [*FAMILY, "model_a", "method_a", "model_b", "method_b", "n", "difference", "t", "df", "p"]
     frames = []
     for key, family in averaged.groupby(FAMILY, sort=False):
-        wide = family.pivot_table(index=UNIT, columns=ENTRY, values="value", sort=False, dropna=False)
+        entries = family.groupby(ENTRY, sort=False)
+        wide = pd.DataFrame({entry: part.set_index(UNIT)["value"] for entry, part in entries})
         rows = [(*key, *a, *b, *_paired(wide[a], wide[b])) for a, b in itertools.combinations(wide.columns, 2)]
-        if rows:
-            columns = [*FAMILY, "model_a", "method_a", "model_b", "method_b", "n", "difference", "t", "df", "p"]
-            frame = pd.DataFrame(rows, columns=columns)
-            tested = frame["p"].notna()
-            frame["p_bonferroni"] = np.nan
-            if tested.any():
-                corrected = multipletests(frame.loc[tested, "p"], method="bonferroni")[1]
-                frame.loc[tested, "p_bonferroni"] = corrected
-            frames.append(frame.assign(significant=frame["p_bonferroni"] < alpha))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        frame = pd.DataFrame(rows, columns=columns)
+        tested = frame["p"].notna()
+        frame["p_bonferroni"] = np.nan
+        if tested.any():
+            corrected = multipletests(frame.loc[tested, "p"], method="bonferroni")[1]
+            frame.loc[tested, "p_bonferroni"] = corrected
+        frames.append(frame.assign(significant=frame["p_bonferroni"] < alpha))
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled or frames[:1], ignore_index=True)
 
 
 def _over_seeds(units: pd.DataFrame) -> pd.DataFrame:

@@ -147,7 +147,7 @@ class Volumes:
     def take(self, rows: Iterable[int]) -> np.ndarray:
         """Return the maps with these positions, shape (n, *shape), in the stored type."""
         starts = np.cumsum([0, *(len(part) for part in self.parts)])
-        rows = np.asarray(list(rows))
+        rows = np.arange(starts[-1])[np.fromiter(rows, dtype=np.intp)]
         result = np.empty((len(rows), *self.shape), dtype=self.parts[0].dtype)
         owner = np.searchsorted(starts, rows, side="right") - 1
         for number, part in enumerate(self.parts):

@@ -67,6 +67,11 @@ class Options(MethodOptions):
         return self
 
 
+def simulated_subjects(count: int) -> list[str]:
+    """Return the names of simulated subjects."""
+    return [f"sim-{number:04d}" for number in range(count)]
+
+
 def map_path(root: str | Path, subject: str, task: str, condition: str) -> Path:
     """Return where HCP's layout keeps a condition's map."""
     return Path(LAYOUT.format(root=root, subject=subject, task=task, cope=COPES[task][condition]))
@@ -83,7 +88,10 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     base = Path(options.root or root or "")
     if not base.is_dir():
         raise DataError(f"{base}: no such folder. Set `root` to the folder that holds the subjects' folders.")
-    subjects = sorted(p.name for p in base.iterdir() if (p / "MNINonLinear").is_dir())
+    if options.simulate:
+        subjects = simulated_subjects(options.simulate.subjects)
+    else:
+        subjects = sorted(p.name for p in base.iterdir() if (p / "MNINonLinear").is_dir())
     subjects = [subject for subject in subjects if subject not in options.exclude]
     if not subjects:
         raise DataError(f"{base}: no subject folder with MNINonLinear/ in it. Check `root`.")

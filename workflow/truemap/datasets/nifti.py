@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.wrapstruct import WrapStructError
 
 from truemap.files import DataError, whole
 
@@ -38,8 +39,18 @@ def read_map(path: str | Path) -> tuple[np.ndarray, np.ndarray, str]:
         raise DataError(f"{path}: no such file. Check the path, or take its line out of the samples.") from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: truncated or unreadable ({error}). Fetch or write the file again.") from None
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, ValueError) as error:
+    except (
+        nib.filebasedimages.ImageFileError,
+        nib.spatialimages.HeaderDataError,
+        WrapStructError,
+        OverflowError,
+        ValueError,
+    ) as error:
         raise DataError(f"{path}: not a readable NIfTI-1 file ({error}). Fetch or write the file again.") from None
+    if values.dtype.kind not in "iufb":
+        raise DataError(
+            f"{path}: holds {values.dtype}, not one real number a voxel. Convert the map (e.g. to float32)."
+        )
     while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]
     if values.ndim != 3:

@@ -36,9 +36,14 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     """
     path = Path(options.sheet)
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8", skip_blank_lines=False)
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(f"{path}: cannot be read as a TSV sheet ({error}). Check `sheet` in the config.") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError(f"{path}: lines have more cells than the header. Name every column.")
+    table = table[(table != "").any(axis=1)]
+    if table.empty:
+        raise DataError(f"{path}: no lines below the header. List one map a line.")
     for column in REQUIRED:
         if column not in table:
             raise DataError(f"{path}: has no column '{column}'{suggest(column, table.columns)} Add it to the header.")
@@ -50,7 +55,7 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     for column in REQUIRED:
         empty = np.flatnonzero(table[column].str.strip() == "")
         if len(empty):
-            raise DataError(f"{path}, line {empty[0] + 2}: empty '{column}'. Fill it in or drop the line.")
+            raise DataError(f"{path}, line {table.index[empty[0]] + 2}: empty '{column}'. Fill it in or drop the line.")
     table["image"] = [str(path.parent / image) for image in table["image"]]
     if "condition" not in table:
         table["condition"] = (table.groupby(["subject", "label"]).cumcount() + 1).map("map-{:03d}".format)
@@ -61,7 +66,7 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     if len(wrong):
         raise DataError(f"{path}, line {wrong[0] + 2}: negated is '{negated[wrong[0]]}'. Write true or false.")
     table["negated"] = negated == "true"
-    return table[["image", "subject", "label", "condition", "negated", "split"]]
+    return table[["image", "subject", "label", "condition", "negated", "split"]].reset_index(drop=True)
 
 
 def read(image: str, options: Options, seed: int, root: str | None = None) -> tuple[np.ndarray, np.ndarray, str]:

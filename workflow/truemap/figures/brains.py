@@ -42,7 +42,7 @@ def glass_brains(
             peak = np.abs(values).max() or 1.0
             image = nib.Nifti1Image((values / peak).reshape(shape).astype(np.float32), affine)
             plot_glass_brain(
-                image, axes=axis, display_mode="yxz", cmap=colormap, vmin=-1, vmax=1, plot_abs=False, colorbar=False,
+                image, axes=axis, display_mode="ortho", cmap=colormap, vmin=-1, vmax=1, plot_abs=False, colorbar=False,
                 threshold=None, annotate=line == 0,
             )  # fmt: skip
             figure.text(left + (number + 0.485) * width, bottom + height * 0.86, title, ha="center", fontsize=9)

@@ -13,7 +13,7 @@ import pandas as pd
 from truemap.files import whole
 
 #: Condition sets in words.
-SETS = {"all": "all conditions", "no_negated": "without NEG_* conditions"}
+SETS = {"all": "all conditions", "no_negated": "without negated conditions"}
 #: Truth and maps of the two criteria, in words.
 CRITERIA = {"informative": "class-informative activation", "pairwise": "pairwise class differences"}
 
@@ -26,7 +26,7 @@ def start() -> None:
 
 def save(figure: plt.Figure, paths: Sequence[str | Path], note: str, dpi: int) -> None:
     """Write the figure in each format, with `note` (what the data are) at its foot."""
-    figure.text(0.995, 0.005, note, ha="right", va="bottom", fontsize=7, color="0.35", style="italic")
+    figure.text(0.995, -0.005, note, ha="right", va="top", fontsize=7, color="0.35", style="italic")
     for path in paths:
         metadata = {"Date": None} if str(path).endswith(".svg") else None
         with whole(path) as temporary:

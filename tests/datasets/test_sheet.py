@@ -1,0 +1,98 @@
+import nibabel as nib
+import numpy as np
+import pytest
+
+from truemap.datasets.sheet import Options, index, read
+from truemap.files import DataError
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Index of a sheet with this text (tabs as '|')."""
+
+    def indexed(text, encoding="utf-8"):
+        (tmp_path / "sheet.tsv").write_bytes(text.replace("|", "\t").encode(encoding))
+        return index(Options(sheet=str(tmp_path / "sheet.tsv")), 0)
+
+    return indexed
+
+
+def test_the_shortest_sheet_has_image_subject_and_label(rows, tmp_path):
+    table = rows("image|subject|label\na.nii|s1|A\nsub/b.nii|s1|B\nc.nii|s1|A\n/d.nii|NA|A\n")
+    assert table.to_dict("list") == {
+        "image": [str(tmp_path / "a.nii"), str(tmp_path / "sub/b.nii"), str(tmp_path / "c.nii"), "/d.nii"],
+        "subject": ["s1", "s1", "s1", "NA"],
+        "label": ["A", "B", "A", "A"],
+        "condition": ["map-001", "map-001", "map-002", "map-001"],
+        "negated": [False] * 4,
+        "split": [""] * 4,
+    }
+
+
+def test_every_column_may_be_given_in_any_order(rows):
+    table = rows("negated|split|condition|label|subject|image\nTrue|test|go|A|01|a.nii\nfalse|train|go|B|02|b.nii\n")
+    assert table["negated"].tolist() == [True, False]
+    assert table["split"].tolist() == ["test", "train"]
+    assert table["condition"].tolist() == ["go", "go"]
+    assert table["subject"].tolist() == ["01", "02"]
+
+
+@pytest.mark.parametrize("text", ["\ufeffimage|subject|label\r\na.nii|s1|Ä\r\n", "image|subject|label\na.nii|s1|Ä"])
+def test_sheets_of_spreadsheet_programs_are_read(rows, text):
+    assert rows(text)[["subject", "label"]].to_numpy().tolist() == [["s1", "Ä"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("imag|subject|label\na|s|A\n", "has no column 'image'; did you mean 'imag'"),
+        ("image|subject\na|s\n", "has no column 'label'"),
+        ("image|subject|label|splits\na|s|A|x\n", "unknown column 'splits'; did you mean 'split'"),
+        ("image|subject|label|label\na|s|A|A\n", "unknown column 'label.1'"),
+        ("image|subject|label\na|s|A\nb||A\n", "line 3: empty 'subject'"),
+        ("image|subject|label\na|s\n", "line 2: empty 'label'"),
+        ("image|subject|label\n\n\na|s|A\nb||A\n", "line 5: empty 'subject'"),
+        ("image|subject|label\na|s| \n", "line 2: empty 'label'"),
+        ("image|subject|label|negated\na|s|A|true\nb|s|A|yes\n", "line 3: negated is 'yes'"),
+        ("", "cannot be read as a TSV sheet"),
+        ("image|subject|label\na|s|A\nb|s|A|B\n", "cannot be read as a TSV sheet"),
+        ("image|subject|label\na|s|A|B\nb|s|A|B\n", ""),
+        ("image|subject|label\n", ""),
+    ],
+    ids=[
+        "misspelt column",
+        "missing column",
+        "unknown column",
+        "column twice",
+        "empty cell",
+        "short line",
+        "empty cell after blank lines",
+        "blank cell",
+        "neither true nor false",
+        "empty file",
+        "a line with a cell too many",
+        "each line with a cell too many",
+        "no lines",
+    ],
+)
+def test_a_faulty_sheet_is_refused_by_name_with_the_fault(rows, text, message):
+    with pytest.raises(DataError, match=r"sheet\.tsv") as caught:
+        rows(text)
+    assert message in str(caught.value)
+
+
+def test_a_sheet_that_is_no_utf8_is_refused(rows):
+    with pytest.raises(DataError, match=r"sheet\.tsv: cannot be read"):
+        rows("image|subject|label\na|s|Ä\n", "latin-1")
+
+
+def test_a_sheet_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"none\.tsv: cannot be read"):
+        index(Options(sheet=str(tmp_path / "none.tsv")), 0)
+
+
+def test_a_row_of_the_sheet_can_be_read(rows, tmp_path):
+    values = np.arange(24, dtype="float32").reshape(2, 3, 4)
+    nib.save(nib.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii.gz")
+    table = rows("image|subject|label\na.nii.gz|s1|A\n")
+    np.testing.assert_array_equal(read(table["image"][0], Options(sheet=""), 0)[0], values)

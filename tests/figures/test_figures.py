@@ -1,0 +1,226 @@
+import itertools
+import re
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.colors import to_rgb
+
+from truemap.datasets import hcp
+from truemap.datasets.simulation import hcp_grid
+from truemap.figures import bars, brains, images, style
+
+matplotlib.use("Agg")
+
+ENTRIES = [
+    {"model": "linear", "method": "weights", "label": "Linear"},
+    {"model": "linear", "method": "gradient", "label": "Linear"},
+    {"model": "cnn-adversarial", "method": "gradient", "label": "CNN adversarial"},
+    {"model": "cnn", "method": "smoothgrad", "label": "CNN"},
+]
+CLASSES = ["A", "B", "C"]
+
+
+@pytest.fixture(autouse=True)
+def start():
+    style.start()
+    yield
+    plt.close("all")
+    matplotlib.rcdefaults()
+
+
+def summary_of(means, conditions=("all",)):
+    """(conditions, entry) means of one criterion, in another order than the entries', among rows that do not count."""
+    rows = [
+        ("informative", name, e["model"], e["method"], "mean", means[i][k], 0.01 * (k + 1))
+        for i, name in enumerate(conditions)
+        for k, e in reversed(list(enumerate(ENTRIES)))
+    ]
+    decoys = [(*row[:4], "0", -5.0, 1.0) for row in rows] + [("pairwise", *row[1:5], 5.0, 1.0) for row in rows]
+    columns = ["criterion", "conditions", "model", "method", "seed", "mean", "se"]
+    return pd.DataFrame(decoys + rows, columns=columns)
+
+
+def text_of(svg):
+    """All words of the picture, in no order."""
+    return set(" ".join(re.findall(r">([^<>]+)<", svg.read_text(encoding="utf-8"))).split())
+
+
+def bars_of(figure):
+    """Container of bars, one a condition set, and the drawn standard errors."""
+    for container in figure.axes[0].containers:
+        if isinstance(container, matplotlib.container.BarContainer):
+            (lines,) = container.errorbar[2]
+            spans = np.array([segment[:, 1] for segment in lines.get_segments()])
+            yield container, (spans[:, 1] - spans[:, 0]) / 2
+
+
+def test_bars_are_as_high_as_the_means_in_the_entries_order():
+    means = [0.1, 0.25, 0.6, -0.3]
+    figure = bars.agreement_bars(summary_of([means]), "informative", ENTRIES, "#4477aa")
+    ((container, errors),) = bars_of(figure)
+    np.testing.assert_allclose([bar.get_height() for bar in container], means)
+    np.testing.assert_allclose(errors, [0.01, 0.02, 0.03, 0.04])
+    assert {bar.get_facecolor()[:3] for bar in container} == {to_rgb("#4477aa")}
+    labels = [label.get_text().split() for label in figure.axes[0].get_xticklabels()]
+    assert labels == [["Linear,", "weights"], ["Linear"], ["CNN", "adversarial"], ["CNN,", "smoothgrad"]]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0.100", "0.250", "0.600", "-0.300"]
+
+
+def test_both_condition_sets_stand_side_by_side_where_there_are_two():
+    means = [[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]]
+    figure = bars.agreement_bars(summary_of(means, ("all", "no_negated")), "informative", ENTRIES, "#4477aa")
+    found = list(bars_of(figure))
+    for (container, _), expected in zip(found, means, strict=True):
+        np.testing.assert_allclose([bar.get_height() for bar in container], expected)
+    left, right = ([bar.get_x() for bar in container] for container, _ in found)
+    width = found[0][0][0].get_width()
+    np.testing.assert_allclose(np.array(left) + width, right, atol=1e-12)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(style.SETS.values())
+
+
+def test_axis_of_the_bars_names_the_criterion():
+    rows = summary_of([[0.1, 0.2, 0.3, 0.4]])
+    for criterion, words in style.CRITERIA.items():
+        figure = bars.agreement_bars(rows, criterion, ENTRIES, "b")
+        assert words in figure.axes[0].get_ylabel()
+
+
+def test_bars_without_a_standard_error_are_drawn():
+    rows = summary_of([[0.1, 0.2, 0.3, 0.4]]).assign(se=np.nan)
+    figure = bars.agreement_bars(rows, "informative", ENTRIES, "b")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0.100", "0.200", "0.300", "0.400"]
+
+
+def test_saved_figures_say_what_is_drawn_and_that_data_are_simulated(tmp_path):
+    figure = bars.agreement_bars(summary_of([[0.1, 0.2, 0.3, 0.4]]), "informative", ENTRIES, "b")
+    note = hcp.kind(hcp.Options(simulate={}))
+    assert note == "simulated data, not HCP"
+    paths = [tmp_path / "figure.svg", tmp_path / "figure.png"]
+    style.save(figure, paths, note, 50)
+    words = text_of(paths[0])
+    for entry in ENTRIES:
+        assert set(style.entry_label(entry).split()) <= words
+    assert "simulated data, not HCP" in paths[0].read_text(encoding="utf-8")
+    assert plt.imread(paths[1]).std() > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["figure.png", "figure.svg"]
+
+
+def test_the_same_figure_is_the_same_file(tmp_path):
+    for name in ("one.svg", "two.svg", "one.png", "two.png"):
+        figure = bars.agreement_bars(summary_of([[0.1, 0.2, 0.3, 0.4]]), "informative", ENTRIES, "b")
+        style.save(figure, [tmp_path / name], "note", 50)
+    for suffix in ("svg", "png"):
+        assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()
+
+
+def test_entry_label_names_the_method_unless_it_is_the_gradient():
+    assert [style.entry_label(entry) for entry in ENTRIES] == [
+        "Linear, weights", "Linear", "CNN adversarial", "CNN, smoothgrad"
+    ]  # fmt: skip
+
+
+def test_choose_classes_takes_those_wanted_or_the_first_three():
+    assert style.choose_classes(["d", "b", "a", "c"], None) == ["a", "b", "c"]
+    assert style.choose_classes(["d", "b", "a", "c"], ["d", "a"]) == ["d", "a"]
+
+
+def test_choose_classes_refuses_what_is_no_class_and_names_those_there_are():
+    with pytest.raises(ValueError, match="show: no class 'MOTER'; classes are LANGUAGE, MOTOR, WM"):
+        style.choose_classes(["WM", "MOTOR", "LANGUAGE"], ["WM", "MOTER"])
+
+
+def scores_of():
+    """Two maps a (label, target); r is set by both. A third row is of other conditions."""
+    rows = [
+        (a, b, name, r + shift)
+        for (i, a), (k, b) in itertools.product(enumerate(CLASSES), repeat=2)
+        for r in [(3 * i + k) / 10]
+        for name, shift in (("all", -0.05), ("all", 0.05), ("no_negated", 7.0))
+    ]
+    return pd.DataFrame(rows, columns=["label", "target", "conditions", "r"])
+
+
+def image_maps():
+    return {
+        pair: np.random.default_rng(hash_of(pair)).standard_normal((6, 5)) for pair in itertools.product("ABC", "ABC")
+    }
+
+
+def hash_of(pair):
+    return 10 * ord(pair[0]) + ord(pair[1])
+
+
+def panels_of(figure, columns):
+    """Rows of axes."""
+    axes = figure.axes
+    return [axes[start : start + columns] for start in range(0, len(axes), columns)]
+
+
+def test_mean_r_is_of_all_conditions_and_of_maps_that_have_one():
+    scores = scores_of()
+    assert style.mean_r(scores, "B", "C") == pytest.approx(0.5)
+    scores.loc[scores.index[15], "r"] = np.nan  # the first of the two of (B, C)
+    assert style.mean_r(scores, "B", "C") == pytest.approx(0.55)
+
+
+def test_figure_1a_shows_truth_and_mean_maps_with_r_under_each():
+    maps, truth = image_maps(), {label: np.full((6, 5), float(k)) for k, label in enumerate(CLASSES, 1)}
+    average = np.full((6, 5), 5.0)
+    rows = [images.Row("NN, smoothgrad", maps, scores_of()), images.Row("NN", maps, scores_of())]
+    figure = images.informative_figure(CLASSES, truth, average, rows, "RdBu_r")
+    panels = panels_of(figure, 4)
+    assert [axis.get_title() for axis in panels[0]] == ["A", "B", "C", "average"]
+    assert [line[0].get_ylabel() for line in panels] == ["template", "template − average", "NN\nsmoothgrad", "NN"]
+    drawn = [[axis.images[0].get_array() for axis in line if axis.images] for line in panels]
+    for k, label in enumerate(CLASSES):
+        np.testing.assert_array_equal(drawn[0][k], truth[label])
+        np.testing.assert_array_equal(drawn[1][k], truth[label] - average)
+        for line in (2, 3):
+            np.testing.assert_array_equal(drawn[line][k], maps[label, label])
+            assert panels[line][k].get_xlabel() == f"r = {0.4 * k:.2f}"
+    np.testing.assert_array_equal(drawn[0][3], average)
+    assert [len(line) for line in drawn] == [4, 3, 3, 3]
+
+
+def test_figure_1b_shows_every_change_of_one_class_to_another():
+    maps, truth = image_maps(), {label: np.full((6, 5), float(k)) for k, label in enumerate(CLASSES, 1)}
+    figure = images.pairwise_figure(CLASSES, truth, [images.Row("NN", maps, scores_of())], "RdBu_r")
+    pairs = [("A", "B"), ("A", "C"), ("B", "A"), ("B", "C"), ("C", "A"), ("C", "B")]
+    above, below = panels_of(figure, 6)
+    assert [axis.get_title() for axis in above] == [f"{a} → {b}" for a, b in pairs]
+    for (a, b), top, bottom in zip(pairs, above, below, strict=True):
+        np.testing.assert_array_equal(top.images[0].get_array(), truth[b] - truth[a])
+        np.testing.assert_array_equal(bottom.images[0].get_array(), maps[a, b])
+        assert bottom.get_xlabel() == f"r = {(3 * CLASSES.index(a) + CLASSES.index(b)) / 10:.2f}"
+
+
+def test_colours_of_an_image_are_symmetric_about_zero():
+    maps, truth = image_maps(), {label: np.zeros((6, 5)) for label in CLASSES}
+    figure = images.pairwise_figure(CLASSES, truth, [images.Row("NN", maps, scores_of())], "RdBu_r")
+    for axis in figure.axes:
+        low, high = axis.images[0].get_clim()
+        peak = np.abs(axis.images[0].get_array()).max()
+        assert (low, high) == (-(peak or 1.0), peak or 1.0)
+
+
+def test_glass_brains_show_a_map_a_panel_and_their_words(tmp_path):
+    """However small its values, a map is red where positive and blue where negative; an empty place stays empty."""
+    shape, affine = hcp_grid(8)
+    values = np.zeros(shape)
+    values[5:9, 10:14, 8:12] = 1e-12
+    rows = [("truth", [("WM", values), ("", None)]), ("CNN, smoothgrad", [("", None), ("MOTOR", -values.ravel())])]
+    figure = brains.glass_brains(rows, shape, affine, "RdBu_r")
+    drawn = [text.get_text() for text in figure.texts]
+    assert {"truth", "CNN\nsmoothgrad", "WM", "MOTOR"} <= set(drawn)
+    style.save(figure, [tmp_path / "brains.png"], "simulated data, not HCP", 40)
+    picture = plt.imread(tmp_path / "brains.png")[..., :3]
+    height, width = picture.shape[:2]
+    red, blue = (picture[..., a] - picture[..., b] > 0.2 for a, b in ((0, 2), (2, 0)))
+    top, left = np.arange(height)[:, None] < height / 2, np.arange(width) < width * 0.55
+    assert (red & top & left).any()
+    assert (blue & ~top & ~left).any()
+    assert not (red & ~(top & left)).any()
+    assert not (blue & (top | left)).any()

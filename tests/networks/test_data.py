@@ -1,0 +1,58 @@
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from truemap.networks.data import Batches, prepare_device
+from truemap.volumes import Volumes
+
+torch.set_num_threads(1)
+LABELS = ["c", "a", "b", "a", "c"]
+
+
+def batches(dtype="float16", classes=("a", "b", "c")):
+    maps = np.random.default_rng(0).standard_normal((5, 2, 3, 4)).astype(dtype)
+    volumes = Volumes([maps[:2], maps[2:]], pd.DataFrame({"label": LABELS}))
+    return maps, Batches(volumes, classes, torch.device("cpu"))
+
+
+def test_get_returns_the_rows_asked_for_in_their_order_as_float32():
+    maps, data = batches()
+    rows = [4, 0, 2, 0]
+    x, _ = data.get(torch.tensor(rows))
+    assert x.dtype == torch.float32
+    np.testing.assert_array_equal(x, maps[rows].astype(np.float32))
+
+
+def test_get_returns_the_classes_numbers_in_the_order_of_the_logits():
+    for classes in (("a", "b", "c"), ("c", "b", "a")):
+        _, y = batches(classes=classes)[1].get(torch.tensor([4, 0, 2, 1]))
+        assert [classes[number] for number in y] == ["c", "c", "b", "a"]
+
+
+def test_get_does_not_lend_the_stored_maps():
+    maps, data = batches("float32")
+    before = maps.copy()
+    data.get(torch.arange(5))[0].mul_(0)
+    np.testing.assert_array_equal(maps, before)
+
+
+def test_logits_are_the_networks_in_row_order_whatever_the_chunk():
+    maps, data = batches()
+    network = nn.Sequential(nn.Flatten(), nn.Linear(24, 3))
+    weight, bias = (p.detach().numpy().astype(np.float64) for p in network.parameters())
+    expected = maps.reshape(5, 24).astype(np.float64) @ weight.T + bias
+    for size in (2, 64):
+        found = data.logits(network, size)
+        assert found.dtype == torch.float64
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_prepare_device_sets_the_configs_number_of_threads():
+    try:
+        assert prepare_device("cpu", 2) == torch.device("cpu")
+        assert torch.get_num_threads() == 2
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.set_num_threads(1)
+        torch.use_deterministic_algorithms(False)

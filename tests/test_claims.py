@@ -1,0 +1,202 @@
+import html
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from truemap.claims import judge, to_html
+from truemap.statistics import compare
+
+ROOT = Path(__file__).parents[1]
+PUBLISHED = pd.read_csv(ROOT / "config" / "published.tsv", sep="\t", dtype=str, keep_default_na=False)
+DATA = {"synthetic": "synthetic images"}
+
+
+def claim(**changes):
+    row = {
+        "id": "one", "source": "somewhere, Table 1", "dataset": "synthetic", "conditions": "all",
+        "criterion": "informative", "kind": "value", "model_a": "nn", "method_a": "gradient", "model_b": "",
+        "method_b": "", "value": "0.50", "alpha": "", "tolerance": "0.05", "statement": "mean agreement",
+    }  # fmt: skip
+    return pd.DataFrame([{**row, **changes}])
+
+
+def order(**changes):
+    pair = {"kind": "greater", "model_b": "linear", "method_b": "gradient", "value": "", "alpha": "0.001",
+            "tolerance": ""}  # fmt: skip
+    return claim(**{**pair, **changes})
+
+
+def summary_of(mean=0.52, **changes):
+    row = {
+        "dataset": "synthetic", "criterion": "informative", "conditions": "all", "model": "nn", "method": "gradient",
+        "seed": "mean", "n": 10, "mean": mean, "se": 0.01, "ci_low": mean - 0.02, "ci_high": mean + 0.02, "missing": 0,
+    }  # fmt: skip
+    decoys = [{"seed": "0"}, {"method": "smoothgrad"}, {"criterion": "pairwise"}, {"conditions": "no_negated"},
+              {"dataset": "hcp"}, {"model": "linear"}]  # fmt: skip
+    return pd.DataFrame([*({**row, "mean": -9.0, **decoy} for decoy in decoys), {**row, **changes}])
+
+
+def comparisons_of(difference=0.1, p=1e-5, a=("nn", "gradient"), b=("linear", "gradient"), dataset="synthetic"):
+    row = {
+        "dataset": dataset, "criterion": "informative", "conditions": "all", "model_a": a[0], "method_a": a[1],
+        "model_b": b[0], "method_b": b[1], "n": 10, "difference": difference, "t": 40 * difference, "df": 9.0,
+        "p": p / 6, "p_bonferroni": p, "significant": p < 0.05,
+    }  # fmt: skip
+    return pd.DataFrame([{**row, "criterion": "pairwise", "difference": -9 * difference}, row])
+
+
+def verdict(published, summary=None, comparisons=None, datasets=DATA):
+    summary = summary_of() if summary is None else summary
+    comparisons = comparisons_of() if comparisons is None else comparisons
+    return judge(published, summary, comparisons, datasets).iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("mean", "expected"),
+    [(0.50, "reproduced"), (0.549, "reproduced"), (0.451, "reproduced"), (0.56, "not reproduced"),
+     (0.44, "not reproduced"), (np.nan, "not reproduced")],
+)  # fmt: skip
+def test_a_mean_is_reproduced_within_the_tolerance(mean, expected):
+    row = verdict(claim(), summary_of(mean))
+    assert row["verdict"] == expected
+    assert row["ours"] == f"{mean:.3f}"
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "expected"),
+    [(0.1, 0.0009, "reproduced"), (0.1, 0.002, "not reproduced"), (-0.1, 1e-9, "not reproduced"),
+     (np.nan, np.nan, "not reproduced")],
+)  # fmt: skip
+def test_an_order_is_reproduced_by_a_significant_difference_of_its_sign(difference, p, expected):
+    assert verdict(order(), comparisons=comparisons_of(difference, p))["verdict"] == expected
+
+
+def test_a_p_that_underflows_is_a_bound_and_one_that_is_undefined_is_none():
+    assert verdict(order(), comparisons=comparisons_of(0.1, 0.0))["test"].endswith("Bonferroni p < 1e-300")
+    assert verdict(order(), comparisons=comparisons_of(np.nan, np.nan))["test"].endswith("Bonferroni p = nan")
+
+
+@pytest.mark.parametrize(("difference", "expected"), [(-0.1, "reproduced"), (0.1, "not reproduced")])
+def test_an_order_is_found_whichever_way_round_the_pair_is_stored(difference, expected):
+    stored = comparisons_of(difference, a=("linear", "gradient"), b=("nn", "gradient"))
+    row = verdict(order(), comparisons=stored)
+    assert row["verdict"] == expected
+    assert row["ours"] == f"difference {-difference:+.3f}"
+    assert f"paired t(9) = {-40 * difference:.2f}, Bonferroni p = 1e-05" in row["test"]
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "expected"),
+    [(0.1, 0.06, "reproduced"), (-0.1, 0.06, "reproduced"), (0.1, 0.04, "not reproduced"), (0.0, 1.0, "reproduced")],
+)
+def test_no_difference_is_reproduced_by_p_above_alpha(difference, p, expected):
+    published = order(kind="no_difference", alpha="0.05")
+    assert verdict(published, comparisons=comparisons_of(difference, p))["verdict"] == expected
+
+
+@pytest.mark.parametrize("published", [claim(dataset="hcp", value="-9"), order(dataset="hcp")])
+def test_simulated_data_show_numbers_and_are_no_test(published):
+    datasets = {"hcp": "simulated data, not HCP"}
+    row = verdict(published, comparisons=comparisons_of(dataset="hcp"), datasets=datasets)
+    assert row["verdict"] == "not testable here (simulated data, not HCP)"
+    assert row["ours"] != ""
+    real = verdict(published, comparisons=comparisons_of(dataset="hcp"), datasets={"hcp": "HCP S1200"})
+    assert real["verdict"] == "reproduced"
+
+
+@pytest.mark.parametrize("published", [claim(dataset="other"), order(dataset="other")])
+def test_a_dataset_that_did_not_run_is_said_so(published):
+    assert verdict(published)["verdict"] == "not run: dataset not in this config"
+
+
+@pytest.mark.parametrize(
+    "published",
+    [claim(model_a="cnn"), claim(method_a="weights"), order(model_b="cnn"), order(method_a="smoothgrad"),
+     order(conditions="no_negated"), claim(dataset="hcp", model_a="x")],
+)  # fmt: skip
+def test_a_model_or_method_that_did_not_run_is_said_so_even_on_simulated_data(published):
+    datasets = {**DATA, "hcp": "simulated data, not HCP"}
+    assert verdict(published, datasets=datasets)["verdict"] == "not run: model or method not in this config"
+
+
+def test_a_dataset_of_one_entry_has_no_comparisons_and_orders_are_not_run():
+    family = {"criterion": "informative", "conditions": "all", "model": "nn", "method": "gradient", "seed": 0}
+    units = pd.DataFrame({**family, "unit": ["s1", "s2"], "value": [0.1, 0.2], "missing": 0})
+    nothing = compare(units)
+    nothing.insert(0, "dataset", "synthetic")
+    assert verdict(order(), comparisons=nothing)["verdict"].startswith("not run")
+
+
+def judged():
+    published = pd.concat(
+        [claim(statement="agreement of <b>NN</b> & co"), claim(value="0.9"), claim(dataset="hcp"), claim(model_a="cnn"),
+         claim(statement="a long statement " * 8 + "that ends here")]
+    )  # fmt: skip
+    datasets = {**DATA, "hcp": "simulated data, not HCP"}
+    return judge(published, pd.concat([summary_of(), summary_of(dataset="hcp")]), comparisons_of(), datasets)
+
+
+def test_html_holds_every_claim_and_verdict_in_full():
+    claims, page = judged(), to_html(judged())
+    text = re.sub(r"\s+", " ", html.unescape(page))
+    assert page.count("<tr>") + page.count("<tr ") == len(claims) + 1
+    for column in ("statement", "ours", "test", "verdict", "source"):
+        for value in claims[column]:
+            assert value in text
+
+
+def test_html_escapes_what_it_shows():
+    page = to_html(judged())
+    assert "<b>NN</b>" not in page
+    assert "&lt;b&gt;NN&lt;/b&gt; &amp; co" in page
+
+
+def test_html_counts_the_verdicts():
+    assert "reproduced: 2, not reproduced: 1, not testable here: 1, not run: 1" in to_html(judged())
+
+
+def test_html_needs_nothing_from_outside():
+    assert not re.search(r"(src|href)=|@import|url\(", to_html(judged()))
+
+
+def test_published_claims_have_the_columns_and_different_names():
+    assert list(PUBLISHED.columns) == list(claim().columns)
+    assert PUBLISHED["id"].is_unique
+    assert len(PUBLISHED) > 50
+
+
+@pytest.mark.parametrize("row", PUBLISHED.to_dict("records"), ids=list(PUBLISHED["id"]))
+def test_published_claim_can_be_judged(row):
+    """It has what its kind needs and nothing else, and says where it comes from."""
+    number = re.compile(r"-?\d+(\.\d+)?")
+    assert re.search(r"arXiv:\d{4}\.\d{5}", row["source"])
+    assert row["statement"]
+    assert row["kind"] in ("value", "greater", "no_difference")
+    assert row["criterion"] in ("informative", "pairwise", "accuracy")
+    assert row["conditions"] in ("all", "no_negated")
+    needed = {"value", "tolerance"} if row["kind"] == "value" else {"alpha", "model_b"}
+    for column in ("value", "tolerance", "alpha"):
+        assert bool(number.fullmatch(row[column])) == (column in needed), column
+        assert row[column] == "" or column in needed
+    assert bool(row["model_b"]) == ("model_b" in needed)
+    for side in "ab" if row["model_b"] else "a":
+        assert bool(row[f"method_{side}"]) == (row["criterion"] != "accuracy")
+    assert (row["model_a"], row["method_a"]) != (row["model_b"], row["method_b"])
+
+
+def test_published_claims_are_about_entries_of_the_shipped_configs():
+    """Else a slip of the pen would make a claim 'not run' for ever."""
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))["datasets"]
+    for row in PUBLISHED.to_dict("records"):
+        if row["dataset"] not in config:
+            continue
+        models = config[row["dataset"]]["models"]
+        for side in "ab" if row["model_b"] else "a":
+            saliency = models[row[f"model_{side}"]]["saliency"]
+            methods = [saliency] if isinstance(saliency, str) else list(saliency)
+            assert row["criterion"] == "accuracy" or row[f"method_{side}"] in methods, row["id"]
+    assert {"synthetic", "hcp"} <= set(config)

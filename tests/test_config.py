@@ -1,0 +1,279 @@
+import copy
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from truemap.config import Config, ConfigError, Model, Split, candidates, parse
+from truemap.options import TrainingOptions
+
+ROOT = Path(__file__).parents[1]
+RAW = {
+    "run": ["synthetic"],
+    "style": {"bars": "red"},
+    "datasets": {
+        "synthetic": {
+            "source": "synthetic",
+            "models": {"linear": {"network": "linear", "training": {"name": "standard"}}},
+        },
+        "hcp": {
+            "source": {"name": "hcp", "simulate": {"subjects": 9}},
+            "split": {"train": 0.7, "validation": 0.1, "test": 0.2},
+            "models": {
+                "cnn": {"network": {"name": "cnn3d", "filters": [4]}, "saliency": {"smoothgrad": {"sigma": 2.0}}},
+            },
+        },
+    },
+}
+LINEAR = ("datasets", "synthetic", "models", "linear")
+CNN = ("datasets", "hcp", "models", "cnn")
+
+
+def changed(path, value):
+    """Return the config with one entry set."""
+    raw = copy.deepcopy(RAW)
+    part = raw
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    return raw
+
+
+def refusal(path, value):
+    """Return the message with which the config with one entry set is refused."""
+    with pytest.raises(ConfigError) as caught:
+        parse(changed(path, value))
+    return str(caught.value)
+
+
+def fitted(**training):
+    return Model(network="linear", training={"name": "standard", **training})
+
+
+def test_the_default_config_is_read_without_any_numerical_library():
+    program = (
+        "import sys, yaml\n"
+        "from truemap.plan import Plan\n"
+        "Plan(yaml.safe_load(open('config/config.yaml')), '.', False)\n"
+        "print(*sorted({'torch', 'numpy', 'pandas', 'nibabel', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={"PYTHONPATH": "workflow"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "nearest"),
+    [
+        (("sed",), "seed"),
+        (("style", "colourmap"), "colormap"),
+        (("datasets", "synthetic", "shard"), "shards"),
+        (("datasets", "hcp", "split", "validatoin"), "validation"),
+        (("datasets", "hcp", "source", "rot"), "root"),
+        (("datasets", "hcp", "source", "simulate", "noise"), "noise_sd"),
+        ((*LINEAR, "sedes"), "seeds"),
+        ((*LINEAR, "training", "epoch"), "epochs"),
+        ((*CNN, "network", "filter"), "filters"),
+        ((*CNN, "saliency", "smoothgrad", "sigm"), "sigma"),
+    ],
+    ids=lambda value: ".".join(value) if isinstance(value, tuple) else value,
+)
+def test_an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one(path, nearest):
+    message = refusal(path, 1)
+    assert f"unknown key '{path[-1]}'; did you mean '{nearest}'" in message
+    # One method's options are one part of the saliency mapping; its place is the mapping.
+    place = path[:-2] if "saliency" in path else path[:-1]
+    assert f"  {'.'.join(place) or 'config'}: " in message
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong", "nearest"),
+    [
+        (("datasets", "synthetic", "source"), "synthetik", "synthetic"),
+        ((*LINEAR, "network"), "linar", "linear"),
+        ((*LINEAR, "training"), {"name": "pdg"}, "pgd"),
+        ((*LINEAR, "saliency"), ["gradient", "wieghts"], "weights"),
+        ((*LINEAR, "saliency"), {"mine": {"name": "gradeint"}}, "gradient"),
+    ],
+)
+def test_an_unknown_method_is_refused_with_the_nearest_known_one(path, wrong, nearest):
+    assert f"did you mean '{nearest}'" in refusal(path, wrong)
+
+
+def test_each_fault_has_a_line():
+    raw = changed(("threads",), 0)
+    raw["datasets"]["synthetic"]["shards"] = 0
+    raw["datasets"]["hcp"]["models"]["cnn"]["tolerance"] = 2
+    with pytest.raises(ConfigError) as caught:
+        parse(raw)
+    first, *faults = str(caught.value).splitlines()
+    assert first == "the config cannot be used:"
+    assert sorted(fault.split(":")[0].strip() for fault in faults) == [
+        "datasets.hcp.models.cnn.tolerance",
+        "datasets.synthetic.shards",
+        "threads",
+    ]
+
+
+def test_a_dataset_to_run_must_be_defined():
+    assert "unknown dataset 'hpc'; did you mean 'hcp'" in refusal(("run",), ["synthetic", "hpc"])
+
+
+@pytest.mark.parametrize(
+    ("written", "full"),
+    [
+        ("gradient", {"gradient": "gradient"}),
+        (["weights", "gradient"], {"weights": "weights", "gradient": "gradient"}),
+        ({"smoothgrad": None}, {"smoothgrad": "smoothgrad"}),
+        (
+            {"mild": {"name": "smoothgrad", "sigma": 0.1}, "gradient": {}},
+            {"mild": "smoothgrad", "gradient": "gradient"},
+        ),
+    ],
+)
+def test_saliency_is_a_name_a_list_or_a_mapping_from_labels(written, full):
+    saliency = Model(network="linear", saliency=written).saliency
+    assert {label: options["name"] for label, options in saliency.items()} == full
+
+
+def test_settings_hold_every_default_in_the_order_of_the_options():
+    model = fitted(l2=0.5, epochs=3)
+    assert list(model.training.items()) == [
+        ("name", "standard"),
+        ("epochs", 3),
+        ("batch_size", 32),
+        ("learning_rate", 1e-3),
+        ("l2", 0.5),
+    ]
+
+
+@pytest.mark.parametrize("word", ["a/b", "a b", "..", "", "ä/", "a.b"])
+@pytest.mark.parametrize("kind", ["dataset", "model", "saliency"])
+def test_a_name_that_cannot_be_a_file_name_is_refused(kind, word):
+    raw = copy.deepcopy(RAW)
+    if kind == "dataset":
+        raw["datasets"][word] = raw["datasets"].pop("synthetic")
+        raw["run"] = [word]
+    elif kind == "model":
+        raw["datasets"]["synthetic"]["models"][word] = {"network": "linear"}
+    else:
+        raw["datasets"]["synthetic"]["models"]["linear"]["saliency"] = {word: {"name": "gradient"}}
+    with pytest.raises(ConfigError, match=f"'{word}' becomes a file name"):
+        parse(raw)
+
+
+@pytest.mark.parametrize("saliency", ["weights", ["gradient", "weights"], {"w": {"name": "weights"}}])
+def test_weights_explain_linear_networks_only(saliency):
+    assert "'weights' exists for the linear network only" in refusal((*CNN, "saliency"), saliency)
+    parse(changed((*LINEAR, "saliency"), saliency))
+
+
+def test_the_default_split_is_the_papers():
+    shares = Split()
+    assert [round(965 * share) for share in (shares.train, shares.validation, shares.test)] == [790, 87, 88]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.7001, 0.6999])
+def test_shares_must_add_up_to_one(share):
+    assert "must add up to 1" in refusal(("datasets", "hcp", "split"), {"train": share, "validation": 0.1, "test": 0.2})
+    parse(changed(("datasets", "hcp", "split"), {"train": 0.7, "validation": 0.1, "test": 0.2}))
+
+
+@pytest.mark.parametrize("seeds", [[1, 1], [1, 1.0], [0.5], [-1], [], [math.inf], [math.nan]])
+def test_seeds_must_be_different_whole_numbers(seeds):
+    assert "linear.seeds" in refusal((*LINEAR, "seeds"), seeds)
+
+
+@pytest.mark.parametrize("seed", [0, 12, 2**53 + 1, 2**62 + 1])
+def test_seeds_are_kept_as_they_were_given(seed):
+    (kept,) = Model(network="linear", seeds=[seed]).seeds
+    assert kept == seed
+    assert isinstance(kept, int)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("network", 5),
+        ("network", ["linear"]),
+        ("network", {"name": "mlp", 5: 1}),
+        ("network", {"name": ["mlp"]}),
+        ("training", True),
+        ("saliency", None),
+        ("saliency", 5),
+        ("saliency", {"gradient": 3}),
+        ("saliency", {1: {"name": "gradient"}}),
+        ("saliency", [{"name": "smoothgrad"}]),
+    ],
+)
+def test_a_method_of_the_wrong_shape_is_a_fault_of_the_config_not_a_crash(key, value):
+    assert f"linear.{key}" in refusal((*LINEAR, key), value)
+
+
+def test_hcp_is_either_read_or_simulated():
+    source = ("datasets", "hcp", "source")
+    for options in ({"name": "hcp"}, {"name": "hcp", "root": "/data", "simulate": {}}):
+        assert "either 'root'" in refusal(source, options)
+    parse(changed(source, {"name": "hcp", "root": "/data"}))
+
+
+def test_the_config_does_not_change_once_checked():
+    config = parse(RAW)
+    assert isinstance(config, Config)
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 1
+
+
+def test_without_lists_there_is_one_candidate():
+    model = fitted(l2=0.1)
+    assert candidates(model) == {"single": model.training}
+
+
+def test_lists_span_their_product():
+    grid = candidates(fitted(learning_rate=[0.001, 0.01], l2=[0, 0.1, 1e-6], epochs=3))
+    common = {"name": "standard", "epochs": 3, "batch_size": 32}
+    assert grid == {
+        "learning-rate-0.001_l2-0": {**common, "learning_rate": 0.001, "l2": 0.0},
+        "learning-rate-0.001_l2-0.1": {**common, "learning_rate": 0.001, "l2": 0.1},
+        "learning-rate-0.001_l2-1e-06": {**common, "learning_rate": 0.001, "l2": 1e-6},
+        "learning-rate-0.01_l2-0": {**common, "learning_rate": 0.01, "l2": 0.0},
+        "learning-rate-0.01_l2-0.1": {**common, "learning_rate": 0.01, "l2": 0.1},
+        "learning-rate-0.01_l2-1e-06": {**common, "learning_rate": 0.01, "l2": 1e-6},
+    }
+
+
+def test_a_list_of_one_is_a_grid_of_one():
+    assert {name: options["l2"] for name, options in candidates(fitted(l2=[0.1])).items()} == {"l2-0.1": 0.1}
+
+
+def test_candidates_do_not_depend_on_the_order_of_keys():
+    options = {"learning_rate": [0.001, 0.01], "l2": [0.1, 1.0]}
+    one = candidates(fitted(**options))
+    other = candidates(fitted(**dict(reversed(options.items()))))
+    assert list(one.items()) == list(other.items())
+
+
+def test_an_option_that_is_a_list_by_nature_is_no_grid(monkeypatch):
+    class Options(TrainingOptions):
+        milestones: list[int]
+
+    monkeypatch.setattr("truemap.config.load", lambda family, name: Options)
+    model = Model.model_construct(training={"name": "stepwise", "milestones": [3, 6], "l2": [0.1, 1.0]})
+    assert {name: options["milestones"] for name, options in candidates(model).items()} == {
+        "l2-0.1": [3, 6],
+        "l2-1": [3, 6],
+    }
+
+
+def test_a_networks_list_is_no_grid():
+    model = Model(network={"name": "cnn3d", "filters": [4, 8]}, training={"name": "free", "epsilon": [0.1, 0.2]})
+    assert list(candidates(model)) == ["epsilon-0.1", "epsilon-0.2"]
+    assert model.network["filters"] == [4, 8]

@@ -1,0 +1,62 @@
+import json
+import math
+
+import pytest
+
+from truemap.files import read_json, whole, write_json, write_text
+
+
+def test_a_finished_file_has_its_content_and_leaves_nothing_else(tmp_path):
+    with whole(tmp_path / "new" / "maps.nii.gz") as temporary:
+        temporary.write_text("all of it")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["maps.nii.gz"]
+    assert (tmp_path / "new" / "maps.nii.gz").read_text() == "all of it"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_an_error_leaves_the_folder_as_it_was(tmp_path, error):
+    (tmp_path / "old.txt").write_text("old")
+    for name in ("old.txt", "new.txt"):
+        with pytest.raises(error), whole(tmp_path / name) as temporary:
+            temporary.write_text("half of")
+            raise error
+    assert [path.name for path in tmp_path.iterdir()] == ["old.txt"]
+    assert (tmp_path / "old.txt").read_text() == "old"
+
+
+def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "table.tsv"
+    path.write_text("old")
+    reader = path.open()
+    with whole(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    with reader:
+        assert reader.read() == "old"  # another file, not the old one overwritten
+
+
+def test_the_temporary_name_is_in_the_same_folder_and_keeps_the_suffixes(tmp_path):
+    with whole(tmp_path / "mask.nii.gz") as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.suffixes[-2:] == [".nii", ".gz"]
+        temporary.touch()
+
+
+def test_text_is_written_as_utf8(tmp_path):
+    write_text(tmp_path / "a.txt", "µ ± σ")
+    assert (tmp_path / "a.txt").read_bytes() == "µ ± σ".encode()
+
+
+def test_json_keeps_the_order_of_keys_and_every_bit_of_floats(tmp_path):
+    content = {"z": 0.1 + 0.2, "a": [1e-300, 2**60, None, True], "m": {"é": "x"}}
+    write_json(tmp_path / "a.json", content)
+    assert read_json(tmp_path / "a.json") == content
+    assert list(json.loads((tmp_path / "a.json").read_text())) == ["z", "a", "m"]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_json_refuses_numbers_that_json_has_not(tmp_path, value):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "a.json", {"nll": value})
+    assert list(tmp_path.iterdir()) == []

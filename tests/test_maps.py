@@ -1,0 +1,76 @@
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from truemap.maps import MapWriter, read_blocks
+
+VOXELS = 11
+
+
+@pytest.fixture
+def blocks():
+    random = np.random.default_rng(0)
+    return [
+        (
+            pd.DataFrame({"sample": np.arange(rows), "label": [f"{subject}-é"] * rows, "negated": [True] * rows}),
+            random.standard_normal((rows, VOXELS)),
+        )
+        for subject, rows in [("a", 3), ("b", 1), ("c", 5)]
+    ]
+
+
+@pytest.fixture
+def write(tmp_path, blocks):
+    def to(dtype):
+        with MapWriter(tmp_path / "maps.parquet", VOXELS, dtype) as writer:
+            for rows, maps in blocks:
+                writer.write(rows, maps)
+        return tmp_path / "maps.parquet"
+
+    return to
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_blocks_come_back_as_they_were_written_in_the_stored_type(write, blocks, dtype):
+    found = list(read_blocks(write(dtype)))
+    assert len(found) == len(blocks)
+    for (rows, maps), (written_rows, written_maps) in zip(found, blocks, strict=True):
+        pd.testing.assert_frame_equal(rows, written_rows, check_dtype=False)
+        assert maps.dtype == dtype
+        np.testing.assert_array_equal(maps, written_maps.astype(dtype))
+
+
+def test_each_block_is_one_row_group_of_fixed_size_lists(write):
+    with pq.ParquetFile(write("float16")) as file:
+        assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [3, 1, 5]
+        assert file.schema_arrow.field("map").type == pa.list_(pa.float16(), VOXELS)
+
+
+def test_pyarrow_alone_reads_the_same_maps(write, blocks):
+    column = pq.read_table(write("float32")).column("map").to_pylist()
+    np.testing.assert_array_equal(np.array(column, "float32"), np.concatenate([m for _, m in blocks]).astype("float32"))
+
+
+def test_maps_that_are_views_of_larger_arrays_are_stored_right(tmp_path):
+    large = np.arange(4 * 2 * VOXELS, dtype="float32").reshape(4, 2 * VOXELS)
+    with MapWriter(tmp_path / "maps.parquet", VOXELS, "float32") as writer:
+        writer.write(pd.DataFrame({"sample": range(4)}), large[:, ::2])
+    ((_, maps),) = read_blocks(tmp_path / "maps.parquet")
+    np.testing.assert_array_equal(maps, large[:, ::2])
+
+
+def test_values_that_are_not_finite_stay(tmp_path):
+    values = np.array([[np.nan, np.inf, -np.inf, 0.0]])
+    with MapWriter(tmp_path / "maps.parquet", 4, "float16") as writer:
+        writer.write(pd.DataFrame({"sample": [0]}), values)
+    ((_, maps),) = read_blocks(tmp_path / "maps.parquet")
+    np.testing.assert_array_equal(maps, values)
+
+
+def test_maps_of_another_size_or_number_are_refused(tmp_path):
+    with MapWriter(tmp_path / "maps.parquet", VOXELS, "float16") as writer:
+        for shape in [(2, VOXELS + 1), (3, VOXELS)]:
+            with pytest.raises((ValueError, pa.ArrowInvalid)):
+                writer.write(pd.DataFrame({"sample": [0, 1]}), np.zeros(shape))

@@ -1,0 +1,222 @@
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from truemap.statistics import accuracy_units, agreement_units, compare, summarise
+
+ENTRIES = [("linear", "gradient"), ("linear", "weights"), ("nn", "gradient"), ("nn", "smoothgrad")]
+SCORES = ["model", "seed", "method", "sample", "subject", "criterion", "conditions", "r"]
+
+
+def units_of(values, criterion="informative", conditions="all"):
+    """(model, method) or (model, method, seed) -> value of each unit."""
+    rows = [
+        (
+            criterion,
+            conditions,
+            key[0],
+            key[1],
+            key[2] if len(key) > 2 else 0,
+            f"s{number}",
+            value,
+            int(np.isnan(value)),
+        )
+        for key, column in values.items()
+        for number, value in enumerate(column)
+    ]
+    columns = ["criterion", "conditions", "model", "method", "seed", "unit", "value", "missing"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def random_units(n=12, seed=0, entries=ENTRIES):
+    random = np.random.default_rng(seed)
+    shared = random.standard_normal(n)
+    return {entry: shared + 0.3 * k * random.standard_normal(n) + 0.3 * k for k, entry in enumerate(entries)}
+
+
+def scores_of(*entries):
+    """(sample, subject, r) of one criterion, model, method and seed."""
+    rows = [("nn", 0, "gradient", sample, subject, "pairwise", "all", r) for sample, subject, r in entries]
+    return pd.DataFrame(rows, columns=SCORES)
+
+
+def test_a_subjects_maps_are_averaged_first_however_many_they_are():
+    scores = scores_of((1, "s1", 0.1), (1, "s1", 0.3), (2, "s1", 0.8), (3, "s2", 0.4), (3, "s2", 0.6))
+    units = agreement_units(scores).set_index("unit")
+    assert units.loc["s1", "value"] == pytest.approx(((0.1 + 0.3) / 2 + 0.8) / 2)
+    assert units.loc["s2", "value"] == pytest.approx(0.5)
+    summary = summarise(agreement_units(scores)).query("seed == 'mean'").iloc[0]
+    assert summary["n"] == 2
+    assert summary["mean"] == pytest.approx((0.5 + 0.5) / 2)
+
+
+def test_a_samples_incorrect_classes_count_as_one_value():
+    """Else a sample with one null r would weigh less than another of its subject."""
+    units = agreement_units(scores_of((1, "s1", 0.9), (1, "s1", np.nan), (2, "s1", 0.1), (2, "s1", 0.2)))
+    assert units["value"].item() == pytest.approx((0.9 + 0.15) / 2)
+    assert units["missing"].item() == 1
+
+
+def test_without_subjects_each_sample_is_a_unit():
+    units = agreement_units(scores_of((1, "", 0.1), (1, "", 0.3), (2, "", 0.8)))
+    np.testing.assert_allclose(sorted(units["value"]), [0.2, 0.8])
+    assert units["unit"].nunique() == 2
+
+
+def test_a_unit_without_any_r_is_null_and_counted():
+    units = agreement_units(scores_of((1, "s1", np.nan), (2, "s1", np.nan), (3, "s2", 0.5), (4, "s3", 0.7)))
+    assert np.isnan(units.set_index("unit").loc["s1", "value"])
+    row = summarise(units).query("seed == 'mean'").iloc[0]
+    assert (row["n"], row["mean"], row["missing"]) == (2, pytest.approx(0.6), 2)
+
+
+def test_units_keep_criteria_conditions_models_methods_and_seeds_apart():
+    keys = itertools.product(["linear", "nn"], [0, 1], ["gradient", "weights"], ["informative", "pairwise"],
+                             ["all", "no_negated"])  # fmt: skip
+    rows = [(m, s, e, 0, "s1", c, k, float(n)) for n, (m, s, e, c, k) in enumerate(keys)]
+    units = agreement_units(pd.DataFrame(rows, columns=SCORES))
+    assert sorted(units["value"]) == list(range(32))
+
+
+def test_accuracy_units_are_shares_of_right_maps_with_and_without_negated_ones():
+    predictions = pd.DataFrame(
+        {
+            "model": "nn", "seed": 0, "sample": range(6), "subject": ["s1"] * 4 + ["s2"] * 2,
+            "negated": [True, False, False, False, True, False],
+            "correct": [False, True, True, False, False, True],
+        }
+    )  # fmt: skip
+    units = accuracy_units(predictions).set_index(["conditions", "unit"])
+    assert units["value"].to_dict() == {
+        ("all", "s1"): 0.5, ("all", "s2"): 0.5, ("no_negated", "s1"): pytest.approx(2 / 3), ("no_negated", "s2"): 1.0,
+    }  # fmt: skip
+    assert set(units["criterion"]) == {"accuracy"}
+    assert set(units["method"]) == {""}
+    assert set(accuracy_units(predictions.assign(negated=False))["conditions"]) == {"all"}
+
+
+@settings(max_examples=30)
+@given(arrays(np.float64, st.integers(2, 30), elements=st.floats(-1, 1)), st.sampled_from([0.9, 0.95, 0.99]))
+def test_summary_is_scipys_mean_sem_and_t_interval(values, confidence):
+    row = summarise(units_of({("nn", "gradient"): values}), confidence).query("seed == 'mean'").iloc[0]
+    assert row["n"] == len(values)
+    np.testing.assert_allclose([row["mean"], row["se"]], [np.mean(values), stats.sem(values)], atol=1e-12)
+    if row["se"] > 1e-9:
+        interval = stats.t.interval(confidence, len(values) - 1, np.mean(values), stats.sem(values))
+        np.testing.assert_allclose([row["ci_low"], row["ci_high"]], interval, atol=1e-12)
+
+
+def test_one_unit_has_a_mean_but_no_error():
+    row = summarise(units_of({("nn", "gradient"): [0.4]})).iloc[0]
+    assert row["mean"] == 0.4
+    assert row[["se", "ci_low", "ci_high"]].isna().all()
+
+
+def test_seeds_are_averaged_before_units_are_counted():
+    random = np.random.default_rng(0)
+    a, b = random.standard_normal((2, 9))
+    summary = summarise(units_of({("nn", "gradient", 0): a, ("nn", "gradient", 1): b})).set_index("seed")
+    assert list(summary.index) == ["mean", "0", "1"]
+    for seed, values in (("mean", (a + b) / 2), ("0", a), ("1", b)):
+        assert summary.loc[seed, "n"] == 9
+        assert summary.loc[seed, "mean"] == pytest.approx(values.mean())
+        assert summary.loc[seed, "se"] == pytest.approx(stats.sem(values))
+
+
+def test_comparison_averages_seeds_too():
+    random = np.random.default_rng(0)
+    a, b, c = random.standard_normal((3, 9))
+    units = units_of({("nn", "gradient", 0): a, ("nn", "gradient", 1): b, ("linear", "gradient", 0): c})
+    row = compare(units).iloc[0]
+    expected = stats.ttest_rel((a + b) / 2, c)
+    assert (row["n"], row["df"]) == (9, 8)
+    assert (row["t"], row["p"]) == (pytest.approx(expected.statistic), pytest.approx(expected.pvalue))
+
+
+def test_comparisons_are_scipys_paired_t_times_the_number_of_pairs_at_most_one():
+    values = random_units(entries=[("linear", "gradient"), ("cnn", "gradient"), ("nn", "gradient"), ("x", "gradient")])
+    found = compare(units_of(values))
+    assert len(found) == 6
+    for row in found.itertuples():
+        a, b = values[row.model_a, row.method_a], values[row.model_b, row.method_b]
+        expected = stats.ttest_rel(a, b)
+        assert row.difference == pytest.approx(np.mean(a) - np.mean(b))
+        assert (row.n, row.df) == (12, 11)
+        assert (row.t, row.p) == (pytest.approx(expected.statistic), pytest.approx(expected.pvalue))
+        assert row.p_bonferroni == pytest.approx(min(1.0, 6 * expected.pvalue))
+        assert row.significant == (row.p_bonferroni < 0.05)
+    assert (found["p_bonferroni"] == 1).any() and found["significant"].any()
+
+
+def test_only_entries_that_exist_are_compared():
+    """linear has weights and nn has smoothgrad: there is no smoothgrad of linear to compare with."""
+    found = compare(units_of(random_units()))
+    pairs = {frozenset(((r.model_a, r.method_a), (r.model_b, r.method_b))) for r in found.itertuples()}
+    assert pairs == {frozenset(pair) for pair in itertools.combinations(ENTRIES, 2)}
+    assert len(found) == 6
+
+
+def test_an_entry_whose_r_are_all_null_is_listed_and_not_counted():
+    """It exists, so it shows; it cannot be tested, so it does not make the others' correction stricter."""
+    entries = [("a", "gradient"), ("b", "gradient"), ("c", "gradient")]
+    values = random_units(entries=entries)
+    values["c", "gradient"] = np.full(12, np.nan)
+    found = compare(units_of(values))
+    assert len(found) == 3
+    tested = found[found["p"].notna()]
+    assert tested["p_bonferroni"].item() == pytest.approx(tested["p"].item())
+    assert not found.loc[found["p"].isna(), "significant"].any()
+
+
+def test_families_are_corrected_apart():
+    values = random_units(entries=[("a", "gradient"), ("b", "gradient"), ("c", "gradient")])
+    two = {key: values[key] for key in list(values)[:2]}
+    found = compare(pd.concat([units_of(values), units_of(two, criterion="accuracy")]))
+    for criterion, pairs in (("informative", 3), ("accuracy", 1)):
+        part = found[found["criterion"] == criterion]
+        assert len(part) == pairs
+        np.testing.assert_allclose(part["p_bonferroni"], np.minimum(1, pairs * part["p"]))
+
+
+def test_units_with_a_null_are_left_out_of_their_pair():
+    a, b = np.random.default_rng(0).standard_normal((2, 8))
+    a[2] = b[5] = np.nan
+    row = compare(units_of({("a", "gradient"): a, ("b", "gradient"): b})).iloc[0]
+    both = ~np.isnan(a + b)
+    expected = stats.ttest_rel(a[both], b[both])
+    assert row["n"] == 6
+    assert row["difference"] == pytest.approx((a - b)[both].mean())
+    assert row["p"] == pytest.approx(expected.pvalue)
+
+
+def test_units_are_paired_by_name_not_by_place():
+    a, b = np.random.default_rng(0).standard_normal((2, 8))
+    units = units_of({("a", "gradient"): a, ("b", "gradient"): b}).sample(frac=1, random_state=0)
+    row = compare(units).iloc[0]
+    assert abs(row["t"]) == pytest.approx(abs(stats.ttest_rel(a, b).statistic))
+
+
+def test_entries_that_do_not_differ_in_any_unit_have_p_one():
+    values = np.ones(10)
+    row = compare(units_of({("a", ""): values, ("b", ""): values})).iloc[0]
+    assert (row["difference"], row["p"], row["p_bonferroni"], row["significant"]) == (0, 1, 1, False)
+
+
+@pytest.mark.filterwarnings("ignore:Precision loss")
+def test_entries_that_differ_by_the_same_in_every_unit_are_significant():
+    row = compare(units_of({("a", ""): np.ones(10), ("b", ""): np.zeros(10)})).iloc[0]
+    assert (row["difference"], row["p"], row["significant"]) == (1, 0, True)
+
+
+def test_a_single_entry_is_compared_with_nothing_in_a_table_of_the_same_columns():
+    """The claims look for pairs in these columns, whether or not there are any."""
+    values = random_units()
+    alone = compare(units_of({ENTRIES[0]: values[ENTRIES[0]]}))
+    assert alone.empty
+    assert list(alone.columns) == list(compare(units_of(values)).columns)

@@ -1,0 +1,171 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from truemap.maps import MapWriter
+from truemap.truth import Truth, class_means, condition_sets, read_truth, subject_blocks, write_class_means
+from truemap.volumes import Volumes
+
+VOXELS = 24
+
+
+def rows_of(*entries, subject="s1"):
+    """(label, negated) of each map."""
+    return pd.DataFrame(entries, columns=["label", "negated"]).assign(subject=subject)
+
+
+def maps_of(n, seed=0):
+    return np.random.default_rng(seed).standard_normal((n, VOXELS))
+
+
+def truths(rows, maps, average="classes"):
+    """Condition set -> Truth of one subject."""
+    table, means = class_means(rows, maps)
+    return {name: Truth(part, means[part.index], average) for name, part in table.groupby("conditions")}
+
+
+def hcp_like():
+    """Two tasks that come with exact sign flips, as HCP's relational and emotion do, and one without."""
+    a, b, c, w, v = maps_of(5)
+    pairs = [("REL", False), ("REL", False), ("REL", True), ("REL", True),
+             ("EMO", False), ("EMO", True), ("WM", False), ("WM", False)]  # fmt: skip
+    return rows_of(*pairs), np.stack([a, b, -a, -b, c, -c, w, v]), {"REL": (a + b) / 2, "EMO": c, "WM": (w + v) / 2}
+
+
+def test_class_means_are_means_of_a_classes_maps():
+    maps = maps_of(5)
+    table, means = class_means(rows_of(*[(label, False) for label in "babca"]), maps)
+    assert list(table["label"]) == ["a", "b", "c"]
+    assert list(table["n"]) == [2, 2, 1]
+    assert set(table["conditions"]) == {"all"}
+    np.testing.assert_allclose(means, [(maps[1] + maps[4]) / 2, (maps[0] + maps[2]) / 2, maps[3]], rtol=1e-12)
+    np.testing.assert_allclose(table["scale"], np.sqrt(np.mean([np.std(row) ** 2 for row in maps])), rtol=1e-12)
+
+
+def test_class_means_of_float16_maps_are_summed_in_float64():
+    maps = np.full((4096, VOXELS), 20.0, dtype=np.float16)
+    maps[0] = np.arange(VOXELS)
+    _, means = class_means(rows_of(*[("a", False)] * 4096), maps)
+    np.testing.assert_array_equal(means[0], (20.0 * 4095 + np.arange(VOXELS)) / 4096)
+
+
+def test_both_condition_sets_are_made_only_where_maps_are_negated():
+    assert condition_sets(pd.Series([False, True])) == ["all", "no_negated"]
+    assert condition_sets(pd.Series([False, False])) == ["all"]
+    rows, maps, _ = hcp_like()
+    table, _ = class_means(rows, maps)
+    assert dict(zip(zip(table["conditions"], table["label"], strict=True), table["n"], strict=True)) == {
+        ("all", "EMO"): 2, ("all", "REL"): 4, ("all", "WM"): 2,
+        ("no_negated", "EMO"): 1, ("no_negated", "REL"): 2, ("no_negated", "WM"): 2,
+    }  # fmt: skip
+
+
+def test_informative_is_the_class_minus_the_average_and_pairwise_target_minus_class():
+    a, b, c = maps_of(3)
+    truth = truths(rows_of(("a", False), ("b", False), ("c", False)), np.stack([a, b, c]))["all"]
+    np.testing.assert_allclose(truth.informative("a"), a - (a + b + c) / 3, atol=1e-14)
+    np.testing.assert_allclose(truth.pairwise("a", "b"), b - a, atol=1e-14)
+    for pair, expected in ((("c", "c"), c - (a + b + c) / 3), (("c", "a"), a - c)):
+        values, reason = truth.of(*pair)
+        np.testing.assert_allclose(values, expected, atol=1e-14)
+        assert reason == ""
+
+
+def test_average_is_of_classes_or_of_maps():
+    a, b, c, d = maps_of(4)
+    rows, maps = rows_of(("a", False), ("a", False), ("a", False), ("b", False)), np.stack([a, b, c, d])
+    first = (a + b + c) / 3
+    by_class, by_map = (truths(rows, maps, average)["all"] for average in ("classes", "maps"))
+    np.testing.assert_allclose(by_class.informative("a"), first - (first + d) / 2, atol=1e-14)
+    np.testing.assert_allclose(by_map.informative("a"), first - (a + b + c + d) / 4, atol=1e-14)
+    np.testing.assert_allclose(by_class.pairwise("a", "b"), by_map.pairwise("a", "b"), atol=1e-14)
+
+
+def test_exact_sign_flips_leave_no_pairwise_truth_and_two_classes_that_coincide():
+    rows, maps, _ = hcp_like()
+    truth = truths(rows, maps)["all"]
+    for pair in (("REL", "EMO"), ("EMO", "REL")):
+        values, reason = truth.of(*pair)
+        assert values is None
+        assert reason.startswith("no truth")
+    np.testing.assert_allclose(truth.of("REL", "REL")[0], truth.of("EMO", "EMO")[0], atol=1e-14)
+    assert truth.of("REL", "WM")[1] == truth.of("WM", "WM")[1] == ""
+
+
+def test_sign_flips_that_cancel_up_to_rounding_are_no_truth_either():
+    rows, maps, _ = hcp_like()
+    maps = maps + 1e-8 * maps_of(len(maps), seed=1)
+    assert truths(rows, maps)["all"].of("REL", "EMO")[1].startswith("no truth")
+    assert truths(rows, 1e9 * maps)["all"].of("REL", "EMO")[1].startswith("no truth")
+
+
+def test_a_small_truth_is_a_truth():
+    """The floor is a share of the maps' own spread: units do not matter."""
+    base, change = maps_of(2)
+    for unit in (1.0, 1e-12):
+        maps = unit * np.stack([base, base + 1e-3 * change])
+        values, _ = truths(rows_of(("a", False), ("b", False)), maps)["all"].of("a", "b")
+        np.testing.assert_allclose(values, unit * 1e-3 * change, rtol=1e-6)
+
+
+def test_without_negated_maps_the_same_classes_have_a_truth():
+    rows, maps, expected = hcp_like()
+    truth = truths(rows, maps)["no_negated"]
+    np.testing.assert_allclose(truth.of("REL", "EMO")[0], expected["EMO"] - expected["REL"], atol=1e-14)
+    mean = sum(expected.values()) / 3
+    for label, values in expected.items():
+        np.testing.assert_allclose(truth.of(label, label)[0], values - mean, atol=1e-14)
+
+
+@pytest.mark.parametrize("pair", [("a", "z"), ("z", "a")])
+def test_a_class_the_subject_has_no_map_of_is_named(pair):
+    truth = truths(rows_of(("a", False), ("b", False)), maps_of(2))["all"]
+    assert truth.of(*pair) == (None, "the subject has no map of class z")
+
+
+def test_truth_is_each_subjects_own_and_comes_back_from_its_file(tmp_path):
+    table = pd.concat([rows_of(("a", False), ("b", False)), rows_of(("b", False), ("a", False), subject="s2")],
+                      ignore_index=True)  # fmt: skip
+    maps = maps_of(4).astype(np.float32)
+    write_class_means(tmp_path / "means.parquet", Volumes([maps.reshape(4, 2, 3, 4)], table), None)
+    found = read_truth(tmp_path / "means.parquet", "classes")
+    assert set(found) == {("s1", "all"), ("s2", "all")}
+    np.testing.assert_allclose(found["s1", "all"].of("a", "b")[0], maps[1] - maps[0], atol=1e-6)
+    np.testing.assert_allclose(found["s2", "all"].of("a", "b")[0], maps[2] - maps[3], atol=1e-6)
+
+
+def test_rows_of_a_subject_need_not_be_together(tmp_path):
+    table = pd.DataFrame({"subject": ["s1", "s2"] * 2, "label": list("aabb"), "negated": False})
+    maps = maps_of(4).astype(np.float32)
+    write_class_means(tmp_path / "means.parquet", Volumes([maps[:3, None], maps[3:, None]], table), None)
+    found = read_truth(tmp_path / "means.parquet", "classes")
+    np.testing.assert_allclose(found["s2", "all"].of("a", "b")[0], maps[3] - maps[1], atol=1e-6)
+
+
+def test_templates_are_the_truth_of_all_images(tmp_path):
+    """The maps on disk, here noise, are not asked where the source knows the templates."""
+    a, b, c = maps_of(3).astype(np.float32)
+    templates = {label: values.reshape(2, 3, 4) for label, values in zip("abc", (a, b, c), strict=True)}
+    volumes = Volumes([maps_of(5, seed=9).reshape(5, 2, 3, 4)], rows_of(*[("a", False)] * 5, subject=""))
+    write_class_means(tmp_path / "means.parquet", volumes, templates)
+    found = read_truth(tmp_path / "means.parquet", "classes")
+    assert list(found) == [("", "all")]
+    np.testing.assert_allclose(found["", "all"].of("b", "b")[0], b - (a + b + c) / 3, atol=1e-6)
+    np.testing.assert_allclose(found["", "all"].of("a", "c")[0], c - a, atol=1e-6)
+
+
+def test_blocks_are_subjects_or_so_many_rows_where_there_are_none():
+    table = pd.DataFrame({"subject": ["s2", "s1", "s2", "", "", ""]})
+    assert [list(block.index) for block in subject_blocks(table, limit=2)] == [[0, 2], [1], [3, 4], [5]]
+
+
+def test_read_truth_keeps_subjects_of_one_row_group_apart(tmp_path):
+    """A row group may hold both condition sets, in any order."""
+    rows, maps, expected = hcp_like()
+    table, means = class_means(rows, maps)
+    order = np.random.default_rng(0).permutation(len(table))
+    with MapWriter(tmp_path / "means.parquet", VOXELS, "float32") as writer:
+        writer.write(table.iloc[order].reset_index(drop=True), means[order])
+    found = read_truth(tmp_path / "means.parquet", "maps")["s1", "no_negated"]
+    mean = (2 * expected["REL"] + expected["EMO"] + 2 * expected["WM"]) / 5
+    np.testing.assert_allclose(found.of("WM", "WM")[0], expected["WM"] - mean, atol=1e-6)

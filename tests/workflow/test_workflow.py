@@ -1,0 +1,119 @@
+"""The whole DAG on the tiny config: what comes out, that it comes out once, and that it is always the same."""
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Clone, clone
+
+SIMULATED = "simulated data, not HCP"
+
+
+def test_every_dataset_gets_its_figures(finished: Clone) -> None:
+    for dataset, numbers in (("tiny-synthetic", "12"), ("tiny-hcp", "23")):
+        names = {f"figure-{n}{panel}.{ending}" for n in numbers for panel in "ab" for ending in ("svg", "png")}
+        assert {path.name for path in (finished.path / f"results/{dataset}/figures").iterdir()} == names
+
+
+def test_a_second_call_does_nothing(finished: Clone) -> None:
+    result = finished.snakemake()
+    assert result.returncode == 0
+    assert "Nothing to be done" in result.stdout
+
+
+def test_touching_every_input_and_script_changes_nothing(finished: Clone) -> None:
+    for folder in ("workflow", "config"):
+        for path in (finished.path / folder).rglob("*.*"):
+            path.touch()
+    assert "Nothing to be done" in finished.snakemake("--dry-run").stdout
+
+
+def test_bytes_do_not_depend_on_cores_or_folder(finished: Clone, tmp_path: Path) -> None:
+    other = clone(tmp_path / "elsewhere")
+    targets = ["tiny-hcp/scores/cnn/seed-0/smooth", "tiny-synthetic/scores/nn-adversarial/seed-0/gradient"]
+    result = other.snakemake(*(f"results/{target}.parquet" for target in targets), cores=1)
+    assert result.returncode == 0, result.stdout
+    made = [path for ending in ("parquet", "safetensors", "npy") for path in other.path.glob(f"results/**/*.{ending}")]
+    assert {path.suffix for path in made} == {".parquet", ".safetensors", ".npy"}
+    for path in made:
+        name = path.relative_to(other.path)
+        assert path.read_bytes() == (finished.path / name).read_bytes(), name
+
+
+def test_simulated_data_are_called_so_wherever_they_show(finished: Clone) -> None:
+    results = finished.path / "results"
+    for figure in (results / "tiny-hcp/figures").glob("*.svg"):
+        assert SIMULATED in figure.read_text()
+    for table in (results / "tiny-hcp/statistics").glob("*.tsv"):
+        assert set(pd.read_csv(table, sep="\t")["data"]) == {SIMULATED}
+
+
+def test_the_simulated_tree_has_the_s1200_layout_and_exact_sign_flips(finished: Clone) -> None:
+    results = finished.path / "results/tiny-hcp/tree/sim-0003/MNINonLinear/Results"
+    stem = "{0}/tfMRI_{1}/tfMRI_{1}_hp200_s4_level2vol.feat/cope{2}.feat/stats/cope1.nii.gz"
+    rel, negated = (nib.load(stem.format(results, "RELATIONAL", n)).get_fdata() for n in (2, 6))
+    np.testing.assert_array_equal(rel, -negated)
+    assert rel.shape == (23, 28, 23)
+
+
+def test_samples_follow_the_contract(finished: Clone) -> None:
+    samples = pd.read_csv(finished.path / "results/tiny-hcp/samples.tsv", sep="\t")
+    assert list(samples.columns) == ["image", "subject", "label", "condition", "negated", "split"]
+    assert len(samples) == 8 * 25
+    assert samples.groupby("subject")["split"].nunique().max() == 1
+    assert samples.groupby("subject")["negated"].sum().eq(4).all()
+
+
+def test_negated_conditions_leave_no_truth_for_two_tasks(finished: Clone) -> None:
+    scores = pd.read_parquet(finished.path / "results/tiny-hcp/scores/cnn/seed-0/gradient.parquet")
+    null = scores[scores["r"].isna()]
+    assert set(null["conditions"]) == {"all"}
+    assert set(zip(null["label"], null["target"], strict=True)) == {
+        ("EMOTION", "RELATIONAL"),
+        ("RELATIONAL", "EMOTION"),
+    }
+    assert null["reason"].str.startswith("no truth").all()
+    assert not scores[scores["r"].notna()]["reason"].any()
+
+
+def test_scores_equal_correlations_computed_from_the_files(finished: Clone) -> None:
+    results = finished.path / "results/tiny-hcp"
+    scores = pd.read_parquet(results / "scores/cnn/seed-0/smooth.parquet")
+    maps = pd.read_parquet(results / "saliency/cnn/seed-0/smooth.parquet")
+    means = pd.read_parquet(results / "truth/class_means.parquet")
+    brain = nib.load(results / "volumes/mask.nii.gz").get_fdata().reshape(-1) > 0
+    row = scores.query("criterion == 'pairwise' and conditions == 'no_negated'").iloc[7]
+    own = means.query("subject == @row.subject and conditions == 'no_negated'").set_index("label")["map"]
+    truth = (own[row["target"]].astype(np.float64) - own[row["label"]])[brain]
+    found = maps.query("sample == @row['sample'] and target == @row.target")["map"].iloc[0].astype(np.float64)[brain]
+    assert row["r"] == pytest.approx(np.corrcoef(truth, found)[0, 1], abs=1e-6)
+
+
+def test_the_model_file_says_what_was_chosen_and_why(finished: Clone) -> None:
+    folder = finished.path / "results/tiny-hcp/models/linear/seed-0"
+    model = json.loads((folder / "model.json").read_text())
+    nll = {name: entry["nll"] for name, entry in model["candidates"].items()}
+    assert set(nll) == {"l2-0.1", "l2-1"}
+    assert model["chosen"] == min(nll, key=nll.get)
+    assert model["reason"] == "lowest validation NLL"
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    np.testing.assert_allclose(predictions.filter(like="p_").sum(axis=1), 1.0, atol=1e-12)
+
+
+def test_the_report_is_written_with_a_caption_for_each_figure(finished: Clone) -> None:
+    result = finished.snakemake("--report", "report.html")
+    assert result.returncode == 0, result.stdout
+    text = (finished.path / "report.html").read_text()
+    assert "Figure 3a" in text
+    assert "Glass brains of one test subject" in text
+
+
+@pytest.mark.parametrize("preset", [None, "config/released-code.yaml", "config/paper.yaml"])
+def test_presets_plan(fresh: Clone, preset: str | None) -> None:
+    strict = ["--strict-dag-evaluation", "functions", "cyclic-graph", "periodic-wildcards"]
+    result = fresh.snakemake("--dry-run", *strict, config=preset)
+    assert result.returncode == 0, result.stdout
+    assert "Job stats" in result.stdout
