@@ -14,6 +14,18 @@ include: "workflow/rules/explain.smk"
 include: "workflow/rules/report.smk"
 
 
+# On a cluster these run where Snakemake runs: each takes a second or few, less than a queue slot costs.
+localrules:
+    all,
+    samples,
+    grid,
+    statistics,
+    figure_1,
+    figure_2,
+    figure_3,
+    claims,
+
+
 rule all:
     default_target: True
     input:

@@ -3,7 +3,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from truemap.networks.data import Batches, prepare_device
+from truemap.networks.data import Batches
 from truemap.volumes import Volumes
 
 torch.set_num_threads(1)
@@ -46,13 +46,3 @@ def test_logits_are_the_networks_in_row_order_whatever_the_chunk():
         found = data.logits(network, size)
         assert found.dtype == torch.float64
         np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_prepare_device_sets_the_configs_number_of_threads():
-    try:
-        assert prepare_device("cpu", 2) == torch.device("cpu")
-        assert torch.get_num_threads() == 2
-        assert torch.are_deterministic_algorithms_enabled()
-    finally:
-        torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(False)

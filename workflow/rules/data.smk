@@ -10,12 +10,13 @@ rule simulate:
     log:
         "logs/{dataset}/simulate-{shard}.log",
     benchmark:
-        "benchmarks/runs/{dataset}/simulate-{shard}.tsv"
+        "results/benchmarks/{dataset}/simulate-{shard}.tsv"
     conda:
         plan.conda("data")
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=plan.scaled(2000),
+        runtime=plan.scaled(120),
     params:
         **plan.code("simulate"),
         settings=plan.simulate_settings,
@@ -34,7 +35,8 @@ rule samples:
     conda:
         plan.conda("data")
     resources:
-        mem_mb=1000,
+        mem_mb=plan.scaled(1000),
+        runtime=plan.scaled(30),
     params:
         **plan.code("samples"),
         settings=plan.samples_settings,
@@ -54,7 +56,8 @@ rule grid:
     conda:
         plan.conda("data")
     resources:
-        mem_mb=1000,
+        mem_mb=plan.scaled(1000),
+        runtime=plan.scaled(30),
     params:
         **plan.code("grid"),
         settings=plan.grid_settings,
@@ -73,11 +76,12 @@ rule volumes:
     log:
         "logs/{dataset}/volumes-{split}-{shard}.log",
     benchmark:
-        "benchmarks/runs/{dataset}/volumes-{split}-{shard}.tsv"
+        "results/benchmarks/{dataset}/volumes-{split}-{shard}.tsv"
     conda:
         plan.conda("data")
     resources:
-        mem_mb=1000,
+        mem_mb=plan.scaled(1000),
+        runtime=plan.scaled(120),
     params:
         **plan.code("volumes"),
         settings=plan.volumes_settings,
@@ -97,7 +101,8 @@ rule truth:
     conda:
         plan.conda("data")
     resources:
-        mem_mb=1000,
+        mem_mb=plan.scaled(1000),
+        runtime=plan.scaled(60),
     params:
         **plan.code("truth"),
         settings=plan.truth_settings,

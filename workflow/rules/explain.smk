@@ -15,13 +15,14 @@ rule explain:
     log:
         "logs/{dataset}/explain-{model}-{seed}-{method}.log",
     benchmark:
-        "benchmarks/runs/{dataset}/explain-{model}-{seed}-{method}.tsv"
+        "results/benchmarks/{dataset}/explain-{model}-{seed}-{method}.tsv"
     conda:
         plan.conda("torch")
     threads: plan.config.threads
     resources:
         gpu=plan.gpus,
-        mem_mb=4000,
+        mem_mb=plan.scaled(4000),
+        runtime=plan.scaled(240),
     params:
         **plan.code("explain"),
         settings=plan.explain_settings,
@@ -42,7 +43,8 @@ rule score:
     conda:
         plan.conda("data")
     resources:
-        mem_mb=2000,
+        mem_mb=plan.scaled(2000),
+        runtime=plan.scaled(60),
     params:
         **plan.code("score"),
         settings=plan.score_settings,
@@ -69,7 +71,8 @@ rule statistics:
     conda:
         plan.conda("data")
     resources:
-        mem_mb=1000,
+        mem_mb=plan.scaled(1000),
+        runtime=plan.scaled(30),
     params:
         **plan.code("statistics"),
         settings=plan.statistics_settings,

@@ -28,7 +28,8 @@ rule figure_1:
     conda:
         plan.conda("figures")
     resources:
-        mem_mb=1000,
+        mem_mb=plan.scaled(1000),
+        runtime=plan.scaled(30),
     params:
         **plan.code("figure_1"),
         settings=plan.figure_settings,
@@ -60,7 +61,8 @@ rule figure_2:
     conda:
         plan.conda("figures")
     resources:
-        mem_mb=1000,
+        mem_mb=plan.scaled(1000),
+        runtime=plan.scaled(30),
     params:
         **plan.code("figure_2"),
         settings=plan.figure_settings,
@@ -86,7 +88,8 @@ rule figure_3:
     conda:
         plan.conda("figures")
     resources:
-        mem_mb=2000,
+        mem_mb=plan.scaled(2000),
+        runtime=plan.scaled(30),
     params:
         **plan.code("figure_3"),
         settings=plan.figure_settings,
@@ -108,7 +111,8 @@ rule claims:
     conda:
         plan.conda("figures")
     resources:
-        mem_mb=500,
+        mem_mb=plan.scaled(500),
+        runtime=plan.scaled(30),
     params:
         **plan.code("claims"),
         settings={},

@@ -14,13 +14,14 @@ rule train:
     log:
         "logs/{dataset}/train-{model}-{seed}-{candidate}.log",
     benchmark:
-        "benchmarks/runs/{dataset}/train-{model}-{seed}-{candidate}.tsv"
+        "results/benchmarks/{dataset}/train-{model}-{seed}-{candidate}.tsv"
     conda:
         plan.conda("torch")
     threads: plan.config.threads
     resources:
         gpu=plan.gpus,
-        mem_mb=4000,
+        mem_mb=plan.scaled(4000),
+        runtime=plan.scaled(720),
     params:
         **plan.code("train"),
         settings=plan.train_settings,
@@ -48,7 +49,8 @@ rule model:
     threads: plan.config.threads
     resources:
         gpu=plan.gpus,
-        mem_mb=4000,
+        mem_mb=plan.scaled(4000),
+        runtime=plan.scaled(60),
     params:
         **plan.code("model"),
         settings=plan.model_settings,

@@ -4,8 +4,9 @@ from truemap.files import read_json, whole
 from truemap.job import job, log
 from truemap.maps import MapWriter
 from truemap.methods import method
-from truemap.networks.data import Batches, prepare_device
+from truemap.networks.data import Batches
 from truemap.networks.decoder import load_decoder
+from truemap.networks.devices import prepare_device
 from truemap.saliency.writer import MeanMaps, explain_blocks
 from truemap.volumes import read_grid, read_volumes
 

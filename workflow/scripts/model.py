@@ -7,8 +7,9 @@ import torch
 
 from truemap.files import read_json, whole, write_json
 from truemap.job import job, log
-from truemap.networks.data import Batches, prepare_device
+from truemap.networks.data import Batches
 from truemap.networks.decoder import load_decoder, save_weights
+from truemap.networks.devices import prepare_device
 from truemap.training.selection import choose, fit_temperature
 from truemap.volumes import read_volumes
 

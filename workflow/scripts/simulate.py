@@ -8,7 +8,7 @@ from truemap.datasets.hcp import COPES, NEGATED, Simulate, map_path, simulated_s
 from truemap.datasets.nifti import write_map
 from truemap.datasets.simulation import build_template, simulate_subject
 from truemap.files import write_text
-from truemap.job import job, log
+from truemap.job import job, log, progress
 
 with job(snakemake) as settings:
     options = Simulate(**settings["simulate"])
@@ -18,7 +18,7 @@ with job(snakemake) as settings:
     )
     template = build_template(peaks, weights, options.resolution, options.blob_fwhm)
     subjects = simulated_subjects(options.subjects)[settings["shard"] :: settings["shards"]]
-    for subject in subjects:
+    for subject in progress(subjects, "subject"):
         for task, condition, values in simulate_subject(template, subject, settings["seed"], options.model_dump()):
             write_map(map_path(root, subject, task, condition), values, template.affine)
             if NEGATED + condition in COPES[task]:

@@ -1,13 +1,17 @@
 """Train one candidate: one model, one seed, one point of its hyperparameter grid."""
 
+from pathlib import Path
+
 import torch
 
 from truemap.files import whole, write_json
 from truemap.job import job, log
 from truemap.methods import method
-from truemap.networks.data import Batches, prepare_device
+from truemap.networks.data import Batches
 from truemap.networks.decoder import build_network, save_weights
+from truemap.networks.devices import prepare_device
 from truemap.numerics import derive_seed
+from truemap.training.checkpoint import Checkpoint, checkpoint_key
 from truemap.training.loop import fit
 from truemap.volumes import read_volumes
 
@@ -19,10 +23,13 @@ with job(snakemake) as settings:
     held_out = read_volumes(snakemake.input.validation_maps, snakemake.input.validation_tables)
     validation = Batches(held_out, classes, device)
 
+    w = snakemake.wildcards
+    kept = Path("results", w.dataset, ".checkpoints", w.model, f"seed-{w.seed}", f"{w.candidate}.safetensors")
+    checkpoint = Checkpoint(kept, checkpoint_key(snakemake.params, snakemake.input))
     torch.manual_seed(derive_seed(settings["seed"], "initialisation"))
     network = build_network(settings["network"], volumes.shape, len(classes)).to(device)
     module, options = method("training", settings["training"])
-    history = fit(network, module, options, training, validation, derive_seed(settings["seed"], "training"))
+    history = fit(network, module, options, training, validation, derive_seed(settings["seed"], "training"), checkpoint)
 
     last = history.iloc[-1]
     log.info("validation NLL %.4f, accuracy %.4f", last["validation_nll"], last["validation_accuracy"])
@@ -33,3 +40,4 @@ with job(snakemake) as settings:
         snakemake.output.validation,
         {"nll": last["validation_nll"], "accuracy": last["validation_accuracy"], "training": settings["training"]},
     )
+    checkpoint.remove()

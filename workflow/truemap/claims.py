@@ -44,7 +44,7 @@ def _judge_one(
     data = datasets[row["dataset"]]
     ours, test, holds = _value(row, summary) if row["kind"] == "value" else _difference(row, comparisons)
     if holds is None:
-        verdict = "not testable here (too few units)" if ours else "not run: model or method not in this config"
+        verdict = "not testable here (no value is defined)" if ours else "not run: model or method not in this config"
     elif SIMULATED in data:
         verdict = f"not testable here ({data})"
     else:
@@ -61,7 +61,11 @@ def _value(row: dict[str, Any], summary: pd.DataFrame) -> tuple[str, str, bool |
     distance = entry["mean"] - float(row["value"])
     interval = f"95% CI [{entry['ci_low']:.3f}, {entry['ci_high']:.3f}]"
     test = f"{interval}; differs by {distance:+.3f}, allowed {row['tolerance']}"
-    return f"{entry['mean']:.3f}", test, bool(abs(distance) <= float(row["tolerance"]))
+    return (
+        f"{entry['mean']:.3f}",
+        test,
+        None if math.isnan(distance) else bool(abs(distance) <= float(row["tolerance"])),
+    )
 
 
 def _difference(row: dict[str, Any], comparisons: pd.DataFrame) -> tuple[str, str, bool | None]:

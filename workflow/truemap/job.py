@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from tqdm import tqdm
 
 from truemap.files import DataError
 
+T = TypeVar("T")
 log = logging.getLogger("truemap")
+#: Seconds between two lines of progress in a log.
+INTERVAL = 30.0
+
+
+def progress(items: Sequence[T], unit: str, done: int = 0) -> Iterator[T]:
+    """Yield `items` from number `done` on; show a bar on a terminal, and a line now and then in the log."""
+    start = last = time.monotonic()
+    total = len(items)
+    for number, item in enumerate(tqdm(items[done:], unit=unit, initial=done, total=total, disable=None), done + 1):
+        yield item
+        now = time.monotonic()
+        if now - last >= INTERVAL and number < total:
+            rate = (number - done) / (now - start)
+            log.info("%s %d of %d, %.3g a second, %.0f s left", unit, number, total, rate, (total - number) / rate)
+            last = now
 
 
 @contextmanager
@@ -29,6 +48,10 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
         yield snakemake.params.settings
     except DataError as error:
         log.error("ERROR %s", error)
+        sys.exit(1)
+    except OSError as error:
+        # A full disk, a folder that may not be written: the operating system's words are the reason.
+        log.error("ERROR %s. Free space or mend permissions, then run again; nothing half-written was kept.", error)
         sys.exit(1)
     except Exception:
         log.exception("failed")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -114,6 +115,7 @@ def methods(family: str) -> list[str]:
     return sorted(path.stem for path in _modules(family))
 
 
+@cache
 def load(family: str, name: str) -> type[MethodOptions]:
     """Return the class ``Options`` of ``truemap.{family}.{name}`` without importing that module.
 

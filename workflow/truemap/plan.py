@@ -56,6 +56,14 @@ class Plan:
         """GPUs that a training or saliency job asks for."""
         return int(self._gpu)
 
+    def scaled(self, amount: int) -> Callable[[Any, int], int]:
+        """Resource function: `amount` (MB or minutes) times the attempt, so that a retry gets more."""
+
+        def resource(wildcards: Any, attempt: int) -> int:
+            return amount * attempt
+
+        return resource
+
     def conda(self, name: str) -> str:
         """Path of a conda environment."""
         return str(self.root / "envs" / f"{name}.yaml")

@@ -35,24 +35,30 @@ def code_hash(path: Path) -> str:
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:10]
 
 
-def closure(module: str) -> set[str]:
+@cache
+def closure(module: str) -> frozenset[str]:
     """Return the project modules that importing `module` loads, itself included."""
     graph = _graph()
     reached = {module, *graph.find_upstream_modules(module)}
     # Importing a.b runs a/__init__.py too; those are empty here, and a test keeps them so.
-    return {name for name in reached if _file(name).name != "__init__.py"}
+    return frozenset(name for name in reached if _file(name).name != "__init__.py")
 
 
-def script_modules(script: Path) -> set[str]:
+def script_modules(script: Path) -> frozenset[str]:
     """Return the project modules that a workflow script can reach through its imports."""
+    return _reached(script.read_text(encoding="utf-8"))
+
+
+@cache
+def _reached(text: str) -> frozenset[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == PACKAGE:
             names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE}
     known = _graph().modules
-    return set().union(*(closure(name) for name in names if name in known)) if names else set()
+    return frozenset().union(*(closure(name) for name in names if name in known))
 
 
 def code(script: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from truemap.datasets.nifti import read_map, same_grid, write_map
 from truemap.files import DataError, whole
+from truemap.job import progress
 from truemap.numerics import zscore
 
 #: Reads a sample's image: name -> (values, affine, sha256).
@@ -89,10 +91,13 @@ def write_volumes(
     if rows.empty:
         raise DataError(f"{array}: no subjects left for this shard. Lower `shards`, or add subjects.")
     sums = []
-    with whole(array) as temporary, whole(table) as temporary_table:
+    with whole(array) as temporary, whole(table) as temporary_table, ExitStack() as stack:
         shape = (len(rows), *grid.shape)
-        stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=precision, shape=shape)
-        for number, image in enumerate(rows["image"]):
+        header = {"descr": np.dtype(precision).str, "fortran_order": False, "shape": shape}
+        # Written in sequence, not through a memory map: a full disk is then an error, not a crash.
+        stored = stack.enter_context(temporary.open("wb"))
+        np.lib.format.write_array_header_1_0(stored, header)
+        for image in progress(rows["image"].tolist(), "map"):
             values, checksum = _on_grid(image, read, grid)
             try:
                 standardised = zscore(values)
@@ -103,10 +108,9 @@ def write_volumes(
                 raise DataError(
                     f"{image}: values up to {np.abs(kept).max():g} overflow {precision}. Set precision: float32."
                 )
-            stored[number] = kept
+            stored.write(np.ascontiguousarray(kept, dtype=precision).tobytes())
             sums.append(checksum)
-        stored.flush()
-        del stored
+        stored.close()
         rows.rename_axis("sample").reset_index().assign(sha256=sums).to_parquet(temporary_table, index=False)
 
 

@@ -15,7 +15,7 @@ Panel = tuple[str, np.ndarray | None]
 def glass_brains(
     rows: Sequence[tuple[str, Sequence[Panel]]], shape: tuple[int, ...], affine: np.ndarray, colormap: str
 ) -> plt.Figure:
-    """Return a grid of glass brains (coronal, sagittal, axial), one row a label and a list of panels.
+    """Return a grid of glass brains (sagittal, coronal, axial), one row a label and a list of panels.
 
     Each map is scaled to its own largest absolute value, as a saliency map has no unit; r does not
     depend on it.
@@ -43,7 +43,7 @@ def glass_brains(
             image = nib.Nifti1Image((values / peak).reshape(shape).astype(np.float32), affine)
             plot_glass_brain(
                 image, axes=axis, display_mode="ortho", cmap=colormap, vmin=-1, vmax=1, plot_abs=False, colorbar=False,
-                threshold=None, annotate=line == 0,
+                threshold=1e-9, annotate=line == 0,
             )  # fmt: skip
             figure.text(left + (number + 0.485) * width, bottom + height * 0.86, title, ha="center", fontsize=9)
     return figure

@@ -13,19 +13,6 @@ from truemap.volumes import Volumes
 DEVICE_SHARE = 0.6
 
 
-def prepare_device(name: str, threads: int) -> torch.device:
-    """Return the device for ``auto``, ``cpu`` or ``cuda``, and make its results repeatable.
-
-    The number of CPU threads is the config's, not what the scheduler has free: sums depend on it.
-    """
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
 class Batches:
     """Maps of one split and their class numbers, served as float32 on a device.
 

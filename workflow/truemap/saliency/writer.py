@@ -12,6 +12,7 @@ import torch
 
 from truemap.datasets.nifti import write_map
 from truemap.files import whole
+from truemap.job import progress
 from truemap.networks.data import Batches
 from truemap.networks.decoder import Decoder
 from truemap.options import MethodOptions
@@ -42,7 +43,7 @@ def explain_blocks(
         ``sample, subject, label, condition, negated, target, scale``; map times scale is the method's map.
     maps : ndarray, shape (rows, voxels), float64
     """
-    for block in subject_blocks(batches.volumes.table):
+    for block in progress(list(subject_blocks(batches.volumes.table)), "subject"):
         parts = []
         for rows in torch.from_numpy(block.index.to_numpy().copy()).split(CHUNK):
             x, _ = batches.get(rows)

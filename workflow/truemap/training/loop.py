@@ -10,11 +10,12 @@ import pandas as pd
 import torch
 from torch import nn
 from torch.nn import functional
-from tqdm import tqdm
 
 from truemap.files import DataError
+from truemap.job import log, progress
 from truemap.networks.data import Batches
 from truemap.options import TrainingOptions
+from truemap.training.checkpoint import Checkpoint
 
 
 def fit(
@@ -24,6 +25,7 @@ def fit(
     training: Batches,
     validation: Batches,
     seed: int,
+    checkpoint: Checkpoint | None = None,
 ) -> pd.DataFrame:
     """Train `network` in place with Adam; return the history.
 
@@ -33,6 +35,8 @@ def fit(
         Of ``truemap.training``; its ``update`` is called for each minibatch.
     seed : int
         Of the order of minibatches and of all noise.
+    checkpoint : Checkpoint, optional
+        Where the state is kept after each epoch, and taken up from if a run was broken off.
 
     Returns
     -------
@@ -47,8 +51,10 @@ def fit(
     random = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
     size = options.batch_size or len(training)
-    history = []
-    for epoch in tqdm(range(1, options.epochs + 1), unit="epoch", mininterval=1.0):
+    history = checkpoint.restore(network, optimizer, random) if checkpoint else []
+    if history:
+        log.info("resumed after epoch %d", len(history))
+    for epoch in progress(range(1, options.epochs + 1), "epoch", done=len(history)):
         network.train()
         losses = []
         for rows in torch.randperm(len(training), generator=random).split(size):
@@ -62,6 +68,8 @@ def fit(
                 "extreme values in the maps."
             )
         history.append(row)
+        if checkpoint and epoch < options.epochs:
+            checkpoint.save(network, optimizer, random, history)
     return pd.DataFrame(history)
 
 

@@ -9,9 +9,20 @@ from torch import nn
 from torch.nn import functional
 
 
+def negative_log_probability(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return -log p of the true class for each map, shape (n,), with a gradient that is right at p = 1.
+
+    -log p = softplus(log sum_j!=y exp(z_j) - z_y). The gradient of torch's cross-entropy has exp(log p) - 1
+    for the true logit, which is 0 in float32 once p rounds to 1: the direction of the attack would be wrong.
+    """
+    true = logits.gather(1, labels[:, None])[:, 0]
+    others = logits.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
+    return -functional.logsigmoid(true - others)
+
+
 def loss(network: nn.Module, logits: torch.Tensor, labels: torch.Tensor, l2: float) -> torch.Tensor:
     """Return mean cross-entropy plus ``l2 / 2`` times the sum of squared weights (biases excluded)."""
-    value = functional.cross_entropy(logits, labels)
+    value = negative_log_probability(logits, labels).mean()
     if l2 > 0:
         weights = [p for name, p in network.named_parameters() if name.endswith("weight")]
         value = value + 0.5 * l2 * sum(weight.square().sum() for weight in weights)
@@ -24,9 +35,13 @@ def norms(x: torch.Tensor) -> torch.Tensor:
 
 
 def direction(gradient: torch.Tensor) -> torch.Tensor:
-    """Return each map's gradient at unit L2 norm; a zero gradient stays zero (Algorithm 1, line 10)."""
-    length = norms(gradient)
-    return torch.where(length > 0, gradient / length.clamp_min(torch.finfo(gradient.dtype).tiny), 0.0)
+    """Return each map's gradient at unit L2 norm; a zero gradient stays zero (Algorithm 1, line 10).
+
+    Scaled by its peak first: squares of values below 1e-22 would be lost in float32.
+    """
+    peak = gradient.flatten(1).abs().amax(1).view(-1, *[1] * (gradient.dim() - 1))
+    scaled = gradient / peak
+    return torch.where(peak > 0, scaled / norms(scaled), 0.0)
 
 
 def project(noise: torch.Tensor, radius: float) -> torch.Tensor:

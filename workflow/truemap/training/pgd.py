@@ -7,10 +7,9 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import nn
-from torch.nn import functional
 
 from truemap.options import Count, Grid, Positive, TrainingOptions
-from truemap.training.objective import direction, loss, project, radius, step_lengths
+from truemap.training.objective import direction, loss, negative_log_probability, project, radius, step_lengths
 from truemap.training.standard import update as clean_update
 
 
@@ -44,7 +43,7 @@ def attack(
     noise = torch.zeros_like(x)
     for _ in range(options.steps):
         noise.requires_grad_(True)
-        (gradient,) = torch.autograd.grad(functional.cross_entropy(network(x + noise), y, reduction="sum"), noise)
+        (gradient,) = torch.autograd.grad(negative_log_probability(network(x + noise), y).sum(), noise)
         lengths = step_lengths(options.step, bound, len(x), x, random)
         noise = project(noise.detach() + lengths * direction(gradient), bound)
     return noise

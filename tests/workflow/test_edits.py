@@ -1,0 +1,203 @@
+"""The table of edits: what is changed, and exactly which rules re-run. Too many is a fault, too few is a worse one."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, Clone
+
+#: Rules from a stage on to the end. What lies downstream of a job that re-runs, re-runs too.
+PAGES = {"statistics", "figure_1", "figure_2", "figure_3", "claims"}
+AFTER_MAPS = {"score", *PAGES}
+AFTER_MODEL = {"explain", *AFTER_MAPS}
+AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
+#: Of a dataset with one kind of figure only.
+HCP_PAGES = PAGES - {"figure_1"}
+NOTHING: set[str] = set()
+
+Edit = Callable[[Path], None]
+
+
+def source(name: str, old: str, new: str) -> Edit:
+    """Edit a module of the package."""
+
+    def edit(root: Path) -> None:
+        path = root / "workflow/truemap" / name
+        text = path.read_text()
+        assert old in text, f"{name} no longer has {old!r}"
+        path.write_text(text.replace(old, new, 1))
+
+    return edit
+
+
+def config(change: Callable[[dict], None]) -> Edit:
+    """Edit the tiny config."""
+
+    def edit(root: Path) -> None:
+        path = root / "tests/workflow/tiny.yaml"
+        raw = yaml.safe_load(path.read_text())
+        change(raw)
+        path.write_text(yaml.safe_dump(raw, sort_keys=False))
+
+    return edit
+
+
+def hcp_models(raw: dict) -> dict:
+    return raw["datasets"]["tiny-hcp"]["models"]
+
+
+def change_epsilon(raw: dict) -> None:
+    hcp_models(raw)["cnn"]["training"]["epsilon"] = [0.05, 0.2]
+
+
+def swap_blob_and_field(raw: dict) -> None:
+    raw["datasets"]["tiny-hcp"]["source"]["simulate"].update(blob_fwhm=14.0, field_fwhm=12.0)
+
+
+def reverse_keys(raw: dict) -> None:
+    for dataset in raw["datasets"].values():
+        for model in dataset["models"].values():
+            for key in list(reversed(model)):
+                model[key] = model.pop(key)
+            if isinstance(model["training"], dict):
+                model["training"] = dict(reversed(model["training"].items()))
+
+
+def add_seed(raw: dict) -> None:
+    raw["datasets"]["tiny-synthetic"]["models"]["linear"]["seeds"] = [0, 1, 2]
+
+
+def add_method(raw: dict) -> None:
+    hcp_models(raw)["linear"]["saliency"] = ["gradient", "weights"]
+
+
+def add_model(raw: dict) -> None:
+    raw["datasets"]["tiny-synthetic"]["models"]["second"] = {
+        "network": "linear",
+        "training": {"epochs": 1, "name": "standard"},
+    }
+
+
+def write_default(raw: dict) -> None:
+    hcp_models(raw)["linear"]["tolerance"] = 0.01
+    hcp_models(raw)["linear"]["training"]["batch_size"] = 32
+
+
+def colour(raw: dict) -> None:
+    raw["style"] = {"bars": "#aa3377"}
+
+
+def average(raw: dict) -> None:
+    raw["datasets"]["tiny-hcp"]["average"] = "maps"
+
+
+def touch_everything(root: Path) -> None:
+    for part in ("workflow", "config", "envs", "profiles", "Snakefile"):
+        for path in (root / part, *(root / part).rglob("*")):
+            path.touch()
+
+
+def fresh_clone_beside_old_results(root: Path) -> None:
+    for part in ("workflow", "config", "envs", "profiles"):
+        shutil.rmtree(root / part)
+        shutil.copytree(
+            ROOT / part, root / part, copy_function=shutil.copy, ignore=shutil.ignore_patterns("__pycache__")
+        )
+
+
+def published(root: Path) -> None:
+    path = root / "config/published.tsv"
+    path.write_text(path.read_text().replace("0.413", "0.414", 1))
+
+
+def peaks(root: Path) -> None:
+    path = root / "config/simulation/task_peaks.tsv"
+    path.write_text(path.read_text().replace("-12.08", "-12.09", 1))
+
+
+SIMULATED = {"simulate", "samples", "grid", "volumes", "truth", *AFTER_TRAINING} - {"figure_1"}
+TABLE: list[tuple[str, Edit, set[str]]] = [
+    ("a comment", source("training/free.py", "    bound = radius", "    # a remark\n    bound = radius"), NOTHING),
+    ("a docstring", source("training/free.py", "Make m updates", "Make several updates"), NOTHING),
+    ("white space", source("numerics.py", "def zscore", "\n\n\ndef zscore"), NOTHING),
+    ("a helper that only training imports", source("training/objective.py", "0.5 * l2", "0.25 * l2"), AFTER_TRAINING),
+    ("a training method", source("training/free.py", "total / options.steps", "total"), AFTER_TRAINING - {"figure_1"}),
+    ("one saliency method", source("saliency/smoothgrad.py", "/ options.n", "/ (options.n + 0)"),
+     {"explain", "score", *HCP_PAGES}),
+    ("the agreement", source("evaluation/agreement.py", '"informative", "pair', '"informative", "p'), AFTER_MAPS),
+    ("the statistics", source("statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
+     {"statistics", "figure_2", "claims"}),
+    ("one model's epsilon", config(change_epsilon), AFTER_TRAINING - {"figure_1"}),
+    ("two equal-typed options swapped", config(swap_blob_and_field), SIMULATED),
+    ("the order of keys", config(reverse_keys), NOTHING),
+    ("a default written out", config(write_default), NOTHING),
+    ("one more seed", config(add_seed), {"train", "model", "explain", "score", "statistics", "figure_2", "claims"}),
+    ("one more saliency method", config(add_method), {"explain", "score", *HCP_PAGES}),
+    ("one more model", config(add_model), AFTER_TRAINING - {"figure_3"}),
+    ("the average of truth", config(average), AFTER_MAPS - {"figure_1"}),
+    ("a figure's colour", config(colour), {"figure_1", "figure_2", "figure_3"}),
+    ("published.tsv", published, {"claims"}),
+    ("the simulation's peaks", peaks, SIMULATED),
+    ("touch of everything", touch_everything, NOTHING),
+    ("a fresh clone beside old results", fresh_clone_beside_old_results, NOTHING),
+    ("the folder moved", lambda root: None, NOTHING),
+]  # fmt: skip
+
+
+def planned(output: str) -> dict[str, int]:
+    """Return rule -> number of jobs of a dry run."""
+    if "Nothing to be done" in output:
+        return {}
+    rows = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", output, re.S)
+    assert rows, output
+    counts = {name: int(count) for name, count in (line.split() for line in rows[1].splitlines())}
+    return {name: count for name, count in counts.items() if name not in ("all", "total")}
+
+
+@pytest.fixture(scope="session")
+def moved(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """The finished run, moved elsewhere: all edits are made there, so each shows that the move costs nothing."""
+    path = tmp_path_factory.mktemp("moved") / "checkout"
+    shutil.copytree(finished.path, path, symlinks=True)
+    return Clone(path)
+
+
+@pytest.fixture
+def edited(moved: Clone, tmp_path: Path):
+    """Put everything that an edit may change back after the test, time stamps too."""
+    parts = ("workflow", "config", "envs", "profiles", "tests")
+    for part in parts:
+        shutil.copytree(moved.path / part, tmp_path / part)
+    yield moved
+    for part in parts:
+        shutil.rmtree(moved.path / part)
+        shutil.copytree(tmp_path / part, moved.path / part)
+
+
+@pytest.mark.parametrize(("edit", "expected"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_an_edit_reruns_exactly(edited: Clone, edit: Edit, expected: set[str], request: pytest.FixtureRequest) -> None:
+    edit(edited.path)
+    result = edited.snakemake("--dry-run")
+    assert result.returncode == 0, result.stdout
+    found = planned(result.stdout)
+    print(f"{request.node.callspec.id}: {', '.join(f'{n} {c}' for n, c in sorted(found.items())) or 'nothing'}")
+    assert set(found) == expected
+
+
+def test_only_the_new_seed_trains(edited: Clone) -> None:
+    config(add_seed)(edited.path)
+    counts = planned(edited.snakemake("--dry-run").stdout)
+    assert {name: counts[name] for name in ("train", "model", "explain", "score")} == dict.fromkeys(
+        ("train", "model", "explain", "score"), 1
+    )
+
+
+def test_the_dry_run_names_the_module_that_changed(edited: Clone) -> None:
+    source("training/objective.py", "0.5 * l2", "0.25 * l2")(edited.path)
+    output = edited.snakemake("--dry-run").stdout
+    before, now = re.search(r"before: .*?'(truemap\.\S+?)'.*?now: .*?'(truemap\.\S+?)'", output).groups()
+    assert before.split("@")[0] == now.split("@")[0] == "truemap.training.objective"
+    assert before != now
