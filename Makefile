@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: run report test test-full docs check clean
+.PHONY: run report test test-full test-faults docs check clean
 
 run: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
@@ -16,6 +16,9 @@ test: .venv/installed
 
 test-full: .venv/installed
 	$(BIN)/python -m pytest -m full
+
+test-faults: .venv/installed
+	$(BIN)/python -m pytest -m faults
 
 docs: .venv/installed
 	PYTHONPATH=workflow $(BIN)/python -m truemap.document

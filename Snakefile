@@ -24,11 +24,13 @@ localrules:
     figure_2,
     figure_3,
     claims,
+    resources,
 
 
 rule all:
     default_target: True
     input:
         "results/claims.html",
+        "results/resources.tsv",
         plan.figure_files(),
         expand("results/{dataset}/statistics/{table}.tsv", dataset=plan.config.run, table=["summary", "comparisons"]),

@@ -98,6 +98,8 @@ rule truth:
         "results/{dataset}/truth/class_means.parquet",
     log:
         "logs/{dataset}/truth.log",
+    benchmark:
+        "results/benchmarks/{dataset}/truth.tsv"
     conda:
         plan.conda("data")
     resources:

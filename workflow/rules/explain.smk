@@ -40,6 +40,8 @@ rule score:
         "results/{dataset}/scores/{model}/seed-{seed}/{method}.parquet",
     log:
         "logs/{dataset}/score-{model}-{seed}-{method}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/score-{model}-{seed}-{method}.tsv"
     conda:
         plan.conda("data")
     resources:

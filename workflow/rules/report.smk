@@ -118,3 +118,28 @@ rule claims:
         settings={},
     script:
         "../scripts/claims.py"
+
+
+rule resources:
+    input:
+        expand("results/{dataset}/statistics/summary.parquet", dataset=plan.config.run),
+    output:
+        tsv="results/resources.tsv",
+        html=report(
+            "results/resources.html",
+            caption="../report/resources.rst",
+            category="resources",
+            labels={"what": "time and memory by rule"},
+        ),
+    log:
+        "logs/resources.log",
+    conda:
+        plan.conda("figures")
+    resources:
+        mem_mb=plan.scaled(500),
+        runtime=plan.scaled(30),
+    params:
+        **plan.code("resources"),
+        settings={"datasets": plan.config.run},
+    script:
+        "../scripts/resources.py"

@@ -44,6 +44,8 @@ rule model:
         predictions="results/{dataset}/models/{model}/seed-{seed}/predictions.parquet",
     log:
         "logs/{dataset}/model-{model}-{seed}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/model-{model}-{seed}.tsv"
     conda:
         plan.conda("torch")
     threads: plan.config.threads

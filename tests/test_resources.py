@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import pytest
+
+from truemap.resources import resource_table
+
+HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+
+
+def benchmark(folder: Path, name: str, seconds: float, memory: str, processor: float) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.tsv"
+    path.write_text(HEADER + f"{seconds}\t0:00:01\t{memory}\t1\t1\t1\t0\t0\t50\t{processor}\n")
+    return path
+
+
+def test_jobs_of_a_rule_are_summed_and_the_largest_memory_is_kept(tmp_path: Path) -> None:
+    files = [
+        benchmark(tmp_path / "hcp", "train-cnn-0-single", 10.0, "500", 8.0),
+        benchmark(tmp_path / "hcp", "train-linear-0-l2-0.1", 2.5, "700", 2.0),
+        benchmark(tmp_path / "hcp", "score-cnn-0-gradient", 20.0, "-", 1.0),
+        benchmark(tmp_path / "other", "train-cnn-0-single", 1.0, "100", 1.0),
+    ]
+    table = resource_table(files).set_index(["dataset", "rule"])
+    row = table.loc["hcp", "train"]
+    assert row.to_dict() == {"jobs": 2, "seconds": 12.5, "longest": 10.0, "cpu_seconds": 10.0, "peak_mb": 700}
+    assert table.index[0] == ("hcp", "score")
+    assert table.loc["hcp", "score"]["peak_mb"] != pytest.approx(0)
