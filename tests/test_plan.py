@@ -113,7 +113,33 @@ def test_a_gpu_is_asked_for_where_one_is_used(device: str, present: bool, gpus: 
 
 def test_code_params_name_the_method_of_the_job_and_no_other() -> None:
     p = plan()
-    named = {entry.split("@")[0] for entry in p.methods("train", "networks", "training")(IMAGES)}
+    entries = [entry(IMAGES) for entry in p.methods("train", "networks", "training").values()]
+    named = {entry.split("@")[0] for entry in entries if entry}
     assert {"truemap.networks.mlp", "truemap.training.pgd"} <= named
     assert not {"truemap.networks.cnn3d", "truemap.training.free"} & named
     assert not named & {value.split("@")[0] for value in p.code("train").values()}
+
+
+def test_every_module_of_every_method_has_a_param() -> None:
+    params = plan().methods("train", "networks", "training")
+    other = {"network": "cnn3d", "training": {"name": "free"}}
+    raw = copy.deepcopy(RAW)
+    raw["datasets"]["images"]["models"]["nn"] = other
+    used = [e for e in (entry(IMAGES) for entry in plan(raw).methods("train", "networks", "training").values()) if e]
+    assert len(used) <= len(params)
+    assert {"truemap.networks.cnn3d", "truemap.training.free"} <= {entry.split("@")[0] for entry in used}
+
+
+def test_settings_are_recorded_one_named_line_a_value() -> None:
+    params = plan().settings("train")
+    lines = [param(IMAGES) for name, param in params.items() if name != "settings"]
+    assert vars(params["settings"](IMAGES)) == plan().train_settings(IMAGES)
+    assert {"training.epsilon = 2.0", "network.hidden = 10", "seed = 4"} <= set(lines)
+    assert None in lines
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_rules_settings_fit_their_params(name: str) -> None:
+    params = plan().settings(name.removesuffix("_settings"))
+    lines = [param(BRAINS) for name, param in params.items() if name != "settings"]
+    assert lines[-1] is None

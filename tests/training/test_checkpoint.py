@@ -79,12 +79,12 @@ def test_a_damaged_file_is_not_resumed(tmp_path) -> None:
 def test_the_key_depends_on_params_and_on_each_file(tmp_path) -> None:
     data = tmp_path / "0.npy"
     data.write_bytes(b"abc")
-    base = checkpoint_key([{"epochs": 3}, "truemap.x@1"], [data])
-    assert checkpoint_key([{"epochs": 3}, "truemap.x@1"], [data]) == base
-    assert checkpoint_key([{"epochs": 4}, "truemap.x@1"], [data]) != base
-    assert checkpoint_key([{"epochs": 3}, "truemap.x@2"], [data]) != base
+    base = checkpoint_key(["training.epochs = 3", None, "truemap.x@1"], [data])
+    assert checkpoint_key(["training.epochs = 3", None, None, "truemap.x@1"], [data]) == base
+    assert checkpoint_key(["training.epochs = 4", None, "truemap.x@1"], [data]) != base
+    assert checkpoint_key(["training.epochs = 3", None, "truemap.x@2"], [data]) != base
     data.write_bytes(b"abcd")
-    assert checkpoint_key([{"epochs": 3}, "truemap.x@1"], [data]) != base
+    assert checkpoint_key(["training.epochs = 3", None, "truemap.x@1"], [data]) != base
 
 
 def test_a_removed_checkpoint_is_gone_and_may_be_removed_again(tmp_path) -> None:

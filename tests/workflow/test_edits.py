@@ -10,7 +10,7 @@ import yaml
 from conftest import ROOT, Clone
 
 #: Rules from a stage on to the end. What lies downstream of a job that re-runs, re-runs too.
-PAGES = {"statistics", "figure_1", "figure_2", "figure_3", "claims"}
+PAGES = {"statistics", "figure_1", "figure_2", "figure_3", "claims", "resources"}
 AFTER_MAPS = {"score", *PAGES}
 AFTER_MODEL = {"explain", *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
@@ -127,18 +127,19 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("a training method", source("training/free.py", "total / options.steps", "total"), AFTER_TRAINING - {"figure_1"}),
     ("one saliency method", source("saliency/smoothgrad.py", "/ options.n", "/ (options.n + 0)"),
      {"explain", "score", *HCP_PAGES}),
-    ("the agreement", source("evaluation/agreement.py", '"informative", "pair', '"informative", "p'), AFTER_MAPS),
+    ("the agreement", source("evaluation/agreement.py", '"informative", "pair', '"informative", "p'),
+     AFTER_MAPS - {"figure_3"}),
     ("the statistics", source("statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
-     {"statistics", "figure_2", "claims"}),
+     {"statistics", "figure_2", "claims", "resources"}),
     ("one model's epsilon", config(change_epsilon), AFTER_TRAINING - {"figure_1"}),
     ("two equal-typed options swapped", config(swap_blob_and_field), SIMULATED),
     ("the order of keys", config(reverse_keys), NOTHING),
     ("a default written out", config(write_default), NOTHING),
-    ("one more seed", config(add_seed), {"train", "model", "explain", "score", "statistics", "figure_2", "claims"}),
+    ("one more seed", config(add_seed), AFTER_TRAINING - {"figure_1", "figure_3"}),
     ("one more saliency method", config(add_method), {"explain", "score", *HCP_PAGES}),
     ("one more model", config(add_model), AFTER_TRAINING - {"figure_3"}),
     ("the average of truth", config(average), AFTER_MAPS - {"figure_1"}),
-    ("a figure's colour", config(colour), {"figure_1", "figure_2", "figure_3"}),
+    ("a figure's colour", config(colour), {"figure_2"}),
     ("published.tsv", published, {"claims"}),
     ("the simulation's peaks", peaks, SIMULATED),
     ("touch of everything", touch_everything, NOTHING),
@@ -201,3 +202,10 @@ def test_the_dry_run_names_the_module_that_changed(edited: Clone) -> None:
     before, now = re.search(r"before: .*?'(truemap\.\S+?)'.*?now: .*?'(truemap\.\S+?)'", output).groups()
     assert before.split("@")[0] == now.split("@")[0] == "truemap.training.objective"
     assert before != now
+
+
+def test_the_dry_run_names_the_setting_that_changed(edited: Clone) -> None:
+    config(change_epsilon)(edited.path)
+    config(lambda raw: raw["datasets"]["tiny-hcp"].update(voxels="all"))(edited.path)
+    output = edited.snakemake("--dry-run").stdout
+    assert "before: 'voxels = \"brain\"' now: 'voxels = \"all\"'" in output

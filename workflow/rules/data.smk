@@ -19,7 +19,7 @@ rule simulate:
         runtime=plan.scaled(120),
     params:
         **plan.code("simulate"),
-        settings=plan.simulate_settings,
+        **plan.settings("simulate"),
     script:
         "../scripts/simulate.py"
 
@@ -39,8 +39,8 @@ rule samples:
         runtime=plan.scaled(30),
     params:
         **plan.code("samples"),
-        settings=plan.samples_settings,
-        method=plan.methods("samples", "datasets"),
+        **plan.methods("samples", "datasets"),
+        **plan.settings("samples"),
     script:
         "../scripts/samples.py"
 
@@ -60,8 +60,8 @@ rule grid:
         runtime=plan.scaled(30),
     params:
         **plan.code("grid"),
-        settings=plan.grid_settings,
-        method=plan.methods("grid", "datasets"),
+        **plan.methods("grid", "datasets"),
+        **plan.settings("grid"),
     script:
         "../scripts/grid.py"
 
@@ -84,8 +84,8 @@ rule volumes:
         runtime=plan.scaled(120),
     params:
         **plan.code("volumes"),
-        settings=plan.volumes_settings,
-        method=plan.methods("volumes", "datasets"),
+        **plan.methods("volumes", "datasets"),
+        **plan.settings("volumes"),
     script:
         "../scripts/volumes.py"
 
@@ -107,7 +107,7 @@ rule truth:
         runtime=plan.scaled(60),
     params:
         **plan.code("truth"),
-        settings=plan.truth_settings,
-        method=plan.methods("truth", "datasets"),
+        **plan.methods("truth", "datasets"),
+        **plan.settings("truth"),
     script:
         "../scripts/truth.py"

@@ -25,8 +25,8 @@ rule explain:
         runtime=plan.scaled(240),
     params:
         **plan.code("explain"),
-        settings=plan.explain_settings,
-        method=plan.methods("explain", "networks", "saliency"),
+        **plan.methods("explain", "networks", "saliency"),
+        **plan.settings("explain"),
     script:
         "../scripts/explain.py"
 
@@ -49,7 +49,7 @@ rule score:
         runtime=plan.scaled(60),
     params:
         **plan.code("score"),
-        settings=plan.score_settings,
+        **plan.settings("score"),
     script:
         "../scripts/score.py"
 
@@ -77,7 +77,7 @@ rule statistics:
         runtime=plan.scaled(30),
     params:
         **plan.code("statistics"),
-        settings=plan.statistics_settings,
-        method=plan.methods("statistics", "datasets"),
+        **plan.methods("statistics", "datasets"),
+        **plan.settings("statistics"),
     script:
         "../scripts/statistics.py"

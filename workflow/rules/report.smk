@@ -32,8 +32,8 @@ rule figure_1:
         runtime=plan.scaled(30),
     params:
         **plan.code("figure_1"),
-        settings=plan.figure_settings,
-        method=plan.methods("figure_1", "datasets"),
+        **plan.methods("figure_1", "datasets"),
+        **plan.settings("maps"),
     script:
         "../scripts/figure_1.py"
 
@@ -65,7 +65,7 @@ rule figure_2:
         runtime=plan.scaled(30),
     params:
         **plan.code("figure_2"),
-        settings=plan.figure_settings,
+        **plan.settings("bars"),
     script:
         "../scripts/figure_2.py"
 
@@ -92,8 +92,8 @@ rule figure_3:
         runtime=plan.scaled(30),
     params:
         **plan.code("figure_3"),
-        settings=plan.figure_settings,
-        method=plan.methods("figure_3", "datasets"),
+        **plan.methods("figure_3", "datasets"),
+        **plan.settings("maps"),
     script:
         "../scripts/figure_3.py"
 

@@ -24,8 +24,8 @@ rule train:
         runtime=plan.scaled(720),
     params:
         **plan.code("train"),
-        settings=plan.train_settings,
-        method=plan.methods("train", "networks", "training"),
+        **plan.methods("train", "networks", "training"),
+        **plan.settings("train"),
     script:
         "../scripts/train.py"
 
@@ -55,7 +55,7 @@ rule model:
         runtime=plan.scaled(60),
     params:
         **plan.code("model"),
-        settings=plan.model_settings,
-        method=plan.methods("model", "networks"),
+        **plan.methods("model", "networks"),
+        **plan.settings("model"),
     script:
         "../scripts/model.py"

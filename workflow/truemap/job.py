@@ -45,7 +45,8 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
     logging.basicConfig(level=logging.INFO, format=f"{snakemake.rule}: %(message)s", handlers=handlers, force=True)
     logging.captureWarnings(True)
     try:
-        yield snakemake.params.settings
+        settings = snakemake.params.settings
+        yield settings if isinstance(settings, dict) else vars(settings)
     except DataError as error:
         log.error("ERROR %s", error)
         sys.exit(1)

@@ -6,17 +6,34 @@ default filled in and keys in the order of the config model, so that a job is re
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from truemap import provenance
 from truemap.config import STRENGTH, Dataset, Model, candidates, parse
+from truemap.options import methods
 
 Settings = dict[str, Any]
 Files = Callable[[Any], list[str]]
 #: Panels of each way of drawing maps: number of the paper's figure.
 PANELS = {"images": "1", "glass_brain": "3"}
+
+WILDCARDS = ("dataset", "model", "seed", "candidate", "method", "split", "shard", "panel")
+#: Params for the lines of a rule's settings; at least one stays None, see `Plan.settings`.
+LINES = 48
+
+
+def _lines(settings: Settings, prefix: str = "") -> list[str]:
+    lines = []
+    for key, value in settings.items():
+        if isinstance(value, dict) and value:
+            lines += _lines(value, f"{prefix}{key}.")
+        else:
+            lines.append(f"{prefix}{key} = {json.dumps(value)}")
+    return lines
 
 
 class Plan:
@@ -74,14 +91,24 @@ class Plan:
         """Params that stand for a script's code, one a module."""
         return provenance.code(self._script(script))
 
-    def methods(self, script: str, *families: str) -> Files:
-        """Params function: ``module@hash`` of the methods of these families that a job's settings name."""
+    def methods(self, script: str, *families: str) -> dict[str, Callable[[Any], str | None]]:
+        """Params that stand for the methods of these families that a job's settings name, one a module.
 
-        def modules(wildcards: Any) -> list[str]:
+        Which they are hangs on the wildcards, so each param is a function: the n-th module's ``module@hash``,
+        or None. One string a param lets the dry run name just the module that changed.
+        """
+
+        def code(wildcards: Any) -> list[str]:
             names = [f"truemap.{family}.{self._method(family, wildcards)}" for family in families]
             return provenance.method_code(self._script(script), *names)
 
-        return modules
+        def entry(number: int) -> Callable[[Any], str | None]:
+            return lambda wildcards: dict(enumerate(code(wildcards))).get(number)
+
+        every = [f"truemap.{family}.{name}" for family in families for name in methods(family)]
+        # One more than any job can fill: None is then among every job's params, and a new method changes none.
+        count = len(provenance.method_code(self._script(script), *every)) + 1
+        return {f"method_{n}": entry(n) for n in range(count)}
 
     def _method(self, family: str, wildcards: Any) -> str:
         if family == "datasets":
@@ -163,6 +190,30 @@ class Plan:
 
     # Settings
 
+    def settings(self, rule: str) -> dict[str, Callable[[Any], Any]]:
+        """Params that hold a rule's settings: whole for the script, and as one line a value for the record.
+
+        Snakemake records params as a set of values without names, and of simple types only. So the script gets a
+        namespace, which is not recorded, and the record gets lines like ``training.epsilon = 0.1``: no two
+        settings can be mistaken for each other, and the dry run shows just the value that changed.
+        """
+        lines: dict[tuple, dict[int, str]] = {}
+
+        def whole(wildcards: Any) -> SimpleNamespace:
+            return SimpleNamespace(**getattr(self, f"{rule}_settings")(wildcards))
+
+        def line(number: int) -> Callable[[Any], str | None]:
+            def entry(wildcards: Any) -> str | None:
+                key = tuple(getattr(wildcards, name, None) for name in WILDCARDS)
+                if key not in lines:
+                    lines[key] = dict(enumerate(_lines(getattr(self, f"{rule}_settings")(wildcards))))
+                    assert len(lines[key]) < LINES, f"{rule} has more settings than params for them"
+                return lines[key].get(number)
+
+            return entry
+
+        return {"settings": whole, **{f"setting_{number}": line(number) for number in range(LINES)}}
+
     def simulate_settings(self, wildcards: Any) -> Settings:
         """Of one shard of simulated subjects."""
         dataset = self.dataset(wildcards)
@@ -216,17 +267,14 @@ class Plan:
             "entries": [{"model": m, "seed": s, "method": method} for m, s, method in self._explained(wildcards)],
         }
 
-    def figure_settings(self, wildcards: Any) -> Settings:
-        """Of a dataset's figures."""
-        models = self.dataset(wildcards).models
-        return {
-            **self._shared(wildcards, "source", "show", "average"),
-            "seed": self.config.seed,
-            "style": self.config.style.model_dump(mode="json"),
-            "entries": [
-                {"model": m, "method": method, "label": models[m].label or m} for m, _, method in self._drawn(wildcards)
-            ],
-        }
+    def bars_settings(self, wildcards: Any) -> Settings:
+        """Of a dataset's figures of mean agreement."""
+        return {"entries": self._labels(wildcards), "style": self._style("bars", "dpi")}
+
+    def maps_settings(self, wildcards: Any) -> Settings:
+        """Of a dataset's figures of maps."""
+        shared = {**self._shared(wildcards, "source", "show", "average"), "seed": self.config.seed}
+        return {**shared, "entries": self._labels(wildcards), "style": self._style("colormap", "dpi")}
 
     # Parts
 
@@ -235,6 +283,15 @@ class Plan:
 
     def _torch(self) -> Settings:
         return {"device": self.config.device, "threads": self.config.threads}
+
+    def _style(self, *names: str) -> Settings:
+        return self.config.style.model_dump(mode="json", include=set(names))
+
+    def _labels(self, wildcards: Any) -> list[dict[str, str]]:
+        models = self.dataset(wildcards).models
+        return [
+            {"model": m, "method": method, "label": models[m].label or m} for m, _, method in self._drawn(wildcards)
+        ]
 
     def _simulated(self, wildcards: Any) -> bool:
         return bool(self.dataset(wildcards).source.get("simulate"))

@@ -69,6 +69,7 @@ def code(script: Path) -> dict[str, str]:
     return entries
 
 
+@cache
 def method_code(script: Path, *methods: str) -> list[str]:
     """Return ``module@hash`` of method modules and all they import, beyond what `script` imports itself."""
     names = set().union(*(closure(method) for method in methods)) - script_modules(script)

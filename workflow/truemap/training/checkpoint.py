@@ -19,10 +19,11 @@ from truemap.files import whole
 def checkpoint_key(params: Iterable[Any], files: Iterable[str | Path]) -> str:
     """Return a key of all that a training depends on: its params (settings and code) and its input files.
 
-    Files count by name, size and time stamp: their content may be 35 GB.
+    Params count where they are text: lines of settings and ``module@hash`` (see `truemap.plan.Plan`). Files
+    count by name, size and time stamp: their content may be 35 GB.
     """
     stamps = [(str(path), (found := Path(path).stat()).st_size, found.st_mtime_ns) for path in files]
-    return hashlib.sha256(json.dumps([list(params), stamps]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([[p for p in params if isinstance(p, str)], stamps]).encode()).hexdigest()
 
 
 class Checkpoint:
