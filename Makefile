@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: run report test test-full test-faults docs check clean
+.PHONY: run report test test-full test-faults test-slurm docs check clean
 
 run: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
@@ -19,6 +19,9 @@ test-full: .venv/installed
 
 test-faults: .venv/installed
 	$(BIN)/python -m pytest -m faults
+
+test-slurm: .venv/installed
+	$(BIN)/python -m pytest -m slurm tests/cluster
 
 docs: .venv/installed
 	PYTHONPATH=workflow $(BIN)/python -m truemap.document
