@@ -1,10 +1,12 @@
 import copy
+import importlib.metadata
 import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from truemap.config import ConfigError
 from truemap.plan import Plan
 
 ROOT = Path(__file__).parents[1]
@@ -143,3 +145,11 @@ def test_every_rules_settings_fit_their_params(name: str) -> None:
     params = plan().settings(name.removesuffix("_settings"))
     lines = [param(BRAINS) for name, param in params.items() if name != "settings"]
     assert lines[-1] is None
+
+
+def test_a_package_counts_as_code_where_the_config_says_so() -> None:
+    assert "torch" not in str(plan().code("train"))
+    params = plan({**RAW, "provenance": {"packages": ["torch"]}}).code("train")
+    assert f"torch {importlib.metadata.version('torch')}" in params.values()
+    with pytest.raises(ConfigError, match="package 'torhc' is not installed"):
+        plan({**RAW, "provenance": {"packages": ["torhc"]}})

@@ -1,11 +1,13 @@
 """The whole DAG on the tiny config: what comes out, that it comes out once, and that it is always the same."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from conftest import Clone, clone
 
@@ -99,6 +101,9 @@ def test_the_model_file_says_what_was_chosen_and_why(finished: Clone) -> None:
     assert set(nll) == {"l2-0.1", "l2-1"}
     assert model["chosen"] == min(nll, key=nll.get)
     assert model["reason"] == "lowest validation NLL"
+    assert model["versions"]["torch"] == version("torch")
+    scores = pq.read_schema(finished.path / "results/tiny-hcp/scores/linear/seed-0/gradient.parquet")
+    assert json.loads(scores.metadata[b"versions"]) == model["versions"]
     predictions = pd.read_parquet(folder / "predictions.parquet")
     np.testing.assert_allclose(predictions.filter(like="p_").sum(axis=1), 1.0, atol=1e-12)
 

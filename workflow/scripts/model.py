@@ -11,6 +11,7 @@ from truemap.networks.data import Batches
 from truemap.networks.decoder import load_decoder, save_weights
 from truemap.networks.devices import prepare_device
 from truemap.training.selection import choose, fit_temperature
+from truemap.versions import versions
 from truemap.volumes import read_volumes
 
 with job(snakemake) as settings:
@@ -32,6 +33,7 @@ with job(snakemake) as settings:
         "candidates": {name: {key: entry[key] for key in ("nll", "accuracy")} for name, entry in found.items()},
         "temperature": 1.0,
         "calibration": "off",
+        "versions": versions(),
     }
     weights = next(path for path in snakemake.input.weights if Path(path).parent.name == winner)
     decoder = load_decoder(weights, description, device)

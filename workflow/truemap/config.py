@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from truemap.options import Count, Fraction, MethodOptions, Positive, Seed, Strict, load, suggest
+from truemap.versions import installed
 
 #: The option of a training method that is its strength: of several candidates the largest is
 #: chosen that costs no accuracy. All other lists are chosen by validation likelihood.
@@ -172,6 +173,24 @@ class Style(Strict):
     dpi: Count = Field(150, description="of the PNG files")
 
 
+class Provenance(Strict):
+    """What counts as code, beyond the project's own modules."""
+
+    packages: list[str] = Field(
+        [],
+        description="installed packages (e.g. torch) whose version counts as code of every rule: an upgrade then re-"
+        "runs everything; all versions are written beside models and scores in any case",
+    )
+
+    @field_validator("packages")
+    @classmethod
+    def _installed(cls, value: list[str]) -> list[str]:
+        for package in value:
+            if not installed(package):
+                raise ValueError(f"package '{package}' is not installed here; take it out, or install it")
+        return value
+
+
 class Config(Strict):
     """The whole config."""
 
@@ -185,6 +204,7 @@ class Config(Strict):
     )
     datasets: dict[str, Dataset] = Field(description="definitions, by name")
     style: Style = Field(Style(), description="how figures look")
+    provenance: Provenance = Field(Provenance(), description="what counts as code")
 
     @model_validator(mode="after")
     def _run(self) -> Config:

@@ -15,6 +15,7 @@ from typing import Any
 from truemap import provenance
 from truemap.config import STRENGTH, Dataset, Model, candidates, parse
 from truemap.options import methods
+from truemap.versions import installed
 
 Settings = dict[str, Any]
 Files = Callable[[Any], list[str]]
@@ -88,8 +89,10 @@ class Plan:
     # Code
 
     def code(self, script: str) -> dict[str, str]:
-        """Params that stand for a script's code, one a module."""
-        return provenance.code(self._script(script))
+        """Params that stand for a script's code, one a module, and one a package that counts as code."""
+        packages = {f"package_{number}": name for number, name in enumerate(self.config.provenance.packages)}
+        versions = {key: f"{name} {installed(name)}" for key, name in packages.items()}
+        return {**provenance.code(self._script(script)), **versions}
 
     def methods(self, script: str, *families: str) -> dict[str, Callable[[Any], str | None]]:
         """Params that stand for the methods of these families that a job's settings name, one a module.
