@@ -113,7 +113,7 @@ def test_the_report_is_written_with_a_caption_for_each_figure(finished: Clone) -
     assert result.returncode == 0, result.stdout
     text = (finished.path / "report.html").read_text()
     assert "Figure 3a" in text
-    assert "Glass brains of one test subject" in text
+    assert "of one test subject, drawn by seed" in text
 
 
 @pytest.mark.parametrize("preset", [None, "config/released-code.yaml", "config/paper.yaml"])

@@ -12,9 +12,9 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from truemap.options import Count, Fraction, MethodOptions, Positive, Seed, Strict, load, suggest
 from truemap.versions import installed
 
-#: The option of a training method that is its strength: of several candidates the largest is
-#: chosen that costs no accuracy. All other lists are chosen by validation likelihood.
-STRENGTH = "epsilon"
+#: Options that are a training method's strength, the first that it has: of several candidates the largest
+#: is chosen that costs no accuracy. All other lists are chosen by validation likelihood.
+STRENGTHS = ("strength", "epsilon")
 
 
 class ConfigError(ValueError):
@@ -59,8 +59,8 @@ class Model(Strict):
     seeds: list[Seed] = Field([0], min_length=1, description="one trained replicate a seed")
     tolerance: Fraction = Field(
         0.01,
-        description="of several epsilon the largest is taken whose validation accuracy is at most this much below the "
-        "best; the paper says only 'set using the validation data'",
+        description="of several strengths (epsilon, or the weight of a penalty) the largest is taken whose validation "
+        "accuracy is at most this much below the best; the paper says only 'set using the validation data'",
     )
     calibrate: bool = Field(
         True, description="divide logits by the temperature that minimises validation NLL (section 2.2.3); false: T = 1"
@@ -251,6 +251,11 @@ def candidates(model: Model) -> dict[str, dict[str, Any]]:
         }
         for point in points
     }
+
+
+def strength(model: Model) -> str:
+    """Return the option of the model's training method that is its strength (see `STRENGTHS`)."""
+    return next((name for name in STRENGTHS if name in model.training), STRENGTHS[-1])
 
 
 def _is_grid(field: Any) -> bool:

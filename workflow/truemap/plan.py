@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from truemap import provenance
-from truemap.config import STRENGTH, Dataset, Model, candidates, parse
+from truemap.config import Dataset, Model, candidates, parse, strength
 from truemap.options import methods
 from truemap.versions import installed
 
@@ -250,7 +250,7 @@ class Plan:
     def model_settings(self, wildcards: Any) -> Settings:
         """Of the choice among candidates and of calibration."""
         model = self.model(wildcards)
-        choice = {"strength": STRENGTH, "tolerance": model.tolerance, "calibrate": model.calibrate}
+        choice = {"strength": strength(model), "tolerance": model.tolerance, "calibrate": model.calibrate}
         return {"network": model.network, **choice, **self._torch()}
 
     def explain_settings(self, wildcards: Any) -> Settings:

@@ -17,8 +17,8 @@ BOUNDS = (0.05, 20.0)
 def choose(candidates: Mapping[str, Mapping[str, Any]], strength: str, tolerance: float) -> tuple[str, str]:
     """Return the winning candidate's name and the reason in words.
 
-    Among candidates of equal strength (``epsilon``) the one with the lowest validation NLL stands; among
-    those, the largest strength whose validation accuracy is within `tolerance` of the best.
+    Among candidates of equal strength (``epsilon``, or the weight of a penalty) the one with the lowest validation
+    NLL stands; among those, the largest strength whose validation accuracy is within `tolerance` of the best.
 
     Parameters
     ----------

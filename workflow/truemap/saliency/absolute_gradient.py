@@ -1,0 +1,40 @@
+"""The absolute value of the gradient (Simonyan, Vedaldi & Zisserman 2014, section 3): unsigned maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from truemap.networks.decoder import Decoder
+from truemap.options import MethodOptions
+from truemap.saliency.outputs import output_gradients
+
+
+class Options(MethodOptions):
+    """Which output is explained."""
+
+    output: Literal["probability", "logit"] = Field(
+        "probability", description="output whose gradient is taken: calibrated probability, or raw logit"
+    )
+
+
+def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, seed: int) -> torch.Tensor:
+    """Return the size of each class's gradient.
+
+    .. math:: M_c(x) = |\\partial f_c(x) / \\partial x|
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, *shape)
+    samples, seed
+        Not used: nothing is drawn.
+
+    Returns
+    -------
+    Tensor, shape (n, classes, *shape), float64
+        Not negative.
+    """
+    return output_gradients(decoder, x, options.output).abs()

@@ -1,0 +1,113 @@
+"""Grad-CAM (Selvaraju et al. 2017, eq. 1 and 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn.functional import interpolate
+
+from truemap.networks.decoder import Decoder
+from truemap.options import Count, MethodOptions
+from truemap.saliency.jacobian import coefficients
+from truemap.saliency.outputs import Output, relus
+
+
+class Options(MethodOptions):
+    """Output, layer and sign; networks with 3D convolutions only."""
+
+    output: Literal["probability", "logit"] = Field(
+        "probability", description="output whose gradient weighs the feature maps; logit in the paper"
+    )
+    layer: Count | None = Field(
+        None,
+        description="which ReLU's feature maps, counted from 1 at the input; null is the last one with more than "
+        "one voxel on every axis on which the input has more than one",
+    )
+    relu: bool = Field(True, description="true: negative voxels are set to 0, as in the paper; false: signed maps")
+
+
+def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, seed: int) -> torch.Tensor:
+    """Return each class's weighted sum of feature maps, enlarged to the map's shape.
+
+    .. math:: M_c = \\mathrm{ReLU}\\Big(\\sum_k \\alpha^c_k A^k\\Big), \\quad
+              \\alpha^c_k = \\frac{1}{Z} \\sum_v \\frac{\\partial f_c}{\\partial A^k_v}
+
+    where A are the Z voxels of the feature maps after a ReLU. Trilinear interpolation, corners not
+    aligned. Backward passes end at the feature maps.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, *shape)
+    samples, seed
+        Not used: nothing is drawn.
+
+    Returns
+    -------
+    Tensor, shape (n, classes, *shape), float64
+
+    Raises
+    ------
+    ValueError
+        If the network has no nn.Conv3d, or no such layer.
+    """
+    logits, features = _forward(decoder.network, x, options.layer)
+    weights = _weights(logits, features, options.output, decoder.temperature)
+    maps = torch.einsum("nck,nkuvw->ncuvw", weights, features.detach().double())
+    if options.relu:
+        maps = maps.clamp(min=0)
+    return interpolate(maps, x.shape[1:], mode="trilinear")
+
+
+def _forward(network: nn.Module, x: torch.Tensor, layer: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return logits, and the feature maps with which their graph starts, shape (n, features, *size)."""
+    layers = _candidates(network, layer)
+    thick = [size > 1 for size in x.shape[1:]]
+    last: list[torch.Tensor] = []
+
+    def keep(_layer: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor | None:
+        if output.ndim != 5 or (layer is None and not _wider_than_one(output, thick)):
+            return None
+        last[:] = [output.detach().requires_grad_(True)]
+        return last[0]
+
+    with ExitStack() as hooks, torch.enable_grad():
+        for one in layers:
+            hooks.callback(one.register_forward_hook(keep).remove)
+        logits = network(x.detach())
+    if not last:
+        if layer is None:
+            raise ValueError("grad_cam: no ReLU of this network gives feature maps of more than one voxel an axis")
+        raise ValueError(f"grad_cam: ReLU {layer} of this network gives no feature maps; it follows a linear layer")
+    return logits, last[0]
+
+
+def _wider_than_one(features: torch.Tensor, thick: list[bool]) -> bool:
+    return all(size > 1 for size, counts in zip(features.shape[2:], thick, strict=True) if counts)
+
+
+def _candidates(network: nn.Module, layer: int | None) -> list[nn.ReLU]:
+    if not any(isinstance(one, nn.Conv3d) for one in network.modules()):
+        raise ValueError("grad_cam needs a network with nn.Conv3d layers; this one has none")
+    layers = relus(network, "grad_cam")
+    if layer is None:
+        return layers
+    if layer > len(layers):
+        raise ValueError(f"grad_cam: layer is {layer}, but this network has {len(layers)} ReLU layers")
+    return [layers[layer - 1]]
+
+
+def _weights(logits: torch.Tensor, features: torch.Tensor, output: Output, temperature: float) -> torch.Tensor:
+    """Return each class's gradient averaged over each feature map, shape (n, classes, features), float64."""
+    terms = logits if output == "logit" else (logits - logits[:, -1:])[:, :-1]
+    weights = features.new_zeros(*logits.shape, features.shape[1], dtype=torch.float64)
+    for c in range(terms.shape[1]):
+        (gradient,) = torch.autograd.grad(terms[:, c].sum(), features, retain_graph=c < terms.shape[1] - 1)
+        weights[:, c] = gradient.flatten(2).double().mean(dim=2)
+    if output == "logit":
+        return weights
+    return coefficients(logits.detach().double(), temperature) @ weights

@@ -1,0 +1,52 @@
+"""Guided Grad-CAM: guided backpropagation times Grad-CAM (Selvaraju et al. 2017, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from truemap.networks.decoder import Decoder
+from truemap.options import Count, MethodOptions
+from truemap.saliency import grad_cam, guided_backprop
+
+
+class Options(MethodOptions):
+    """Output and layer of Grad-CAM (guided backpropagation explains logits); networks with 3D convolutions only."""
+
+    output: Literal["probability", "logit"] = Field(
+        "probability", description="output whose gradient weighs Grad-CAM's feature maps; logit in the paper"
+    )
+    layer: Count | None = Field(
+        None,
+        description="which ReLU's feature maps, counted from 1 at the input; null is the last one with more than "
+        "one voxel on every axis on which the input has more than one",
+    )
+
+
+def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, seed: int) -> torch.Tensor:
+    """Return each class's guided backpropagation map times its Grad-CAM map.
+
+    .. math:: M_c = G_c \\odot \\mathrm{upsample}\\Big(\\mathrm{ReLU}\\Big(\\sum_k \\alpha^c_k A^k\\Big)\\Big)
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, *shape)
+    samples, seed
+        Not used: nothing is drawn.
+
+    Returns
+    -------
+    Tensor, shape (n, classes, *shape), float64
+
+    Raises
+    ------
+    ValueError
+        If the network has no nn.Conv3d, or no such layer.
+    """
+    where = grad_cam.explain(
+        decoder, x, samples, grad_cam.Options(output=options.output, layer=options.layer, relu=True), seed
+    )
+    return where * guided_backprop.explain(decoder, x, samples, guided_backprop.Options(), seed)

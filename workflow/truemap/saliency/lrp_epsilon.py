@@ -1,0 +1,124 @@
+"""Layer-wise relevance propagation, epsilon rule (Bach et al. 2015, eq. 58)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from truemap.networks.decoder import Decoder
+from truemap.networks.layers import SamePool3d
+from truemap.options import MethodOptions, Positive
+
+#: Layers that are linear in their input, but for a bias.
+LINEAR = (nn.Linear, nn.Conv3d, nn.AvgPool3d, SamePool3d)
+#: Layers that give the same numbers another shape.
+RESHAPING = (nn.Flatten, nn.Unflatten)
+
+
+class Options(MethodOptions):
+    """The rule's denominator; explains logits."""
+
+    epsilon: Positive = Field(
+        1e-6, description="added to each unit's sum of contributions; a large one keeps the strong explanations only"
+    )
+    bias: bool = Field(
+        True,
+        description="true: a unit's sum holds its bias, which absorbs relevance, as captum and zennit do; "
+        "false: relevance is conserved",
+    )
+    signed_epsilon: bool = Field(
+        True,
+        description="true: epsilon has the sign of the sum it is added to and never cancels it, as in Bach et al. "
+        "2015; false: it is always positive",
+    )
+
+
+def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, seed: int) -> torch.Tensor:
+    """Return how each logit divides among the voxels.
+
+    .. math:: R_i = \\sum_k \\frac{a_i w_{ik}}{z_k + \\epsilon \\, \\mathrm{sign}(z_k)} R_k,
+              \\quad z_k = \\sum_i a_i w_{ik} + b_k
+
+    from the last layer, where :math:`R_c` is the logit of class c and the others are zero, to the input.
+    ReLUs pass relevance on; average pools are linear layers. sign(0) is 1. One forward and one
+    backward pass a class.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, *shape)
+    samples, seed
+        Not used: nothing is drawn.
+
+    Returns
+    -------
+    Tensor, shape (n, classes, *shape), float64
+
+    Raises
+    ------
+    ValueError
+        If the network is not a sequence of layers for which the rule is defined.
+    """
+    with torch.enable_grad():
+        logits, steps = _forward(list(_layers(decoder.network)), x)
+        relevance = torch.diag_embed(logits)
+        while steps:
+            layer, a, z = steps.pop()
+            if isinstance(layer, LINEAR):
+                relevance = _epsilon_rule(layer, a, z, relevance, options)
+            elif isinstance(layer, RESHAPING):
+                relevance = relevance.reshape(*relevance.shape[:2], *a.shape[1:])
+    return relevance.double()
+
+
+def _layers(network: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layers in the order of computation, sequences within sequences unfolded."""
+    if isinstance(network, nn.Sequential):
+        for layer in network:
+            yield from _layers(layer)
+    elif isinstance(network, (*LINEAR, *RESHAPING, nn.ReLU)):
+        yield network
+    else:
+        known = ", ".join(layer.__name__ for layer in (*LINEAR, nn.ReLU, *RESHAPING))
+        raise ValueError(
+            f"lrp_epsilon has no rule for {type(network).__name__}; it needs an nn.Sequential of these: {known}"
+        )
+
+
+def _forward(
+    layers: list[nn.Module], x: torch.Tensor
+) -> tuple[torch.Tensor, list[tuple[nn.Module, torch.Tensor, torch.Tensor]]]:
+    """Return the logits, and each layer with its input and output; every layer is a graph of its own."""
+    steps = []
+    for layer in layers:
+        a = x.detach().requires_grad_(isinstance(layer, LINEAR))
+        # An inplace ReLU must not overwrite the output of the layer before it, of which the rule needs the sum.
+        x = a.clamp(min=0) if isinstance(layer, nn.ReLU) else layer(a)
+        steps.append((layer, a, x))
+    return x.detach(), steps
+
+
+def _epsilon_rule(
+    layer: nn.Module, a: torch.Tensor, z: torch.Tensor, relevance: torch.Tensor, options: Options
+) -> torch.Tensor:
+    """Return the relevance of a linear layer's inputs, shape (n, classes, *inputs).
+
+    Parameters
+    ----------
+    a, z : Tensor, shape (n, *inputs) and (n, *outputs)
+    relevance : Tensor, shape (n, classes, *outputs)
+    """
+    total = z.detach()
+    bias = getattr(layer, "bias", None)
+    if bias is not None and not options.bias:
+        total = total - bias.detach().view(1, -1, *[1] * (z.ndim - 2))
+    sign = torch.where(total < 0, -1.0, 1.0) if options.signed_epsilon else 1.0
+    shares = relevance / (total + sign * options.epsilon)[:, None]
+    count = shares.shape[1]
+    below = a.new_empty(len(a), count, *a.shape[1:])
+    for c in range(count):
+        (gradient,) = torch.autograd.grad(z, a, shares[:, c], retain_graph=c < count - 1)
+        below[:, c] = a.detach() * gradient
+    return below

@@ -1,0 +1,81 @@
+"""Outputs of a decoder and their gradients, and backward passes through changed ReLUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import nn
+
+from truemap.networks.decoder import Decoder
+from truemap.saliency.jacobian import probability_gradients
+
+Output = Literal["probability", "logit"]
+
+
+def output_gradients(decoder: Decoder, x: torch.Tensor, output: Output) -> torch.Tensor:
+    """Return the gradient of every class's output.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, *shape)
+    output : {"probability", "logit"}
+        Calibrated probability (classes - 1 backward passes) or raw logit (one a class).
+
+    Returns
+    -------
+    Tensor, shape (n, classes, *shape), float64
+    """
+    if output == "probability":
+        return probability_gradients(decoder.network, x, decoder.temperature)
+    return logit_gradients(decoder.network, x)
+
+
+def logit_gradients(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Return d z_c / d x for every class c, shape (n, classes, *shape), float64.
+
+    One forward pass and one backward pass a class.
+    """
+    with torch.enable_grad():
+        x = x.detach().requires_grad_(True)
+        logits = network(x)
+    count = logits.shape[1]
+    gradients = torch.zeros(len(x), count, *x.shape[1:], dtype=torch.float64, device=x.device)
+    for c in range(count):
+        (gradient,) = torch.autograd.grad(logits[:, c].sum(), x, retain_graph=c < count - 1)
+        gradients[:, c] = gradient
+    return gradients
+
+
+@torch.no_grad()
+def output_values(decoder: Decoder, x: torch.Tensor, output: Output) -> torch.Tensor:
+    """Return every class's output, shape (n, classes), float64."""
+    logits = decoder.network(x).double()
+    return torch.softmax(logits / decoder.temperature, dim=1) if output == "probability" else logits
+
+
+def relus(network: nn.Module, method: str) -> list[nn.ReLU]:
+    """Return the network's ReLU layers, first to last.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names the method that needs them.
+    """
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.ReLU)]
+    if not layers:
+        raise ValueError(f"{method} needs a network with nn.ReLU layers; this one has none")
+    return layers
+
+
+@contextmanager
+def replaced(layers: list[nn.ReLU], function: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
+    """Let `function` of its input be the output of each of the layers, until the context ends."""
+    hooks = [layer.register_forward_hook(lambda _layer, inputs, _output: function(inputs[0])) for layer in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,84 @@
+"""TRADES (Zhang et al. 2019), L2: accuracy on the maps as they are, and an output that noise does not change."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from truemap.options import Count, Grid, Positive, TrainingOptions
+from truemap.training.objective import direction, loss, project, radius, step_lengths
+from truemap.training.sphere import unit_vectors
+
+#: Length of the noise the attack starts from, as a share of its bound: at 0 the divergence has no gradient.
+START = 1e-3
+
+
+class Options(TrainingOptions):
+    """Cross-entropy plus a penalty on the worst change of the predicted probabilities within the L2 ball."""
+
+    strength: Grid[Positive] = Field(
+        6.0, description="weight of the penalty (1/lambda of Zhang et al., who use 1 and 6)"
+    )
+    epsilon: Positive = Field(0.1, description="bound of the noise; 0.1 a voxel is McClure et al.'s 95 at 2 mm")
+    epsilon_unit: Literal["voxel", "absolute"] = Field(
+        "voxel", description="voxel: the L2 bound is epsilon times sqrt(voxels); absolute: it is epsilon"
+    )
+    steps: Count = Field(3, description="gradient steps of the attack; 10 in the authors' code")
+    step: Literal["uniform"] | Positive = Field(
+        0.7,
+        description="length of a step: a share of the bound (the authors' code: 2 / steps), or uniform for U(0, bound)",
+    )
+
+
+def divergence(clean: torch.Tensor, noisy: torch.Tensor) -> torch.Tensor:
+    """Return KL(p || q) for each map, shape (n,), p and q the softmax of the two logits.
+
+    sum_j p_j (log p_j - log q_j). Logits are taken relative to the likeliest class of `clean`. Its gradient
+    is then minus the sum of the others: p - q itself is 0 in float32 once both round to 1.
+    """
+    top = clean.argmax(1, keepdim=True)
+    log_p, log_q = ((z - z.gather(1, top)).log_softmax(1) for z in (clean, noisy))
+    return (log_p.exp() * (log_p - log_q)).sum(1)
+
+
+def attack(network: nn.Module, x: torch.Tensor, options: Options, random: torch.Generator) -> torch.Tensor:
+    """Return noise ``(n, *shape)`` in the L2 ball that changes the output most.
+
+    d <- P(d + nu grad_d KL(p(x) || p(x + d)) / ||grad_d KL||), from a random d of length 0.001 bound.
+    """
+    bound = radius(options.epsilon, options.epsilon_unit, x[0].numel())
+    with torch.no_grad():
+        clean = network(x)
+    noise = START * bound * unit_vectors(x, random)
+    for _ in range(options.steps):
+        noise.requires_grad_(True)
+        (gradient,) = torch.autograd.grad(divergence(clean, network(x + noise)).sum(), noise)
+        lengths = step_lengths(options.step, bound, len(x), x, random)
+        noise = project(noise.detach() + lengths * direction(gradient), bound)
+    return noise
+
+
+def update(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    options: Options,
+    random: torch.Generator,
+) -> float:
+    """Attack one minibatch, then update the weights; return the loss, penalty included.
+
+    L = CE(x, y) + strength * mean_n max_d KL(p(x_n) || p(x_n + d)), ||d|| <= eps (Zhang et al. 2019, with
+    KL for the surrogate loss, as in their code). The gradient goes through both probabilities.
+    """
+    noise = attack(network, x, options, random)
+    optimizer.zero_grad()
+    clean = network(x)
+    penalty = divergence(clean, network(x + noise)).mean()
+    value = loss(network, clean, y, options.l2) + options.strength * penalty
+    value.backward()
+    optimizer.step()
+    return value.item()
