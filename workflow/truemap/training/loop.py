@@ -64,8 +64,8 @@ def fit(
         row = {"epoch": epoch, "loss": sum(losses) / len(training), **_validate(network, validation)}
         if not all(math.isfinite(value) for value in row.values()):
             raise DataError(
-                f"training: the loss is not finite in epoch {epoch}. Lower `learning_rate`, `epsilon` or `strength`, or "
-                "look for extreme values in the maps."
+                f"training: the loss is not finite in epoch {epoch}. Lower `learning_rate`, `epsilon` or `strength`, "
+                "or look for extreme values in the maps."
             )
         history.append(row)
         if checkpoint and epoch < options.epochs:
