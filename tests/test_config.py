@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from truemap.config import Config, ConfigError, Model, Split, candidates, parse
+from truemap.candidates import candidates
+from truemap.config import Config, ConfigError, Model, Split, parse
 from truemap.options import TrainingOptions
 
 ROOT = Path(__file__).parents[1]
@@ -265,7 +266,7 @@ def test_an_option_that_is_a_list_by_nature_is_no_grid(monkeypatch):
     class Options(TrainingOptions):
         milestones: list[int]
 
-    monkeypatch.setattr("truemap.config.load", lambda family, name: Options)
+    monkeypatch.setattr("truemap.candidates.load", lambda family, name: Options)
     model = Model.model_construct(training={"name": "stepwise", "milestones": [3, 6], "l2": [0.1, 1.0]})
     assert {name: options["milestones"] for name, options in candidates(model).items()} == {
         "l2-0.1": [3, 6],

@@ -44,5 +44,5 @@ def test_conda_environments_have_the_same_pins(path: Path) -> None:
 
 
 def test_every_environment_that_a_rule_names_is_there() -> None:
-    named = {n for f in (ROOT / "workflow/rules").glob("*.smk") for n in re.findall(r'conda\("(\w+)"\)', f.read_text())}
+    named = {n for f in (ROOT / "workflow/rules").glob("*.smk") for n in re.findall(r"envs/(\w+)\.yaml", f.read_text())}
     assert named == {path.stem for path in (ROOT / "envs").glob("*.yaml")}

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from truemap.config import ConfigError
+from truemap.params import scaled
 from truemap.plan import Plan
 
 ROOT = Path(__file__).parents[1]
@@ -153,3 +154,8 @@ def test_a_package_counts_as_code_where_the_config_says_so() -> None:
     assert f"torch {importlib.metadata.version('torch')}" in params.values()
     with pytest.raises(ConfigError, match="package 'torhc' is not installed"):
         plan({**RAW, "provenance": {"packages": ["torhc"]}})
+
+
+@pytest.mark.parametrize("attempt", [1, 2, 3])
+def test_a_retry_asks_for_more(attempt: int) -> None:
+    assert scaled(4000)(IMAGES, attempt) == 4000 * attempt

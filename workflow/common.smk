@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
 from snakemake.exceptions import WorkflowError
 
 from truemap.config import ConfigError
+from truemap.params import scaled
 from truemap.plan import Plan
 
 try:

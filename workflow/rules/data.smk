@@ -12,11 +12,11 @@ rule simulate:
     benchmark:
         "results/benchmarks/{dataset}/simulate-{shard}.tsv"
     conda:
-        plan.conda("data")
+        "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=plan.scaled(2000),
-        runtime=plan.scaled(120),
+        mem_mb=scaled(2000),
+        runtime=scaled(120),
     params:
         **plan.code("simulate"),
         **plan.settings("simulate"),
@@ -33,10 +33,10 @@ rule samples:
     log:
         "logs/{dataset}/samples.log",
     conda:
-        plan.conda("data")
+        "../../envs/data.yaml"
     resources:
-        mem_mb=plan.scaled(1000),
-        runtime=plan.scaled(30),
+        mem_mb=scaled(1000),
+        runtime=scaled(30),
     params:
         **plan.code("samples"),
         **plan.methods("samples", "datasets"),
@@ -54,10 +54,10 @@ rule grid:
     log:
         "logs/{dataset}/grid.log",
     conda:
-        plan.conda("data")
+        "../../envs/data.yaml"
     resources:
-        mem_mb=plan.scaled(1000),
-        runtime=plan.scaled(30),
+        mem_mb=scaled(1000),
+        runtime=scaled(30),
     params:
         **plan.code("grid"),
         **plan.methods("grid", "datasets"),
@@ -78,10 +78,10 @@ rule volumes:
     benchmark:
         "results/benchmarks/{dataset}/volumes-{split}-{shard}.tsv"
     conda:
-        plan.conda("data")
+        "../../envs/data.yaml"
     resources:
-        mem_mb=plan.scaled(1000),
-        runtime=plan.scaled(120),
+        mem_mb=scaled(1000),
+        runtime=scaled(120),
     params:
         **plan.code("volumes"),
         **plan.methods("volumes", "datasets"),
@@ -101,10 +101,10 @@ rule truth:
     benchmark:
         "results/benchmarks/{dataset}/truth.tsv"
     conda:
-        plan.conda("data")
+        "../../envs/data.yaml"
     resources:
-        mem_mb=plan.scaled(1000),
-        runtime=plan.scaled(60),
+        mem_mb=scaled(1000),
+        runtime=scaled(60),
     params:
         **plan.code("truth"),
         **plan.methods("truth", "datasets"),

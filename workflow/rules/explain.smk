@@ -17,12 +17,12 @@ rule explain:
     benchmark:
         "results/benchmarks/{dataset}/explain-{model}-{seed}-{method}.tsv"
     conda:
-        plan.conda("torch")
+        "../../envs/torch.yaml"
     threads: plan.config.threads
     resources:
         gpu=plan.gpus,
-        mem_mb=plan.scaled(4000),
-        runtime=plan.scaled(240),
+        mem_mb=scaled(4000),
+        runtime=scaled(240),
     params:
         **plan.code("explain"),
         **plan.methods("explain", "networks", "saliency"),
@@ -43,10 +43,10 @@ rule score:
     benchmark:
         "results/benchmarks/{dataset}/score-{model}-{seed}-{method}.tsv"
     conda:
-        plan.conda("data")
+        "../../envs/data.yaml"
     resources:
-        mem_mb=plan.scaled(2000),
-        runtime=plan.scaled(60),
+        mem_mb=scaled(2000),
+        runtime=scaled(60),
     params:
         **plan.code("score"),
         **plan.settings("score"),
@@ -71,10 +71,10 @@ rule statistics:
     log:
         "logs/{dataset}/statistics.log",
     conda:
-        plan.conda("data")
+        "../../envs/data.yaml"
     resources:
-        mem_mb=plan.scaled(1000),
-        runtime=plan.scaled(30),
+        mem_mb=scaled(1000),
+        runtime=scaled(30),
     params:
         **plan.code("statistics"),
         **plan.methods("statistics", "datasets"),

@@ -26,10 +26,10 @@ rule figure_1:
     log:
         "logs/{dataset}/figure-1.log",
     conda:
-        plan.conda("figures")
+        "../../envs/figures.yaml"
     resources:
-        mem_mb=plan.scaled(1000),
-        runtime=plan.scaled(30),
+        mem_mb=scaled(1000),
+        runtime=scaled(30),
     params:
         **plan.code("figure_1"),
         **plan.methods("figure_1", "datasets"),
@@ -59,10 +59,10 @@ rule figure_2:
     log:
         "logs/{dataset}/figure-2.log",
     conda:
-        plan.conda("figures")
+        "../../envs/figures.yaml"
     resources:
-        mem_mb=plan.scaled(1000),
-        runtime=plan.scaled(30),
+        mem_mb=scaled(1000),
+        runtime=scaled(30),
     params:
         **plan.code("figure_2"),
         **plan.settings("bars"),
@@ -86,10 +86,10 @@ rule figure_3:
     log:
         "logs/{dataset}/figure-3{panel}.log",
     conda:
-        plan.conda("figures")
+        "../../envs/figures.yaml"
     resources:
-        mem_mb=plan.scaled(2000),
-        runtime=plan.scaled(30),
+        mem_mb=scaled(2000),
+        runtime=scaled(30),
     params:
         **plan.code("figure_3"),
         **plan.methods("figure_3", "datasets"),
@@ -109,10 +109,10 @@ rule claims:
     log:
         "logs/claims.log",
     conda:
-        plan.conda("figures")
+        "../../envs/figures.yaml"
     resources:
-        mem_mb=plan.scaled(500),
-        runtime=plan.scaled(30),
+        mem_mb=scaled(500),
+        runtime=scaled(30),
     params:
         **plan.code("claims"),
         settings={},
@@ -134,10 +134,10 @@ rule resources:
     log:
         "logs/resources.log",
     conda:
-        plan.conda("figures")
+        "../../envs/figures.yaml"
     resources:
-        mem_mb=plan.scaled(500),
-        runtime=plan.scaled(30),
+        mem_mb=scaled(500),
+        runtime=scaled(30),
     params:
         **plan.code("resources"),
         settings={"datasets": plan.config.run},

@@ -16,12 +16,12 @@ rule train:
     benchmark:
         "results/benchmarks/{dataset}/train-{model}-{seed}-{candidate}.tsv"
     conda:
-        plan.conda("torch")
+        "../../envs/torch.yaml"
     threads: plan.config.threads
     resources:
         gpu=plan.gpus,
-        mem_mb=plan.scaled(4000),
-        runtime=plan.scaled(720),
+        mem_mb=scaled(4000),
+        runtime=scaled(720),
     params:
         **plan.code("train"),
         **plan.methods("train", "networks", "training"),
@@ -47,12 +47,12 @@ rule model:
     benchmark:
         "results/benchmarks/{dataset}/model-{model}-{seed}.tsv"
     conda:
-        plan.conda("torch")
+        "../../envs/torch.yaml"
     threads: plan.config.threads
     resources:
         gpu=plan.gpus,
-        mem_mb=plan.scaled(4000),
-        runtime=plan.scaled(60),
+        mem_mb=scaled(4000),
+        runtime=scaled(60),
     params:
         **plan.code("model"),
         **plan.methods("model", "networks"),

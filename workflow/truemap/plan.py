@@ -6,35 +6,20 @@ default filled in and keys in the order of the config model, so that a job is re
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from truemap import provenance
-from truemap.config import Dataset, Model, candidates, parse, strength
+from truemap.candidates import candidates, strength
+from truemap.config import Dataset, Model, parse
 from truemap.options import methods
+from truemap.params import Params, Settings, method_params, settings_params
 from truemap.versions import installed
 
-Settings = dict[str, Any]
 Files = Callable[[Any], list[str]]
 #: Panels of each way of drawing maps: number of the paper's figure.
 PANELS = {"images": "1", "glass_brain": "3"}
-
-WILDCARDS = ("dataset", "model", "seed", "candidate", "method", "split", "shard", "panel")
-#: Params for the lines of a rule's settings; at least one stays None, see `Plan.settings`.
-LINES = 48
-
-
-def _lines(settings: Settings, prefix: str = "") -> list[str]:
-    lines = []
-    for key, value in settings.items():
-        if isinstance(value, dict) and value:
-            lines += _lines(value, f"{prefix}{key}.")
-        else:
-            lines.append(f"{prefix}{key} = {json.dumps(value)}")
-    return lines
 
 
 class Plan:
@@ -74,18 +59,6 @@ class Plan:
         """GPUs that a training or saliency job asks for."""
         return int(self._gpu)
 
-    def scaled(self, amount: int) -> Callable[[Any, int], int]:
-        """Resource function: `amount` (MB or minutes) times the attempt, so that a retry gets more."""
-
-        def resource(wildcards: Any, attempt: int) -> int:
-            return amount * attempt
-
-        return resource
-
-    def conda(self, name: str) -> str:
-        """Path of a conda environment."""
-        return str(self.root / "envs" / f"{name}.yaml")
-
     # Code
 
     def code(self, script: str) -> dict[str, str]:
@@ -94,24 +67,14 @@ class Plan:
         versions = {key: f"{name} {installed(name)}" for key, name in packages.items()}
         return {**provenance.code(self._script(script)), **versions}
 
-    def methods(self, script: str, *families: str) -> dict[str, Callable[[Any], str | None]]:
-        """Params that stand for the methods of these families that a job's settings name, one a module.
+    def methods(self, script: str, *families: str) -> Params:
+        """Params that stand for the methods of these families that a job's settings name, one a module."""
 
-        Which they are hangs on the wildcards, so each param is a function: the n-th module's ``module@hash``,
-        or None. One string a param lets the dry run name just the module that changed.
-        """
-
-        def code(wildcards: Any) -> list[str]:
-            names = [f"truemap.{family}.{self._method(family, wildcards)}" for family in families]
-            return provenance.method_code(self._script(script), *names)
-
-        def entry(number: int) -> Callable[[Any], str | None]:
-            return lambda wildcards: dict(enumerate(code(wildcards))).get(number)
+        def used(wildcards: Any) -> list[str]:
+            return [f"truemap.{family}.{self._method(family, wildcards)}" for family in families]
 
         every = [f"truemap.{family}.{name}" for family in families for name in methods(family)]
-        # One more than any job can fill: None is then among every job's params, and a new method changes none.
-        count = len(provenance.method_code(self._script(script), *every)) + 1
-        return {f"method_{n}": entry(n) for n in range(count)}
+        return method_params(self._script(script), every, used)
 
     def _method(self, family: str, wildcards: Any) -> str:
         if family == "datasets":
@@ -193,29 +156,9 @@ class Plan:
 
     # Settings
 
-    def settings(self, rule: str) -> dict[str, Callable[[Any], Any]]:
-        """Params that hold a rule's settings: whole for the script, and as one line a value for the record.
-
-        Snakemake records params as a set of values without names, and of simple types only. So the script gets a
-        namespace, which is not recorded, and the record gets lines like ``training.epsilon = 0.1``: no two
-        settings can be mistaken for each other, and the dry run shows just the value that changed.
-        """
-        lines: dict[tuple, dict[int, str]] = {}
-
-        def whole(wildcards: Any) -> SimpleNamespace:
-            return SimpleNamespace(**getattr(self, f"{rule}_settings")(wildcards))
-
-        def line(number: int) -> Callable[[Any], str | None]:
-            def entry(wildcards: Any) -> str | None:
-                key = tuple(getattr(wildcards, name, None) for name in WILDCARDS)
-                if key not in lines:
-                    lines[key] = dict(enumerate(_lines(getattr(self, f"{rule}_settings")(wildcards))))
-                    assert len(lines[key]) < LINES, f"{rule} has more settings than params for them"
-                return lines[key].get(number)
-
-            return entry
-
-        return {"settings": whole, **{f"setting_{number}": line(number) for number in range(LINES)}}
+    def settings(self, rule: str) -> Params:
+        """Params that hold a rule's settings, whole and one line a value."""
+        return settings_params(getattr(self, f"{rule}_settings"))
 
     def simulate_settings(self, wildcards: Any) -> Settings:
         """Of one shard of simulated subjects."""
