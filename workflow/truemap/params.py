@@ -16,11 +16,9 @@ from truemap.provenance import method_code
 Settings = dict[str, Any]
 Params = dict[str, Callable[[Any], Any]]
 WILDCARDS = ("dataset", "model", "seed", "candidate", "method", "split", "shard", "panel")
-#: Params for the lines of a rule's settings; at least one stays None, so that None is among every job's params.
-LINES = 48
 
 
-def settings_params(compute: Callable[[Any], Settings]) -> Params:
+def settings_params(compute: Callable[[Any], Settings], jobs: Sequence[Any]) -> Params:
     """Return params that hold a rule's settings: whole for the script, and one line a value for the record.
 
     The script gets a namespace, which is not recorded. The record gets lines like ``training.epsilon = 0.1``:
@@ -30,6 +28,8 @@ def settings_params(compute: Callable[[Any], Settings]) -> Params:
     ----------
     compute : callable
         Wildcards -> settings.
+    jobs : sequence
+        Wildcards of at least one job of each kind that the rule has: they say how many lines there can be.
     """
     known: dict[tuple, dict[int, str]] = {}
 
@@ -41,15 +41,17 @@ def settings_params(compute: Callable[[Any], Settings]) -> Params:
             key = tuple(getattr(wildcards, name, None) for name in WILDCARDS)
             if key not in known:
                 known[key] = dict(enumerate(_lines(compute(wildcards))))
-                assert len(known[key]) < LINES, "a rule has more settings than params for them"
+                assert len(known[key]) < count, "a rule has more settings than params for them"
             return known[key].get(number)
 
         return entry
 
-    return {"settings": whole, **{f"setting_{number}": line(number) for number in range(LINES)}}
+    # One more than any job can fill: None is then among every job's params, and their number changes nothing.
+    count = 1 + max((len(_lines(compute(job))) for job in jobs), default=0)
+    return {"settings": whole, **{f"setting_{number}": line(number) for number in range(count)}}
 
 
-def method_params(script: Path, every: Sequence[str], names: Callable[[Any], list[str]]) -> Params:
+def method_params(script: Path, names: Callable[[Any], list[str]], jobs: Sequence[Any]) -> Params:
     """Return params that stand for the method modules a job uses, beyond its script's own imports.
 
     Which they are hangs on the wildcards, so each param is a function: the n-th module's ``module@hash``, or
@@ -58,17 +60,17 @@ def method_params(script: Path, every: Sequence[str], names: Callable[[Any], lis
     Parameters
     ----------
     script : path
-    every : sequence of str
-        All method modules that a job of this rule can use.
     names : callable
         Wildcards -> the method modules that this job uses.
+    jobs : sequence
+        Wildcards of at least one job of each kind that the rule has.
     """
 
     def entry(number: int) -> Callable[[Any], str | None]:
         return lambda wildcards: dict(enumerate(method_code(script, *names(wildcards)))).get(number)
 
-    # One more than any job can fill: None is then among every job's params, and a new method changes none.
-    return {f"method_{number}": entry(number) for number in range(len(method_code(script, *every)) + 1)}
+    count = 1 + max((len(method_code(script, *names(job))) for job in jobs), default=0)
+    return {f"method_{number}": entry(number) for number in range(count)}
 
 
 def scaled(amount: int) -> Callable[[Any, int], int]:

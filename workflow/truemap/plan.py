@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from truemap import provenance
 from truemap.candidates import candidates, strength
 from truemap.config import Dataset, Model, parse
-from truemap.options import methods
 from truemap.params import Params, Settings, method_params, settings_params
 from truemap.versions import installed
 
@@ -73,8 +73,7 @@ class Plan:
         def used(wildcards: Any) -> list[str]:
             return [f"truemap.{family}.{self._method(family, wildcards)}" for family in families]
 
-        every = [f"truemap.{family}.{name}" for family in families for name in methods(family)]
-        return method_params(self._script(script), every, used)
+        return method_params(self._script(script), used, self._kinds())
 
     def _method(self, family: str, wildcards: Any) -> str:
         if family == "datasets":
@@ -158,7 +157,8 @@ class Plan:
 
     def settings(self, rule: str) -> Params:
         """Params that hold a rule's settings, whole and one line a value."""
-        return settings_params(getattr(self, f"{rule}_settings"))
+        jobs = [job for job in self._kinds() if rule != "simulate" or self._simulated(job)]
+        return settings_params(getattr(self, f"{rule}_settings"), jobs)
 
     def simulate_settings(self, wildcards: Any) -> Settings:
         """Of one shard of simulated subjects."""
@@ -237,6 +237,16 @@ class Plan:
         models = self.dataset(wildcards).models
         return [
             {"model": m, "method": method, "label": models[m].label or m} for m, _, method in self._drawn(wildcards)
+        ]
+
+    def _kinds(self) -> list[SimpleNamespace]:
+        """Wildcards of one job for each model, candidate grid and method of each dataset that runs."""
+        shared = {"split": "train", "shard": "0", "seed": "0", "panel": "a"}
+        return [
+            SimpleNamespace(dataset=d, model=m, candidate=next(iter(candidates(model))), method=method, **shared)
+            for d in self.config.run
+            for m, model in self.config.datasets[d].models.items()
+            for method in model.saliency
         ]
 
     def _simulated(self, wildcards: Any) -> bool:
