@@ -5,6 +5,7 @@ Snakemake compares a rule's params as a set of values, without their names, and 
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from truemap.provenance import method_code
 Settings = dict[str, Any]
 Params = dict[str, Callable[[Any], Any]]
 WILDCARDS = ("dataset", "model", "seed", "candidate", "method", "split", "shard", "panel")
+SIGNATURE = inspect.signature(lambda wildcards: None)
 
 
 def settings_params(compute: Callable[[Any], Settings], jobs: Sequence[Any]) -> Params:
@@ -44,7 +46,7 @@ def settings_params(compute: Callable[[Any], Settings], jobs: Sequence[Any]) -> 
                 assert len(known[key]) < count, "a rule has more settings than params for them"
             return known[key].get(number)
 
-        return entry
+        return _signed(entry)
 
     # One more than any job can fill: None is then among every job's params, and their number changes nothing.
     count = 1 + max((len(_lines(compute(job))) for job in jobs), default=0)
@@ -67,7 +69,7 @@ def method_params(script: Path, names: Callable[[Any], list[str]], jobs: Sequenc
     """
 
     def entry(number: int) -> Callable[[Any], str | None]:
-        return lambda wildcards: dict(enumerate(method_code(script, *names(wildcards)))).get(number)
+        return _signed(lambda wildcards: dict(enumerate(method_code(script, *names(wildcards)))).get(number))
 
     count = 1 + max((len(method_code(script, *names(job))) for job in jobs), default=0)
     return {f"method_{number}": entry(number) for number in range(count)}
@@ -80,6 +82,12 @@ def scaled(amount: int) -> Callable[[Any, int], int]:
         return amount * attempt
 
     return resource
+
+
+def _signed(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    # Snakemake asks for the signature at every call; with thousands of jobs working it out is what costs.
+    function.__signature__ = SIGNATURE
+    return function
 
 
 def _lines(settings: Settings, prefix: str = "") -> list[str]:
