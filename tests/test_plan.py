@@ -111,7 +111,7 @@ def test_only_simulated_datasets_need_a_simulated_tree() -> None:
     ("device", "present", "gpus"), [("auto", True, 1), ("auto", False, 0), ("cpu", True, 0), ("cuda", False, 1)]
 )
 def test_a_gpu_is_asked_for_where_one_is_used(device: str, present: bool, gpus: int) -> None:
-    assert plan({**RAW, "device": device}, present).gpus(IMAGES) == gpus
+    assert plan({**RAW, "device": device}, present).gpus == gpus
 
 
 def test_code_params_name_the_method_of_the_job_and_no_other() -> None:

@@ -46,7 +46,7 @@ def settings_params(compute: Callable[[Any], Settings], jobs: Sequence[Any]) -> 
                 assert len(known[key]) < count, "a rule has more settings than params for them"
             return known[key].get(number)
 
-        return _signed(entry)
+        return signed(entry)
 
     # One more than any job can fill: None is then among every job's params, and their number changes nothing.
     count = 1 + max((len(_lines(compute(job))) for job in jobs), default=0)
@@ -69,7 +69,7 @@ def method_params(script: Path, names: Callable[[Any], list[str]], jobs: Sequenc
     """
 
     def entry(number: int) -> Callable[[Any], str | None]:
-        return _signed(lambda wildcards: dict(enumerate(method_code(script, *names(wildcards)))).get(number))
+        return signed(lambda wildcards: dict(enumerate(method_code(script, *names(wildcards)))).get(number))
 
     count = 1 + max((len(method_code(script, *names(job))) for job in jobs), default=0)
     return {f"method_{number}": entry(number) for number in range(count)}
@@ -81,11 +81,12 @@ def scaled(amount: int) -> Callable[[Any, int], int]:
     def resource(wildcards: Any, attempt: int) -> int:
         return amount * attempt
 
+    resource.__signature__ = inspect.signature(resource)
     return resource
 
 
-def _signed(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    # Snakemake asks for the signature at every call; with thousands of jobs working it out is what costs.
+def signed(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the function of wildcards with its signature at hand: Snakemake asks for it at every call."""
     function.__signature__ = SIGNATURE
     return function
 

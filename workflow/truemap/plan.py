@@ -14,7 +14,7 @@ from typing import Any
 from truemap import provenance
 from truemap.candidates import candidates, strength
 from truemap.config import Dataset, Model, parse
-from truemap.params import Params, Settings, method_params, settings_params
+from truemap.params import Params, Settings, method_params, settings_params, signed
 from truemap.versions import installed
 
 Files = Callable[[Any], list[str]]
@@ -55,7 +55,8 @@ class Plan:
         """The model's definition."""
         return self.dataset(wildcards).models[wildcards.model]
 
-    def gpus(self, wildcards: Any) -> int:
+    @property
+    def gpus(self) -> int:
         """GPUs that a training or saliency job asks for."""
         return int(self._gpu)
 
@@ -99,7 +100,7 @@ class Plan:
             source = self.dataset(wildcards).source
             return [path for part in (source, source.get("simulate") or {}) for k, path in part.items() if k == key]
 
-        return files
+        return signed(files)
 
     def mask_file(self, wildcards: Any) -> list[str]:
         """The mask that the config names, if any."""
@@ -113,7 +114,7 @@ class Plan:
             folder = f"results/{wildcards.dataset}/volumes/{split}"
             return [f"{folder}/{shard}.{ending}" for shard in range(self.dataset(wildcards).shards)]
 
-        return files
+        return signed(files)
 
     def candidate_files(self, name: str) -> Files:
         """Input function: one file of each candidate of a model."""
@@ -122,7 +123,7 @@ class Plan:
             folder = f"results/{wildcards.dataset}/candidates/{wildcards.model}/seed-{wildcards.seed}"
             return [f"{folder}/{candidate}/{name}" for candidate in candidates(self.model(wildcards))]
 
-        return files
+        return signed(files)
 
     def score_files(self, wildcards: Any) -> list[str]:
         """Scores of every model, seed and method of a dataset."""
@@ -141,7 +142,7 @@ class Plan:
             folder = f"results/{wildcards.dataset}/{stage}"
             return [f"{folder}/{m}/seed-{s}/{method}{ending}" for m, s, method in self._drawn(wildcards)]
 
-        return files
+        return signed(files)
 
     def figure_files(self) -> list[str]:
         """All figures of all datasets that run."""
