@@ -43,7 +43,8 @@ class Plan:
     def __init__(self, raw: Settings, root: str | Path, gpu_present: bool) -> None:
         self.config = parse(raw)
         self.root = Path(root)
-        self._gpu = self.config.device == "cuda" or (self.config.device == "auto" and gpu_present)
+        #: GPUs that a training or saliency job asks for.
+        self.gpus = int(self.config.device == "cuda" or (self.config.device == "auto" and gpu_present))
 
     # Lookups
 
@@ -54,11 +55,6 @@ class Plan:
     def model(self, wildcards: Any) -> Model:
         """The model's definition."""
         return self.dataset(wildcards).models[wildcards.model]
-
-    @property
-    def gpus(self) -> int:
-        """GPUs that a training or saliency job asks for."""
-        return int(self._gpu)
 
     # Code
 
