@@ -4,6 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from scipy.signal import correlate
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -160,8 +161,56 @@ def test_mlp_is_two_matrix_products_around_a_relu():
     np.testing.assert_allclose(network(torch.from_numpy(x)).detach(), expected, atol=1e-12)
 
 
+STRUCTURED = [case for case in NETWORKS if case[0] is not linear]
+
+
+@pytest.mark.parametrize(("module", "shape", "options"), STRUCTURED)
+def test_without_activations_a_network_is_affine(module, shape, options):
+    torch.manual_seed(2)
+    a, b = torch.randn(2, 5, *shape).double()
+    for activation in ("none", "relu"):
+        options = {**options, "activation": activation, "initialisation": "torch"}
+        f = module.build(shape, 3, module.Options(**options)).double()
+        kink = (f(a) + f(b) - f(torch.zeros_like(a)) - f(a + b)).abs().max()
+        assert (kink < 1e-13) == (activation == "none")
+
+
+@pytest.mark.parametrize(("module", "shape", "options"), STRUCTURED)
+def test_without_activations_all_other_layers_and_weights_are_the_same(module, shape, options):
+    networks = []
+    for activation in ("none", "relu"):
+        torch.manual_seed(2)
+        networks.append(module.build(shape, 3, module.Options(**options, activation=activation)))
+    kinds = [[type(layer) for layer in net if not isinstance(layer, nn.ReLU)] for net in networks]
+    assert kinds[0] == kinds[1]
+    assert [type(layer) for layer in networks[0]] == kinds[0]
+    assert all(torch.equal(a, b) for a, b in zip(*(net.parameters() for net in networks), strict=True))
+
+
+@pytest.mark.parametrize("module", [mlp, cnn3d])
+def test_other_activations_are_refused(module):
+    assert module.Options().activation == "relu"
+    with pytest.raises(ValidationError, match="'relu' or 'none'"):
+        module.Options(activation="gelu")
+
+
+def test_names_of_the_weights_are_these():
+    """Files written before there was a choice of activation can be read."""
+    net = mlp.build((4, 3, 2), 3, mlp.Options())
+    assert list(net.state_dict()) == ["1.weight", "1.bias", "3.weight", "3.bias"]
+    net = cnn3d.build((8, 8, 8), 3, cnn3d.Options(filters=[3, 4]))
+    assert [name for name in net.state_dict() if "weight" in name] == ["1.weight", "4.weight", "8.weight"]
+
+
 @pytest.mark.parametrize(
-    "settings", [{"name": "linear"}, {"name": "mlp", "hidden": 4}, {"name": "cnn3d", "filters": [2, 3]}]
+    "settings",
+    [
+        {"name": "linear"},
+        {"name": "mlp", "hidden": 4},
+        {"name": "mlp", "hidden": 4, "activation": "none"},
+        {"name": "cnn3d", "filters": [2, 3]},
+        {"name": "cnn3d", "filters": [2, 3], "activation": "none"},
+    ],
 )
 def test_decoder_comes_back_from_its_files_frozen_and_the_same(settings, tmp_path):
     shape, classes = (6, 5, 4), ["a", "b", "c"]

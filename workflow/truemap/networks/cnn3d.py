@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
-from truemap.networks.layers import SamePool3d, initialise
+from truemap.networks.layers import InputConv3d, SamePool3d, initialise
 from truemap.options import Count, NetworkOptions
 
 
@@ -24,6 +24,15 @@ class Options(NetworkOptions):
         "last layer), 2 is what its memory allows on most machines; with 2, blocks that would pool "
         "an axis already used up are left out",
     )
+    activation: Literal["relu", "none"] = Field(
+        "relu",
+        description="none: the same layers without their non-linearity, so that the logits are affine in the map "
+        "(the 'structured linear' models of version 3 of the paper)",
+    )
+
+    def traits(self) -> set[str]:
+        """Convolutions in sequence, with ReLUs unless they are left out."""
+        return {"sequence", "convolution"} | ({"relu"} if self.activation == "relu" else set())
 
 
 def build(shape: tuple[int, ...], classes: int, options: Options) -> nn.Module:
@@ -48,7 +57,9 @@ def build(shape: tuple[int, ...], classes: int, options: Options) -> nn.Module:
         if 0 in after:
             break
         pool = SamePool3d(kernel) if options.pool_stride == 1 else nn.AvgPool3d(kernel)
-        layers += [nn.Conv3d(channels, filters, 3, padding=1), nn.ReLU(), pool]
+        activation = [nn.ReLU()] if options.activation == "relu" else []
+        convolution = InputConv3d(filters, 3, 1) if len(layers) == 1 else nn.Conv3d(channels, filters, 3, padding=1)
+        layers += [convolution, *activation, pool]
         channels, size = filters, after
     layers += [nn.Flatten(), nn.Linear(channels * math.prod(size), classes)]
     return initialise(nn.Sequential(*layers), options)

@@ -13,6 +13,10 @@ from truemap.options import NetworkOptions
 class Options(NetworkOptions):
     """Multinomial regression; its L2 coefficient is the training option ``l2``."""
 
+    def traits(self) -> set[str]:
+        """One linear layer."""
+        return {"linear", "sequence"}
+
 
 def build(shape: tuple[int, ...], classes: int, options: Options) -> nn.Module:
     """Return ``logits = W x + b``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from pydantic import Field
 from torch import nn
@@ -19,11 +20,20 @@ class Options(NetworkOptions):
         description="ReLU units; 10 in the paper (whose '7 unit' output layer for 3 classes is a slip: "
         "outputs are the classes), 20 in the authors' notebook",
     )
+    activation: Literal["relu", "none"] = Field(
+        "relu",
+        description="none: the same layers without their non-linearity, so that the logits are affine in the map "
+        "(the 'structured linear' models of version 3 of the paper)",
+    )
+
+    def traits(self) -> set[str]:
+        """Layers in sequence, with ReLUs unless they are left out."""
+        return {"sequence"} | ({"relu"} if self.activation == "relu" else set())
 
 
 def build(shape: tuple[int, ...], classes: int, options: Options) -> nn.Module:
     """Return the network: ``(n, *shape)`` to ``(n, classes)`` logits."""
-    network = nn.Sequential(
-        nn.Flatten(), nn.Linear(math.prod(shape), options.hidden), nn.ReLU(), nn.Linear(options.hidden, classes)
-    )
-    return initialise(network, options)
+    layers = [nn.Flatten(), nn.Linear(math.prod(shape), options.hidden), nn.Linear(options.hidden, classes)]
+    if options.activation == "relu":
+        layers.insert(2, nn.ReLU())
+    return initialise(nn.Sequential(*layers), options)
