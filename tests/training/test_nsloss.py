@@ -1,3 +1,4 @@
+import copy
 import math
 
 import numpy as np
@@ -10,16 +11,21 @@ from small import (
     assert_draws_from_the_generator,
     assert_nearly_standard,
     assert_trains,
+    batches,
     cross_entropy,
     descended,
     generator,
     minibatch,
     network,
+    weights,
 )
 from torch import nn
 
 from truemap.files import DataError
+from truemap.numerics import derive_seed
 from truemap.training import nsloss
+from truemap.training.checkpoint import Checkpoint
+from truemap.training.loop import fit
 from truemap.training.nsloss import activations, lengths, sensitivity
 from truemap.training.sphere import unit_vectors
 
@@ -189,3 +195,89 @@ def test_strength_makes_activations_less_sensitive():
         values.append(sensitivity(clean, noisy, radii).item())
         assert net(x).shape == (12, CLASSES)
     assert values[1] < values[0] / 2
+
+
+def literal_nsloss(net, x, draws, random):
+    """NsLoss of one minibatch, the mean over draws, with the layers of a plain sequence."""
+    radii = 0.05 * torch.stack([e.norm() for e in x])
+    noise = drawn(x, radii, draws, random)
+    return by_loop(net, x, noise, radii, positions(net)).item()
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp", "cnn3d"])
+def test_protocol_is_log2_of_classes_over_the_nsloss_of_a_standard_model(kind):
+    net, data = network(kind, torch.float32), batches(22, 0)
+    before = weights(net).clone()
+    options = nsloss.Options(
+        epochs=3, strength=3.16, strength_unit="protocol", batch_size=5, draws=2, learning_rate=0.02
+    )
+    found = nsloss.prepare(net, options, data, 4)
+    assert torch.equal(weights(net), before)
+
+    random, copied = generator(derive_seed(4, "nsloss")), copy.deepcopy(net)
+    optimizer = torch.optim.Adam(copied.parameters(), lr=0.02)
+    for _ in range(3):
+        for rows in torch.randperm(22, generator=random).split(5):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(copied(data.get(rows)[0]), data.get(rows)[1]).backward()
+            optimizer.step()
+    values = [
+        literal_nsloss(copied, data.get(rows)[0], 2, random) for rows in torch.randperm(22, generator=random).split(5)
+    ]
+    assert found.strength == pytest.approx(3.16 * math.log2(CLASSES) / np.mean(values), rel=1e-3)
+    assert found.model_dump(exclude={"strength", "strength_unit"}) == options.model_dump(
+        exclude={"strength", "strength_unit"}
+    )
+    assert found.strength_unit == "absolute"
+
+
+def test_protocol_measures_at_most_10_minibatches(monkeypatch):
+    counted = []
+    monkeypatch.setattr(nsloss, "sensitivity", lambda *_: counted.append(1) or torch.tensor(0.5))
+    options = nsloss.Options(epochs=1, strength_unit="protocol", batch_size=2, draws=3)
+    found = nsloss.prepare(network("mlp", torch.float32), options, batches(48, 0), 0)
+    assert len(counted) == 10 * 3
+    assert found.strength == pytest.approx(2 * math.log2(3))
+
+
+def test_absolute_strength_is_left_alone():
+    options = nsloss.Options(strength=7.0)
+    assert nsloss.prepare(network("mlp"), options, None, 0) is options
+
+
+def test_training_by_protocol_is_training_with_that_strength():
+    data, held_out = batches(24, 0), batches(9, 1)
+    options = nsloss.Options(epochs=2, batch_size=8, strength=0.5, strength_unit="protocol")
+    ours, theirs = network("mlp", torch.float32), network("mlp", torch.float32)
+    absolute = nsloss.Options(epochs=2, batch_size=8, strength=nsloss.prepare(ours, options, data, 6).strength)
+    first = fit(ours, nsloss, options, data, held_out, 6)
+    second = fit(theirs, nsloss, absolute, data, held_out, 6)
+    assert torch.equal(weights(ours), weights(theirs))
+    assert first.equals(second)
+
+
+def test_a_run_by_protocol_that_was_broken_off_ends_with_the_same_bits(tmp_path):
+    """The strength is found with the network as it was before training, not as it was after the last epoch."""
+    options = nsloss.Options(epochs=3, batch_size=8, strength_unit="protocol", learning_rate=0.05)
+    checkpoint = Checkpoint(tmp_path / "state.safetensors", "key")
+    runs = []
+    for kept in (None, checkpoint, checkpoint):  # the last one takes up the second epoch's state
+        net = network("mlp", torch.float32)
+        fit(net, nsloss, options, batches(24, 0), batches(9, 1), 6, kept)
+        runs.append(weights(net))
+    assert torch.equal(runs[0], runs[1])
+    assert torch.equal(runs[0], runs[2])
+
+
+def test_the_strength_found_is_logged(caplog):
+    options = nsloss.Options(strength=2.0, strength_unit="protocol", batch_size=8)
+    with caplog.at_level("INFO", logger="truemap"):
+        found = nsloss.prepare(network("mlp", torch.float32), options, batches(24, 0), 0)
+    assert f"lambda_0 {found.strength / 2:.6g}, strength {found.strength:.6g}" in caplog.text
+
+
+def test_a_model_that_ignores_noise_gives_no_strength():
+    data = batches(9, 0)
+    data.volumes.parts[0][:] = 0
+    with pytest.raises(DataError, match="strength_unit: absolute"):
+        nsloss.prepare(network("mlp", torch.float32), nsloss.Options(strength_unit="protocol"), data, 0)

@@ -72,7 +72,7 @@ def test_project_leaves_what_is_inside_and_shortens_what_is_outside(noise, bound
             np.testing.assert_array_equal(after, before)
         else:
             assert np.linalg.norm(after) == pytest.approx(bound, rel=1e-9)
-            np.testing.assert_allclose(after, before * bound / length, rtol=1e-9)
+            np.testing.assert_allclose(after, before * bound / length, rtol=1e-9, atol=1e-300)
 
 
 @given(NOISE, NOISE, RADII)
@@ -83,6 +83,25 @@ def test_project_finds_the_nearest_point_of_the_ball(noise, other, bound):
     nearest = project(torch.from_numpy(noise), bound).numpy().reshape(3, -1)
     beyond = noise.reshape(3, -1) - nearest
     assert ((beyond * (inside - nearest)).sum(axis=1) <= 1e-7 * (1 + bound) * np.linalg.norm(beyond, axis=1)).all()
+
+
+def test_linf_direction_is_the_sign_and_rises_most_of_all_steps_of_its_norm():
+    gradient = torch.randn(4, 3, 2, 1)
+    gradient[2, 0] = 0
+    found = direction(gradient, "linf")
+    np.testing.assert_array_equal(found, np.sign(gradient.numpy()))
+    rise = (found * gradient).flatten(1).sum(1)
+    np.testing.assert_allclose(rise, np.abs(gradient.numpy()).reshape(4, -1).sum(axis=1), rtol=1e-6)
+
+
+@given(NOISE, RADII)
+def test_linf_project_is_numpys_clip(noise, bound):
+    found = project(torch.from_numpy(noise), bound, "linf")
+    np.testing.assert_array_equal(found, np.clip(noise, -bound, bound))
+
+
+def test_the_linf_bound_is_epsilon_in_either_unit():
+    assert radius(0.1, "voxel", 902_629, "linf") == radius(0.1, "absolute", 902_629, "linf") == 0.1
 
 
 def test_a_tenth_a_voxel_is_the_papers_95():

@@ -32,7 +32,8 @@ def fit(
     Parameters
     ----------
     method : module
-        Of ``truemap.training``; its ``update`` is called for each minibatch.
+        Of ``truemap.training``; its ``update`` is called for each minibatch. Where it has a ``prepare``, that is
+        called once before the first epoch, with the new network, and returns the options to train with.
     seed : int
         Of the order of minibatches and of all noise.
     checkpoint : Checkpoint, optional
@@ -48,6 +49,9 @@ def fit(
     DataError
         If the loss or the validation likelihood is not finite.
     """
+    if hasattr(method, "prepare"):
+        # Before a checkpoint is restored: a resumed run then finds what the broken one found.
+        options = method.prepare(network, options, training, seed)
     random = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
     size = options.batch_size or len(training)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from typing import Annotated, Literal
 
 import torch
@@ -9,10 +11,17 @@ from pydantic import Field
 from torch import nn
 
 from truemap.files import DataError
+from truemap.job import log, progress
+from truemap.networks.data import Batches
+from truemap.numerics import derive_seed
 from truemap.options import Count, Grid, Positive, TrainingOptions
+from truemap.training import standard
 from truemap.training.objective import loss, norms
 from truemap.training.objective import radius as norm_bound
 from truemap.training.sphere import unit_vectors
+
+#: Minibatches over which NsLoss_0 is averaged (section 4.4).
+BATCHES = 10
 
 
 class Options(TrainingOptions):
@@ -22,6 +31,16 @@ class Options(TrainingOptions):
         1.0,
         description="weight of the penalty (lambda; 100 and 9.5 in the paper, which starts its search at log2(classes) "
         "over the NsLoss of a standard network)",
+    )
+    strength_unit: Literal["absolute", "protocol"] = Field(
+        "absolute",
+        description="absolute: strength is lambda; protocol: it is a multiple of lambda_0 = log2(classes) / NsLoss_0 "
+        "(section 4.4 of the paper). NsLoss_0 is the NsLoss of a standard model, the mean over 10 random minibatches: "
+        "a copy of the network, first trained without penalty for as many epochs, which adds about 1 / (draws + 1) to "
+        "the time (after one epoch it may still be several times too small). The paper's search in the decade of "
+        "lambda_0 is a list such as [0.1, 0.316, 1.0, 3.16], and its stop (training cross-entropy at log2(classes)) "
+        "the choice of the largest strength that costs no validation accuracy. The paper starts from a trained "
+        "network; one that starts anew may learn nothing at lambda_0 itself",
     )
     epsilon: Positive = Field(
         0.05,
@@ -77,6 +96,54 @@ def sensitivity(clean: list[torch.Tensor], noisy: list[torch.Tensor], radii: tor
     """
     rates = torch.where(radii > 0, 1 / radii, 0.0).flatten()
     return sum((rates * (a - b).abs().flatten(1).mean(1)).mean() for a, b in zip(clean, noisy, strict=True))
+
+
+def standard_nsloss(network: nn.Module, options: Options, training: Batches, random: torch.Generator) -> float:
+    """Return NsLoss_0: the mean over up to 10 minibatches of the NsLoss of a standard model (section 4.4).
+
+    The model is a copy of `network`, trained by `truemap.training.standard` for ``options.epochs``; `network` itself
+    stays as it is.
+    """
+    network = copy.deepcopy(network).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
+    size = options.batch_size or len(training)
+    for _ in progress(range(options.epochs), "epoch of the standard model"):
+        for rows in torch.randperm(len(training), generator=random).split(size):
+            standard.update(network, optimizer, *training.get(rows), options, random)
+    network.eval()
+    values = []
+    with torch.no_grad():
+        for rows in torch.randperm(len(training), generator=random).split(size)[:BATCHES]:
+            x, _ = training.get(rows)
+            radii = lengths(x, options.epsilon, options.epsilon_unit)
+            _, clean = activations(network, x, options.layers, options.logits)
+            for _ in range(options.draws):
+                _, noisy = activations(network, x + radii * unit_vectors(x, random), options.layers, options.logits)
+                values.append(sensitivity(clean, noisy, radii).item())
+    return sum(values) / len(values)
+
+
+def prepare(network: nn.Module, options: Options, training: Batches, seed: int) -> Options:
+    """Return options whose strength is lambda, by the protocol of section 4.4 where that is its unit.
+
+    lambda = strength * log2(classes) / NsLoss_0.
+
+    Raises
+    ------
+    DataError
+        If NsLoss_0 is not a positive number.
+    """
+    if options.strength_unit == "absolute":
+        return options
+    found = standard_nsloss(network, options, training, torch.Generator().manual_seed(derive_seed(seed, "nsloss")))
+    if not (math.isfinite(found) and found > 0):
+        raise DataError(
+            f"nsloss: the NsLoss of a standard model is {found:g}, which gives no strength. Look for extreme values or "
+            "maps of zeros, lower `learning_rate`, or set `strength_unit: absolute`."
+        )
+    unit = math.log2(len(training.labels.unique())) / found
+    log.info("NsLoss_0 %.6g, lambda_0 %.6g, strength %.6g", found, unit, options.strength * unit)
+    return options.model_copy(update={"strength": options.strength * unit, "strength_unit": "absolute"})
 
 
 def update(

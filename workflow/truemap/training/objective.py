@@ -1,8 +1,9 @@
-"""The loss that all training methods share, and geometry of the L2 ball."""
+"""The loss that all training methods share, and geometry of the L2 ball and of the Linf box."""
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import nn
@@ -34,25 +35,30 @@ def norms(x: torch.Tensor) -> torch.Tensor:
     return x.flatten(1).norm(dim=1).view(-1, *[1] * (x.dim() - 1))
 
 
-def direction(gradient: torch.Tensor) -> torch.Tensor:
-    """Return each map's gradient at unit L2 norm; a zero gradient stays zero (Algorithm 1, line 10).
+def direction(gradient: torch.Tensor, norm: Literal["l2", "linf"] = "l2") -> torch.Tensor:
+    """Return for each map the vector of norm 1 along which a function of this gradient rises most.
 
-    Scaled by its peak first: squares of values below 1e-22 would be lost in float32.
+    For L2 that is the gradient at unit norm (Algorithm 1, line 10), for Linf its sign. A zero gradient stays
+    zero. Scaled by its peak first: squares of values below 1e-22 would be lost in float32.
     """
+    if norm == "linf":
+        return gradient.sign()
     peak = gradient.flatten(1).abs().amax(1).view(-1, *[1] * (gradient.dim() - 1))
     scaled = gradient / peak
     return torch.where(peak > 0, scaled / norms(scaled), 0.0)
 
 
-def project(noise: torch.Tensor, radius: float) -> torch.Tensor:
-    """Return each map's noise moved to the nearest point of the L2 ball (Algorithm 1, lines 13-14)."""
+def project(noise: torch.Tensor, radius: float, norm: Literal["l2", "linf"] = "l2") -> torch.Tensor:
+    """Return each map's noise moved to the nearest point of the L2 ball (Algorithm 1, lines 13-14) or Linf box."""
+    if norm == "linf":
+        return noise.clamp(-radius, radius)
     length = norms(noise)
     return torch.where(length > radius, noise * (radius / length.clamp_min(torch.finfo(noise.dtype).tiny)), noise)
 
 
-def radius(epsilon: float, unit: str, voxels: int) -> float:
-    """Return the noise bound as an L2 norm: ``epsilon * sqrt(voxels)`` where it is given per voxel."""
-    return epsilon * math.sqrt(voxels) if unit == "voxel" else epsilon
+def radius(epsilon: float, unit: str, voxels: int, norm: Literal["l2", "linf"] = "l2") -> float:
+    """Return the noise bound as a norm: for L2 ``epsilon * sqrt(voxels)`` where it is given per voxel, else epsilon."""
+    return epsilon * math.sqrt(voxels) if unit == "voxel" and norm == "l2" else epsilon
 
 
 def step_lengths(step: float | str, bound: float, count: int, x: torch.Tensor, random: torch.Generator) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Adversarial training on projected-gradient examples (Madry et al. 2018), L2, as McClure et al. 2020 use it."""
+"""Adversarial training on projected-gradient examples (Madry et al. 2018), in L2 as McClure et al. 2020 use it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ class Options(TrainingOptions):
         1.0, description="bound of the noise; the paper's text says 14 for the synthetic data, the authors' notebook 1"
     )
     epsilon_unit: Literal["voxel", "absolute"] = Field(
-        "absolute", description="voxel: the L2 bound is epsilon times sqrt(voxels); absolute: it is epsilon"
+        "absolute",
+        description="voxel: the L2 bound is epsilon times sqrt(voxels); absolute: it is epsilon. The Linf bound is "
+        "epsilon in either case: it holds for each voxel",
+    )
+    norm: Literal["l2", "linf"] = Field(
+        "l2",
+        description="l2: steps along the gradient, noise in the L2 ball; linf: steps along the gradient's signs, noise "
+        "of each voxel within the bound (Madry et al.)",
     )
     steps: Count = Field(3, description="gradient steps of the attack; 3 in the paper")
     step: Literal["uniform"] | Positive = Field(
@@ -34,18 +41,20 @@ class Options(TrainingOptions):
 def attack(
     network: nn.Module, x: torch.Tensor, y: torch.Tensor, options: Options, random: torch.Generator
 ) -> torch.Tensor:
-    """Return noise ``(n, *shape)`` in the L2 ball that lowers the true class's probability.
+    """Return noise ``(n, *shape)`` in the L2 ball or the Linf box that lowers the true class's probability.
 
-    d <- P(d - nu grad_x p / ||grad_x p||), from d = 0; the direction is taken of log p, which is the same
-    and does not vanish near p = 1.
+    d <- P(d - nu grad_x p / ||grad_x p||) for L2, d <- P(d - nu sign(grad_x p)) for Linf, from d = 0. The
+    gradient is taken of log p. As grad p = p grad log p and p > 0, its direction and its signs are the same, so
+    that an attack on the probability (McClure et al.) and one on the cross-entropy (Madry et al.) are one; but
+    grad log p does not vanish near p = 1.
     """
-    bound = radius(options.epsilon, options.epsilon_unit, x[0].numel())
+    bound = radius(options.epsilon, options.epsilon_unit, x[0].numel(), options.norm)
     noise = torch.zeros_like(x)
     for _ in range(options.steps):
         noise.requires_grad_(True)
         (gradient,) = torch.autograd.grad(negative_log_probability(network(x + noise), y).sum(), noise)
         lengths = step_lengths(options.step, bound, len(x), x, random)
-        noise = project(noise.detach() + lengths * direction(gradient), bound)
+        noise = project(noise.detach() + lengths * direction(gradient, options.norm), bound, options.norm)
     return noise
 
 
