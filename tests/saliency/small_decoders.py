@@ -2,10 +2,15 @@
 
 import importlib
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
+from truemap.networks.data import Batches
 from truemap.networks.decoder import Decoder, build_network
+from truemap.saliency.context import Context
+from truemap.volumes import Volumes
 
 torch.set_num_threads(1)
 CLASSES = 4
@@ -33,9 +38,26 @@ def maps(name, n=4):
     return torch.randn(n, *NETWORKS[name][1], generator=torch.Generator().manual_seed(1))
 
 
-def explain(method, model, x, **options):
+def context(shape, seed=0, count=24, classes=CLASSES):
+    """Training maps that are not centred: a baseline at their mean is then not a baseline at zero."""
+    values = np.random.default_rng(8).standard_normal((count, *shape)).astype(np.float32) + 0.4
+    table = pd.DataFrame({"sample": range(count), "label": [f"class-{k % classes}" for k in range(count)]})
+    names = [f"class-{c}" for c in range(classes)]
+    training = Batches(Volumes([values], table), names, torch.device("cpu"))
+    low, high = float(values.min()), float(values.max())
+    return Context(seed, training, torch.from_numpy(values.mean(axis=0)), low, high)
+
+
+def explain(method, model, x, samples=None, seed=0, **options):
     module = importlib.import_module(f"truemap.saliency.{method}")
-    return module.explain(model, x, range(len(x)), module.Options(**options), 0)
+    given = context(tuple(x.shape[1:]), seed, classes=len(model.classes))
+    return module.explain(model, x, samples or range(len(x)), module.Options(**options), given)
+
+
+def residual(method, model, x, found, samples=None, seed=0, **options):
+    module = importlib.import_module(f"truemap.saliency.{method}")
+    given = context(tuple(x.shape[1:]), seed, classes=len(model.classes))
+    return module.residual(model, x, samples or range(len(x)), found, module.Options(**options), given)
 
 
 def output(model, kind):

@@ -33,8 +33,8 @@ def maps(name, n=5):
     return torch.randn(n, *NETWORKS[name][1], generator=torch.Generator().manual_seed(1))
 
 
-def explain(model, x):
-    return gradient.explain(model, x, range(len(x)), gradient.Options(), 0)
+def explain(model, x, **options):
+    return gradient.explain(model, x, range(len(x)), gradient.Options(**options), None)
 
 
 def autograd(model, x):
@@ -67,6 +67,15 @@ def test_equals_captum_saliency_with_its_sign(name):
     saliency = Saliency(lambda z: torch.softmax(model.network(z) / model.temperature, dim=1))
     for c in range(4):
         expected = saliency.attribute(x.clone().requires_grad_(True), target=c, abs=False)
+        assert relative_error(found[:, c], expected) < 1e-5
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_equals_captum_saliency_of_the_logits_if_these_are_asked_for(name):
+    model, x = decoder(name, temperature=1.3), maps(name)
+    found = explain(model, x, output="logit")
+    for c in range(4):
+        expected = Saliency(model.network).attribute(x.clone().requires_grad_(True), target=c, abs=False)
         assert relative_error(found[:, c], expected) < 1e-5
 
 

@@ -14,6 +14,7 @@ from small_decoders import (
     maps,
     passes,
     relative_error,
+    residual,
 )
 from torch import nn
 
@@ -96,6 +97,30 @@ def test_relevance_is_conserved_without_bias(name):
     model, x = in_float64(decoder(name)), maps(name).double()
     found = explain("lrp_epsilon", model, x, epsilon=1e-12, bias=False)
     torch.testing.assert_close(found.flatten(2).sum(dim=2), model.network(x), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_residual_is_what_epsilon_absorbs_without_bias(name):
+    model, x = in_float64(decoder(name)), maps(name).double()
+    missed = {}
+    for epsilon in (1e-12, 0.1):
+        found = explain("lrp_epsilon", model, x, epsilon=epsilon, bias=False)
+        missed[epsilon] = residual("lrp_epsilon", model, x, found, epsilon=epsilon, bias=False)
+        torch.testing.assert_close(missed[epsilon], found.flatten(2).sum(dim=2) - model.network(x))
+    assert missed[1e-12].abs().max() < 1e-6 * model.network(x).abs().max()
+    assert missed[0.1].abs().min() > 1e3 * missed[1e-12].abs().max()
+
+
+def test_residual_is_what_the_biases_absorb_with_them():
+    """All of it in a linear network; in others the part of each logit that is no gradient times input."""
+    model, x = in_float64(decoder("linear")), maps("linear").double()
+    missed = residual("lrp_epsilon", model, x, explain("lrp_epsilon", model, x, epsilon=1e-12))
+    torch.testing.assert_close(missed, -model.network[1].bias.expand(4, 4))
+    model, x = in_float64(decoder("cnn3d")), maps("cnn3d").double()
+    missed = residual("lrp_epsilon", model, x, explain("lrp_epsilon", model, x, epsilon=1e-13))
+    products = explain("gradient_x_input", model, x, output="logit").flatten(2).sum(dim=2)
+    torch.testing.assert_close(missed, products - model.network(x), rtol=1e-5, atol=1e-8)
+    assert missed.abs().min() > 1e-3
 
 
 @pytest.mark.parametrize("name", NAMES)

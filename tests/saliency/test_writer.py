@@ -6,11 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from small_decoders import context
 
 from truemap.networks.data import Batches
 from truemap.networks.decoder import Decoder, build_network
-from truemap.saliency import gradient, smoothgrad
-from truemap.saliency.writer import MeanMaps, explain_blocks, unit_peak
+from truemap.saliency import gradient, integrated_gradients, smoothgrad
+from truemap.saliency.writer import MEGABYTE, MeanMaps, chunk_size, explain_blocks, unit_peak
 from truemap.volumes import Volumes
 
 torch.set_num_threads(1)
@@ -72,13 +73,14 @@ def test_explain_blocks_are_the_maps_of_separate_calls(subjects, module):
     options = module.Options() if module is gradient else module.Options(n=3, sigma=0.5)
     table = data.volumes.table.set_index("sample")
     seen = []
-    for rows, maps in explain_blocks(model, data, module, options, 5):
+    known = context(SHAPE, 5, classes=3)
+    for rows, maps in explain_blocks(model, data, module, options, known, 1):
         assert rows["subject"].nunique() == 1
         assert list(rows["target"]) == CLASSES * (len(rows) // 3)
         assert (rows["sample"].to_numpy().reshape(-1, 3) == rows["sample"].to_numpy()[::3, None]).all()
         for row, found in zip(rows.itertuples(), maps, strict=True):
             x = torch.from_numpy(data.volumes.parts[0][row.sample - 100 : row.sample - 99])
-            alone = module.explain(model, x, [row.sample], options, 5)[0, CLASSES.index(row.target)].flatten()
+            alone = module.explain(model, x, [row.sample], options, known)[0, CLASSES.index(row.target)].flatten()
             np.testing.assert_allclose(found * row.scale, alone, rtol=1e-4, atol=1e-7)
             assert np.abs(found).max() == pytest.approx(1.0)
             source = table.loc[row.sample]
@@ -90,12 +92,14 @@ def test_explain_blocks_are_the_maps_of_separate_calls(subjects, module):
 def test_mean_maps_are_plain_means_of_the_methods_maps(tmp_path):
     data, model = batches(["s1"] * 4 + ["s2"] * 3), decoder()
     means = MeanMaps(CLASSES, SHAPE)
-    for rows, maps in explain_blocks(model, data, gradient, gradient.Options(), 0):
+    known = context(SHAPE, classes=3)
+    for rows, maps in explain_blocks(model, data, gradient, gradient.Options(), known, 1):
         means.add(rows, maps)
     affine = np.diag([-8.0, 8, 8, 1])
     means.write(tmp_path / "mean.nii.gz", tmp_path / "mean.tsv", affine)
 
-    everything = gradient.explain(model, torch.from_numpy(data.volumes.parts[0]), range(7), gradient.Options(), 0)
+    x = torch.from_numpy(data.volumes.parts[0])
+    everything = gradient.explain(model, x, range(7), gradient.Options(), known)
     image, table = nib.load(tmp_path / "mean.nii.gz"), pd.read_csv(tmp_path / "mean.tsv", sep="\t")
     np.testing.assert_array_equal(image.affine, affine)
     assert image.shape == (*SHAPE, 9)
@@ -117,3 +121,56 @@ def test_the_mean_of_a_class_without_maps_is_zero(tmp_path):
     volumes = nib.load(tmp_path / "mean.nii.gz").get_fdata()
     np.testing.assert_array_equal(np.abs(volumes).reshape(12, 9).max(axis=0), [1, 0, 0, 0, 0, 0, 0, 0, 0])
     assert list(pd.read_csv(tmp_path / "mean.tsv", sep="\t")["scale"]) == [1, 0, 0, 0, 0, 0, 0, 0, 0]
+
+
+KEYS = ["sample", "target"]
+
+
+def explained(memory=1.0, count=None, module=gradient, seed=5, **options):
+    """All rows and maps of eight maps of two subjects."""
+    data, model = batches(["s1"] * 5 + ["s2"] * 3), decoder()
+    known = context(SHAPE, seed, classes=3)
+    blocks = list(explain_blocks(model, data, module, module.Options(**options), known, memory, count))
+    return pd.concat([rows for rows, _ in blocks], ignore_index=True), np.concatenate([maps for _, maps in blocks])
+
+
+def test_as_many_maps_are_explained_at_a_time_as_memory_holds():
+    """Of 12 voxels, 12 hidden units and 3 classes: layers of 12, 12, 12, 3 numbers and their gradients, 3 maps."""
+    model, x = decoder(), torch.zeros(1, *SHAPE)
+    sizes = [2 * 4 * size for size in (12, 12, 12, 3)]
+    a_map = sum(sizes) + 3 * 12 * (4 + 2 * 8)
+    for count in (1, 2, 7, 1000):
+        assert chunk_size(model, x, count * a_map / MEGABYTE * (1 + 1e-9)) == count
+        assert chunk_size(model, x, (count + 0.99) * a_map / MEGABYTE) == count
+    assert chunk_size(model, x, 1e-9) == 1
+    assert not any(layer._forward_hooks for layer in model.network.modules())
+
+
+@pytest.mark.parametrize("memory", [1e-9, 0.003])
+@pytest.mark.parametrize("module", [gradient, smoothgrad, integrated_gradients])
+def test_maps_do_not_depend_on_memory(module, memory):
+    rows, maps = explained(module=module)
+    other_rows, other_maps = explained(memory, module=module)
+    pd.testing.assert_frame_equal(other_rows, rows, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(other_maps, maps, atol=1e-4)
+
+
+def test_a_choice_of_maps_has_the_maps_it_has_among_all():
+    rows, maps = explained(module=smoothgrad, n=3)
+    some, chosen = explained(count=1, module=smoothgrad, n=3)
+    assert len(some) == 3 * 6
+    assert set(some.groupby(["subject", "label"])["sample"].nunique()) == {1}
+    places = [np.flatnonzero((rows[KEYS] == wanted).all(axis=1)).item() for wanted in some[KEYS].to_numpy().tolist()]
+    np.testing.assert_allclose(chosen, maps[places], atol=1e-4)
+
+
+def test_residual_is_what_the_method_says_of_each_map_and_class_or_nan():
+    assert explained()[0]["residual"].isna().all()
+    rows, _ = explained(module=integrated_gradients)
+    data, model, known = batches(["s1"] * 8), decoder(), context(SHAPE, 5, classes=3)
+    x, options = torch.from_numpy(data.volumes.parts[0]), integrated_gradients.Options()
+    found = integrated_gradients.explain(model, x, range(8), options, known)
+    missed = integrated_gradients.residual(model, x, range(8), found, options, known)
+    expected = [missed[row.sample - 100, CLASSES.index(row.target)].item() for row in rows.itertuples()]
+    np.testing.assert_allclose(rows["residual"], expected, rtol=1e-4, atol=1e-6)
+    assert rows["residual"].abs().max() > 0

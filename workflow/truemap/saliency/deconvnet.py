@@ -9,11 +9,17 @@ import torch
 
 from truemap.networks.decoder import Decoder
 from truemap.options import MethodOptions
+from truemap.saliency.context import Context
+from truemap.saliency.layers import sequence
 from truemap.saliency.outputs import logit_gradients, relus, replaced
 
 
 class Options(MethodOptions):
     """No options; explains logits, of networks with ReLUs only."""
+
+    def needs(self) -> set[str]:
+        """Layers for which the method has a rule."""
+        return {"sequence", "relu"}
 
 
 class DeconvolutionReLU(torch.autograd.Function):
@@ -30,7 +36,9 @@ class DeconvolutionReLU(torch.autograd.Function):
         return gradient.clamp(min=0)
 
 
-def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, seed: int) -> torch.Tensor:
+def explain(
+    decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context
+) -> torch.Tensor:
     """Return each logit's gradient with a changed rule at the ReLUs.
 
     .. math:: R^{l}_i = \\mathbf{1}[R^{l+1}_i > 0] \\; R^{l+1}_i
@@ -41,7 +49,7 @@ def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: 
     Parameters
     ----------
     x : Tensor, shape (n, *shape)
-    samples, seed
+    samples, context
         Not used: nothing is drawn.
 
     Returns
@@ -51,7 +59,8 @@ def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: 
     Raises
     ------
     ValueError
-        If the network has no nn.ReLU.
+        If the network has no nn.ReLU, or is not a sequence of known layers.
     """
+    sequence(decoder.network, "deconvnet")  # refuses F.relu, which no hook would reach
     with replaced(relus(decoder.network, "deconvnet"), DeconvolutionReLU.apply):
         return logit_gradients(decoder.network, x)

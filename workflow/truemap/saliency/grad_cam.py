@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 
 from truemap.networks.decoder import Decoder
 from truemap.options import Count, MethodOptions
+from truemap.saliency.context import Context
 from truemap.saliency.jacobian import coefficients
 from truemap.saliency.outputs import Output, relus
 
@@ -30,8 +31,14 @@ class Options(MethodOptions):
     )
     relu: bool = Field(True, description="true: negative voxels are set to 0, as in the paper; false: signed maps")
 
+    def needs(self) -> set[str]:
+        """Feature maps in space."""
+        return {"convolution", "relu"}
 
-def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, seed: int) -> torch.Tensor:
+
+def explain(
+    decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context
+) -> torch.Tensor:
     """Return each class's weighted sum of feature maps, enlarged to the map's shape.
 
     .. math:: M_c = \\mathrm{ReLU}\\Big(\\sum_k \\alpha^c_k A^k\\Big), \\quad
@@ -43,7 +50,7 @@ def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: 
     Parameters
     ----------
     x : Tensor, shape (n, *shape)
-    samples, seed
+    samples, context
         Not used: nothing is drawn.
 
     Returns

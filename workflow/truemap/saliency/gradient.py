@@ -1,33 +1,42 @@
-"""The gradient of each class's calibrated probability (McClure et al. 2020, section 2.2.1)."""
+"""The gradient of each class's calibrated probability (McClure et al. 2020, section 2.2.1), or of its logit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
+from pydantic import Field
 
 from truemap.networks.decoder import Decoder
 from truemap.options import MethodOptions
-from truemap.saliency.jacobian import probability_gradients
+from truemap.saliency.context import Context
+from truemap.saliency.outputs import output_gradients
 
 
 class Options(MethodOptions):
-    """No options."""
+    """Which output is explained."""
+
+    output: Literal["probability", "logit"] = Field(
+        "probability", description="output whose gradient is taken: calibrated probability, or raw logit"
+    )
 
 
-def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, seed: int) -> torch.Tensor:
-    """Return d p_c / d x for every class c.
+def explain(
+    decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context
+) -> torch.Tensor:
+    """Return d f_c / d x for every class c, where f is the output that the options name.
 
     Parameters
     ----------
     x : Tensor, shape (n, *shape)
     samples : sequence of int
         Sample ids, for methods that draw noise.
-    seed : int
-        For methods that draw noise.
+    context : Context
+        Seed and training data, for methods that need them.
 
     Returns
     -------
     Tensor, shape (n, classes, *shape), float64
     """
-    return probability_gradients(decoder.network, x, decoder.temperature)
+    return output_gradients(decoder, x, options.output)

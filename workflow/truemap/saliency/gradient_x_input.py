@@ -10,6 +10,7 @@ from pydantic import Field
 
 from truemap.networks.decoder import Decoder
 from truemap.options import MethodOptions
+from truemap.saliency.context import Context
 from truemap.saliency.outputs import output_gradients
 
 
@@ -21,7 +22,9 @@ class Options(MethodOptions):
     )
 
 
-def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, seed: int) -> torch.Tensor:
+def explain(
+    decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context
+) -> torch.Tensor:
     """Return each class's gradient times the map.
 
     .. math:: M_c(x) = x \\odot \\partial f_c(x) / \\partial x
@@ -29,7 +32,7 @@ def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: 
     Parameters
     ----------
     x : Tensor, shape (n, *shape)
-    samples, seed
+    samples, context
         Not used: nothing is drawn.
 
     Returns

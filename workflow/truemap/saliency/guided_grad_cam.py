@@ -11,6 +11,7 @@ from pydantic import Field
 from truemap.networks.decoder import Decoder
 from truemap.options import Count, MethodOptions
 from truemap.saliency import grad_cam, guided_backprop
+from truemap.saliency.context import Context
 
 
 class Options(MethodOptions):
@@ -25,8 +26,14 @@ class Options(MethodOptions):
         "one voxel on every axis on which the input has more than one",
     )
 
+    def needs(self) -> set[str]:
+        """Layers for which the method has a rule."""
+        return {"convolution", "relu", "sequence"}
 
-def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, seed: int) -> torch.Tensor:
+
+def explain(
+    decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context
+) -> torch.Tensor:
     """Return each class's guided backpropagation map times its Grad-CAM map.
 
     .. math:: M_c = G_c \\odot \\mathrm{upsample}\\Big(\\mathrm{ReLU}\\Big(\\sum_k \\alpha^c_k A^k\\Big)\\Big)
@@ -34,7 +41,7 @@ def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: 
     Parameters
     ----------
     x : Tensor, shape (n, *shape)
-    samples, seed
+    samples, context
         Not used: nothing is drawn.
 
     Returns
@@ -47,6 +54,6 @@ def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: 
         If the network has no nn.Conv3d, or no such layer.
     """
     where = grad_cam.explain(
-        decoder, x, samples, grad_cam.Options(output=options.output, layer=options.layer, relu=True), seed
+        decoder, x, samples, grad_cam.Options(output=options.output, layer=options.layer, relu=True), context
     )
-    return where * guided_backprop.explain(decoder, x, samples, guided_backprop.Options(), seed)
+    return where * guided_backprop.explain(decoder, x, samples, guided_backprop.Options(), context)

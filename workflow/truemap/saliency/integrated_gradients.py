@@ -11,7 +11,8 @@ from scipy.ndimage import gaussian_filter
 
 from truemap.networks.decoder import Decoder
 from truemap.options import Count, MethodOptions, Positive
-from truemap.saliency.outputs import output_gradients, output_values
+from truemap.saliency.context import Context
+from truemap.saliency.outputs import incompleteness, output_gradients
 
 
 class Options(MethodOptions):
@@ -20,8 +21,10 @@ class Options(MethodOptions):
     output: Literal["probability", "logit"] = Field(
         "probability", description="output whose gradient is integrated: calibrated probability, or raw logit"
     )
-    baseline: Literal["zero", "blurred"] = Field(
-        "zero", description="where the path starts: a map of zeros, or the map itself after a Gaussian blur"
+    baseline: Literal["zero", "blurred", "mean"] = Field(
+        "zero",
+        description="where the path starts: a map of zeros, the map itself after a Gaussian blur, or the mean of the "
+        "training maps",
     )
     sigma: Positive = Field(
         2.0, description="sd of the blur in voxels, edges extended by their nearest voxel; for baseline blurred only"
@@ -31,54 +34,61 @@ class Options(MethodOptions):
     )
 
 
-def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, seed: int) -> torch.Tensor:
+def explain(
+    decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context
+) -> torch.Tensor:
     """Return each class's gradient, averaged on the straight path from the baseline, times the way.
 
     .. math:: M_c(x) = (x - x_0) \\odot \\frac{1}{m} \\sum_{k=1}^{m}
               \\frac{\\partial f_c}{\\partial x}\\Big(x_0 + \\frac{k - 1/2}{m} (x - x_0)\\Big)
 
     The paper's eq. 3 takes the right end of each of the m steps; the midpoint's error falls with
-    m^2 instead of m where the gradient is smooth. `completeness_error` measures it.
+    m^2 instead of m where the gradient is smooth. `residual` measures it.
 
     Parameters
     ----------
     x : Tensor, shape (n, *shape)
-    samples, seed
+    samples
         Not used: nothing is drawn.
+    context : Context
+        Of it only the mean.
 
     Returns
     -------
     Tensor, shape (n, classes, *shape), float64
     """
-    start = baseline(x, options)
+    start = baseline(x, options, context)
     total = torch.zeros(len(x), len(decoder.classes), *x.shape[1:], dtype=torch.float64, device=x.device)
     for k in range(options.steps):
         total += output_gradients(decoder, start + (k + 0.5) / options.steps * (x - start), options.output)
     return (x - start).double()[:, None] * total / options.steps
 
 
-def baseline(x: torch.Tensor, options: Options) -> torch.Tensor:
+def baseline(x: torch.Tensor, options: Options, context: Context) -> torch.Tensor:
     """Return the start of each map's path, shape (n, *shape)."""
     if options.baseline == "zero":
         return torch.zeros_like(x)
+    if options.baseline == "mean":
+        return context.mean.to(x).expand_as(x)
     axes = tuple(range(1, x.ndim))
     blurred = gaussian_filter(x.detach().cpu().numpy(), options.sigma, axes=axes, mode="nearest")
     return torch.from_numpy(blurred).to(x)
 
 
-def completeness_error(decoder: Decoder, x: torch.Tensor, maps: torch.Tensor, options: Options) -> torch.Tensor:
+def residual(
+    decoder: Decoder, x: torch.Tensor, samples: Sequence[int], maps: torch.Tensor, options: Options, context: Context
+) -> torch.Tensor:
     """Return by how much each map misses completeness, the sum of its voxels being f_c(x) - f_c(x_0).
 
     Parameters
     ----------
     x : Tensor, shape (n, *shape)
     maps : Tensor, shape (n, classes, *shape)
-        From `explain` with the same options.
+        From `explain` with the same arguments.
 
     Returns
     -------
     Tensor, shape (n, classes), float64
         Sum of the map less the difference of the outputs; 0 is exact.
     """
-    outputs = [output_values(decoder, at, options.output) for at in (x, baseline(x, options))]
-    return maps.flatten(2).sum(dim=2) - (outputs[0] - outputs[1])
+    return incompleteness(decoder, x, [baseline(x, options, context)], maps, options.output)

@@ -56,5 +56,8 @@ def coefficients(logits: torch.Tensor, temperature: float) -> torch.Tensor:
 def probability_gradients(network: nn.Module, x: torch.Tensor, temperature: float) -> torch.Tensor:
     """Return the gradient of every class probability, shape (n, classes, *shape), float64."""
     logits, jacobian = logit_differences(network, x)
-    maps = coefficients(logits, temperature) @ jacobian.double()
+    maps = torch.empty(jacobian.shape, dtype=torch.float64, device=x.device)
+    # One map at a time: the whole Jacobian in float64 would double the memory.
+    for row, weights in enumerate(coefficients(logits, temperature)):
+        maps[row] = weights @ jacobian[row].double()
     return maps.view(len(x), logits.shape[1], *x.shape[1:])

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from pydantic import Field
 from torch import nn
 
 from truemap.networks.decoder import Decoder
-from truemap.networks.layers import SamePool3d
 from truemap.options import MethodOptions, Positive
-
-#: Layers that are linear in their input, but for a bias.
-LINEAR = (nn.Linear, nn.Conv3d, nn.AvgPool3d, SamePool3d)
-#: Layers that give the same numbers another shape.
-RESHAPING = (nn.Flatten, nn.Unflatten)
+from truemap.saliency.context import Context
+from truemap.saliency.layers import LINEAR, RESHAPING, sequence
+from truemap.saliency.outputs import output_values
 
 
 class Options(MethodOptions):
@@ -35,8 +32,14 @@ class Options(MethodOptions):
         "2015; false: it is always positive",
     )
 
+    def needs(self) -> set[str]:
+        """Layers for which the method has a rule."""
+        return {"sequence"}
 
-def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, seed: int) -> torch.Tensor:
+
+def explain(
+    decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context
+) -> torch.Tensor:
     """Return how each logit divides among the voxels.
 
     .. math:: R_i = \\sum_k \\frac{a_i w_{ik}}{z_k + \\epsilon \\, \\mathrm{sign}(z_k)} R_k,
@@ -49,7 +52,7 @@ def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: 
     Parameters
     ----------
     x : Tensor, shape (n, *shape)
-    samples, seed
+    samples, context
         Not used: nothing is drawn.
 
     Returns
@@ -62,7 +65,7 @@ def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: 
         If the network is not a sequence of layers for which the rule is defined.
     """
     with torch.enable_grad():
-        logits, steps = _forward(list(_layers(decoder.network)), x)
+        logits, steps = _forward(sequence(decoder.network, "lrp_epsilon"), x)
         relevance = torch.diag_embed(logits)
         while steps:
             layer, a, z = steps.pop()
@@ -73,18 +76,26 @@ def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: 
     return relevance.double()
 
 
-def _layers(network: nn.Module) -> Iterator[nn.Module]:
-    """Yield the layers in the order of computation, sequences within sequences unfolded."""
-    if isinstance(network, nn.Sequential):
-        for layer in network:
-            yield from _layers(layer)
-    elif isinstance(network, (*LINEAR, *RESHAPING, nn.ReLU)):
-        yield network
-    else:
-        known = ", ".join(layer.__name__ for layer in (*LINEAR, nn.ReLU, *RESHAPING))
-        raise ValueError(
-            f"lrp_epsilon has no rule for {type(network).__name__}; it needs an nn.Sequential of these: {known}"
-        )
+def residual(
+    decoder: Decoder, x: torch.Tensor, samples: Sequence[int], maps: torch.Tensor, options: Options, context: Context
+) -> torch.Tensor:
+    """Return by how much each map misses conservation, its sum being the logit.
+
+    With ``bias=True`` it is, with the sign changed, what the biases absorb: no error, and not small. Without, it is
+    what epsilon absorbs.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, *shape)
+    maps : Tensor, shape (n, classes, *shape)
+        From `explain` with the same arguments.
+
+    Returns
+    -------
+    Tensor, shape (n, classes), float64
+        Sum of the map less the logit.
+    """
+    return maps.flatten(2).sum(dim=2) - output_values(decoder, x, "logit")
 
 
 def _forward(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -33,7 +33,7 @@ def output_gradients(decoder: Decoder, x: torch.Tensor, output: Output) -> torch
     return logit_gradients(decoder.network, x)
 
 
-def logit_gradients(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def logit_gradients(network: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
     """Return d z_c / d x for every class c, shape (n, classes, *shape), float64.
 
     One forward pass and one backward pass a class.
@@ -54,6 +54,27 @@ def output_values(decoder: Decoder, x: torch.Tensor, output: Output) -> torch.Te
     """Return every class's output, shape (n, classes), float64."""
     logits = decoder.network(x).double()
     return torch.softmax(logits / decoder.temperature, dim=1) if output == "probability" else logits
+
+
+def incompleteness(
+    decoder: Decoder, x: torch.Tensor, starts: Iterable[torch.Tensor], maps: torch.Tensor, output: Output
+) -> torch.Tensor:
+    """Return the sum of each map less what it should be, f_c(x) less the mean of f_c at its baselines.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, *shape)
+    starts : iterable of Tensor, each of shape (n, *shape) or (1, *shape)
+        Baselines of each map.
+    maps : Tensor, shape (n, classes, *shape)
+    output : {"probability", "logit"}
+
+    Returns
+    -------
+    Tensor, shape (n, classes), float64
+    """
+    below = torch.stack([output_values(decoder, start, output) for start in starts]).mean(dim=0)
+    return maps.flatten(2).sum(dim=2) - (output_values(decoder, x, output) - below)
 
 
 def relus(network: nn.Module, method: str) -> list[nn.ReLU]:

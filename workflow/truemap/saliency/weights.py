@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
 from truemap.networks.decoder import Decoder
 from truemap.options import MethodOptions
+from truemap.saliency.context import Context
+from truemap.saliency.layers import linear_layer
 
 
 class Options(MethodOptions):
     """No options; linear networks only."""
 
+    def needs(self) -> set[str]:
+        """One weight a voxel and class."""
+        return {"linear"}
 
-def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, seed: int) -> torch.Tensor:
+
+def explain(
+    decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context
+) -> torch.Tensor:
     """Return w_c for every class c, shape (n, classes, *shape), float64.
 
     Raises
@@ -23,8 +30,5 @@ def explain(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: 
     ValueError
         If the network is not linear.
     """
-    layers = [layer for layer in decoder.network if isinstance(layer, nn.Linear)]
-    if decoder.kind != "linear" or len(layers) != 1:
-        raise ValueError(f"weights explain a linear network only, not {decoder.kind}")
-    maps = layers[0].weight.detach().double().view(len(decoder.classes), *x.shape[1:])
+    maps = linear_layer(decoder, "weights").weight.detach().double().view(len(decoder.classes), *x.shape[1:])
     return maps.expand(len(x), *maps.shape)

@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from truemap.datasets.nifti import write_map
 from truemap.files import whole
@@ -16,11 +17,12 @@ from truemap.job import progress
 from truemap.networks.data import Batches
 from truemap.networks.decoder import Decoder
 from truemap.options import MethodOptions
+from truemap.saliency.context import Context
+from truemap.samples import choose_explained
 from truemap.truth import subject_blocks
 
 KEYS = ["sample", "subject", "label", "condition", "negated"]
-#: Maps explained at a time.
-CHUNK = 16
+MEGABYTE = 1 << 20
 
 
 def unit_peak(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -32,26 +34,74 @@ def unit_peak(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return maps / np.where(peak > 0, peak, 1.0)[:, None], peak
 
 
+def chunk_size(decoder: Decoder, x: torch.Tensor, megabytes: float) -> int:
+    """Return how many maps may be explained at a time.
+
+    Parameters
+    ----------
+    x : Tensor, shape (1, *shape)
+    megabytes : float
+        What may be used for one chunk. Counted are the outputs of all layers and their gradients (float32), and
+        each class's map three times (float32 once, float64 twice). A map that alone is larger is explained alone.
+    """
+    counted = 0
+
+    def count(_layer: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        nonlocal counted
+        counted += 2 * output.numel() * output.element_size()
+
+    layers = [layer for layer in decoder.network.modules() if not list(layer.children())]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    with torch.no_grad():
+        decoder.network(x)
+    for hook in hooks:
+        hook.remove()
+    return max(1, int(megabytes * MEGABYTE / (counted + 20 * len(decoder.classes) * x.numel())))
+
+
 def explain_blocks(
-    decoder: Decoder, batches: Batches, module: ModuleType, options: MethodOptions, seed: int
+    decoder: Decoder,
+    batches: Batches,
+    module: ModuleType,
+    options: MethodOptions,
+    context: Context,
+    megabytes: float,
+    explained: int | None = None,
 ) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
     """Yield (rows, maps) of each subject: one row a sample and target class, maps of unit peak.
+
+    Parameters
+    ----------
+    megabytes : float
+        See `chunk_size`.
+    explained : int, optional
+        See `truemap.samples.choose_explained`.
 
     Yields
     ------
     rows : DataFrame
-        ``sample, subject, label, condition, negated, target, scale``; map times scale is the method's map.
+        ``sample, subject, label, condition, negated, target, scale, residual``; map times scale is the method's
+        map. `residual` is by how much the map misses the sum that the method promises (completeness, summation
+        to delta, conservation), as the module's ``residual`` says; NaN where it promises none.
     maps : ndarray, shape (rows, voxels), float64
     """
-    for block in progress(list(subject_blocks(batches.volumes.table)), "subject"):
-        parts = []
-        for rows in torch.from_numpy(block.index.to_numpy().copy()).split(CHUNK):
+    size = chunk_size(decoder, batches.get(torch.tensor([0]))[0], megabytes)
+    chosen = choose_explained(batches.volumes.table, explained, context.seed)
+    for block in progress(list(subject_blocks(chosen)), "subject"):
+        parts, residuals = [], []
+        for rows in torch.from_numpy(block.index.to_numpy().copy()).split(size):
             x, _ = batches.get(rows)
             ids = batches.volumes.table["sample"].iloc[rows.tolist()].tolist()
-            parts.append(module.explain(decoder, x, ids, options, seed).flatten(2).cpu().numpy())
+            found = module.explain(decoder, x, ids, options, context)
+            parts.append(found.flatten(2).cpu().numpy())
+            missed = torch.full(found.shape[:2], torch.nan, dtype=torch.float64)
+            if hasattr(module, "residual"):
+                missed = module.residual(decoder, x, ids, found, options, context)
+            residuals.append(missed.cpu().numpy().reshape(-1))
         maps, scale = unit_peak(np.concatenate(parts).reshape(len(block) * len(decoder.classes), -1))
         table = block.loc[block.index.repeat(len(decoder.classes)), KEYS].reset_index(drop=True)
-        yield table.assign(target=decoder.classes * len(block), scale=scale), maps
+        residual = np.concatenate(residuals)
+        yield table.assign(target=decoder.classes * len(block), scale=scale, residual=residual), maps
 
 
 class MeanMaps:

@@ -1,0 +1,122 @@
+"""The decoy-enhanced saliency score: the range of a method's maps over decoys (Lu et al. 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from truemap.networks.decoder import Decoder
+from truemap.options import Count, MethodOptions, Positive
+from truemap.saliency import gradient, integrated_gradients, smoothgrad
+from truemap.saliency.context import Context
+from truemap.saliency.decoys import Search, blurred, deal_patches, optimised, together
+
+
+class Options(MethodOptions):
+    """Method, decoys and patches; optimised decoys need a network with ReLU layers."""
+
+    inner: Literal["gradient", "smoothgrad", "integrated_gradients"] = Field(
+        "gradient", description="method whose maps are compared"
+    )
+    output: Literal["probability", "logit"] = Field(
+        "probability", description="output that `inner` explains: calibrated probability, or raw logit"
+    )
+    inner_n: Count = Field(10, description="noisy copies of smoothgrad, points on the path of integrated_gradients")
+    sigma: Positive = Field(2.0, description="sd of smoothgrad's noise, in units of the maps (z-scores)")
+    decoys: Literal["blurred", "optimised"] = Field(
+        "blurred",
+        description="blurred: patches are replaced by their box blur; optimised: patches are pushed up, and down, "
+        "while a layer's features stay (twice as many decoys, and a search for each)",
+    )
+    patch: Count = Field(3, description="edge of a patch in voxels; 3 in the paper, as its convolutions")
+    masks: Count | None = Field(
+        12,
+        description="masks a map at most; the patches are dealt to them like a chequerboard, those of one mask change "
+        "together; null is one patch a mask, as in the paper (640 on 23 x 28 x 23 voxels). Costs one map of `inner` "
+        "a decoy and one for the map itself",
+    )
+    blur: Literal[3, 5, 7, 9, 11] = Field(5, description="edge of the box blur in voxels; for blurred decoys")
+    layer: Count = Field(1, description="which ReLU's features stay, counted from 1 at the input; for optimised decoys")
+    steps: Count = Field(
+        100, description="steps of the search; after n successes features differ by at most 0.95^(n-1) of their largest"
+    )
+    learning_rate: Positive = Field(
+        0.01, description="Adam's step size in the search; 1 is about half the range of the training maps"
+    )
+    multiplier: Positive = Field(
+        10.0,
+        description="lambda of the search's first step, doubled at each one that fails; the paper's smallest is 10",
+    )
+
+    def needs(self) -> set[str]:
+        """Optimised decoys keep the features of a ReLU."""
+        return {"relu"} if self.decoys == "optimised" else set()
+
+
+def explain(
+    decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context
+) -> torch.Tensor:
+    """Return the range of each class's map over the map's decoys, itself included; no voxel is negative.
+
+    .. math:: Z_j = \\max_i E(\\tilde x^i; f_c)_j - \\min_i E(\\tilde x^i; f_c)_j
+
+    (eq. 7). A decoy has the sample of its map, thus the same noise in smoothgrad: with noise of its own
+    Z would be the range of the noise. Only the largest and the smallest map are held.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, *shape)
+    samples : sequence of int
+        Sample ids, for smoothgrad's noise.
+    context : Context
+        The training maps' range bounds optimised decoys.
+
+    Returns
+    -------
+    Tensor, shape (n, classes, *shape), float64
+
+    Raises
+    ------
+    ValueError
+        If decoys are optimised and the network has no such ReLU layer.
+    """
+    highest = _inner(decoder, x, samples, options, context)
+    lowest = highest.clone()
+    for decoy in population(decoder, x, options, context):
+        maps = _inner(decoder, decoy, samples, options, context)
+        torch.maximum(highest, maps, out=highest)
+        torch.minimum(lowest, maps, out=lowest)
+    return highest - lowest
+
+
+def population(decoder: Decoder, x: torch.Tensor, options: Options, context: Context) -> Iterator[torch.Tensor]:
+    """Yield one decoy of each map at a time, shape (n, *shape), the same masks for all maps."""
+    numbers = deal_patches(tuple(x.shape[1:]), options.patch, options.masks).to(x.device)
+    masks = torch.arange(int(numbers.max()) + 1, device=x.device)
+    if options.decoys == "blurred":
+        blur = blurred(x, options.blur)
+        for mask in masks:
+            yield torch.where(numbers == mask, blur, x)
+        return
+    search = Search(options.layer, options.steps, options.learning_rate, options.multiplier, context.low, context.high)
+    size = together(decoder.network, x[:1], options.layer)
+    for part in masks.split(size):
+        chosen = numbers == part.view(-1, *[1] * numbers.ndim)
+        for sign in (1, -1):
+            found = [optimised(decoder.network, one, chosen, sign, search)[0] for one in x]
+            yield from torch.stack(found, dim=1)
+
+
+def _inner(
+    decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context
+) -> torch.Tensor:
+    if options.inner == "smoothgrad":
+        smooth = smoothgrad.Options(output=options.output, n=options.inner_n, sigma=options.sigma)
+        return smoothgrad.explain(decoder, x, samples, smooth, context)
+    if options.inner == "integrated_gradients":
+        path = integrated_gradients.Options(output=options.output, steps=options.inner_n)
+        return integrated_gradients.explain(decoder, x, samples, path, context)
+    return gradient.explain(decoder, x, samples, gradient.Options(output=options.output), context)

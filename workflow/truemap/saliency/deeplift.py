@@ -1,0 +1,129 @@
+"""DeepLIFT, rescale rule (Shrikumar, Greenside & Kundaje 2017, section 3.5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from truemap.networks.decoder import Decoder
+from truemap.options import MethodOptions
+from truemap.saliency.context import Context
+from truemap.saliency.layers import sequence
+from truemap.saliency.outputs import incompleteness, logit_gradients
+
+
+class Options(MethodOptions):
+    """Baseline; explains logits."""
+
+    baseline: Literal["zero", "mean"] = Field(
+        "zero", description="what the map is compared with: a map of zeros, or the mean of the training maps"
+    )
+
+    def needs(self) -> set[str]:
+        """Layers for which the method has a rule."""
+        return {"sequence"}
+
+
+class RescaledReLU(torch.autograd.Function):
+    """A ReLU that passes back times the slope between its input and the baseline's."""
+
+    @staticmethod
+    def forward(context: Any, a: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+        """Return max(a, 0)."""
+        context.save_for_backward(a, start)
+        return a.clamp(min=0)
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """Return the gradient times the multiplier."""
+        a, start = context.saved_tensors
+        delta = a - start
+        # A ReLU's slope is between 0 and 1 however small the difference: only 0 / 0 needs the derivative instead.
+        slope = torch.where(delta == 0, (a > 0).to(a), (a.clamp(min=0) - start.clamp(min=0)) / delta)
+        return gradient * slope, None
+
+
+def explain(
+    decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context
+) -> torch.Tensor:
+    """Return how the difference of each logit from the baseline's divides among the voxels.
+
+    .. math:: M_c(x) = (x - x_0) \\odot m_c, \\quad m_{i} = \\sum_k m_k w_{ik}
+              \\text{ at linear layers}, \\quad
+              m_{i} = m_k \\frac{\\max(a_i, 0) - \\max(a^0_i, 0)}{a_i - a^0_i} \\text{ at ReLUs}
+
+    where a is a ReLU's input, :math:`a^0` the same for the baseline :math:`x_0`, and the multiplier m is 1
+    at logit c. Average pools are linear layers. One forward pass of the maps and the baseline, one backward
+    pass a class.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, *shape)
+    samples
+        Not used: nothing is drawn.
+    context : Context
+        Of it only the mean.
+
+    Returns
+    -------
+    Tensor, shape (n, classes, *shape), float64
+
+    Raises
+    ------
+    ValueError
+        If the network is not a sequence of layers for which the rule is defined.
+    """
+    return contributions(decoder.network, x, _baseline(x, options, context), "deeplift")
+
+
+def contributions(network: nn.Module, x: torch.Tensor, start: torch.Tensor, method: str) -> torch.Tensor:
+    """Return the maps of `explain`.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, *shape)
+    start : Tensor, shape (n, *shape) or (1, *shape)
+        Baseline of each map, or of all.
+    method : str
+        Named where a network is refused.
+    """
+    layers = sequence(network, method)
+
+    def forward(a: torch.Tensor) -> torch.Tensor:
+        below = start
+        for layer in layers:
+            if isinstance(layer, nn.ReLU):
+                a, below = RescaledReLU.apply(a, below), below.clamp(min=0)
+            else:
+                a, below = layer(a), layer(below)
+        return a
+
+    return (x - start).double()[:, None] * logit_gradients(forward, x)
+
+
+def residual(
+    decoder: Decoder, x: torch.Tensor, samples: Sequence[int], maps: torch.Tensor, options: Options, context: Context
+) -> torch.Tensor:
+    """Return by how much each map misses summation to delta, its sum being z_c(x) - z_c(x_0).
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, *shape)
+    maps : Tensor, shape (n, classes, *shape)
+        From `explain` with the same arguments.
+
+    Returns
+    -------
+    Tensor, shape (n, classes), float64
+        Sum of the map less the difference of the logits; 0 but for rounding.
+    """
+    return incompleteness(decoder, x, [_baseline(x, options, context)], maps, "logit")
+
+
+def _baseline(x: torch.Tensor, options: Options, context: Context) -> torch.Tensor:
+    """Return the baseline of all maps, shape (1, *shape)."""
+    return context.mean.to(x)[None] if options.baseline == "mean" else torch.zeros_like(x[:1])
