@@ -23,6 +23,8 @@ localrules:
     figure_1,
     figure_2,
     figure_3,
+    figure_grid,
+    figure_strength,
     claims,
     resources,
 

@@ -173,7 +173,7 @@ def test_a_name_that_cannot_be_a_file_name_is_refused(kind, word):
 
 @pytest.mark.parametrize("saliency", ["weights", ["gradient", "weights"], {"w": {"name": "weights"}}])
 def test_weights_explain_linear_networks_only(saliency):
-    assert "'weights' exists for the linear network only" in refusal((*CNN, "saliency"), saliency)
+    assert "needs a network with: linear; 'cnn3d' has" in refusal((*CNN, "saliency"), saliency)
     parse(changed((*LINEAR, "saliency"), saliency))
 
 
@@ -278,3 +278,99 @@ def test_a_networks_list_is_no_grid():
     model = Model(network={"name": "cnn3d", "filters": [4, 8]}, training={"name": "free", "epsilon": [0.1, 0.2]})
     assert list(candidates(model)) == ["epsilon-0.1", "epsilon-0.2"]
     assert model.network["filters"] == [4, 8]
+
+
+SYNTHETIC = ("datasets", "synthetic")
+METHODS = [
+    ("input", {"input": "input"}),
+    (["random", "input"], {"random": "random", "input": "input"}),
+    ({"random": None, "mine": {"name": "input", "centre": True}}, {"random": "random", "mine": "input"}),
+]
+
+
+@pytest.mark.parametrize(("written", "full"), METHODS)
+def test_references_are_a_name_a_list_or_a_mapping_from_labels(written, full):
+    references = parse(changed((*SYNTHETIC, "references"), written)).datasets["synthetic"].references
+    assert {label: options["name"] for label, options in references.items()} == full
+    if "mine" in full:
+        assert references["mine"] == {"name": "input", "centre": True}
+
+
+@pytest.mark.parametrize(
+    ("written", "full"),
+    [
+        ("pgd", {"pgd": "pgd"}),
+        (["pgd", "autoattack"], {"pgd": "pgd", "autoattack": "autoattack"}),
+        ({"long": {"name": "pgd", "steps": 77}, "autoattack": {}}, {"long": "pgd", "autoattack": "autoattack"}),
+    ],
+)
+def test_attacks_are_a_name_a_list_or_a_mapping_from_labels(written, full):
+    attacks = parse(changed((*SYNTHETIC, "robustness"), {"attacks": written})).datasets["synthetic"].robustness.attacks
+    assert {label: options["name"] for label, options in attacks.items()} == full
+    if "long" in full:
+        assert attacks["long"]["steps"] == 77
+
+
+def test_references_and_attacks_have_defaults_with_every_option():
+    dataset = parse(RAW).datasets["synthetic"]
+    assert dataset.references == {
+        "random": {"name": "random"},
+        "input": {"name": "input", "centre": False},
+        "input-centred": {"name": "input", "centre": True},
+        "group_truth": {"name": "group_truth"},
+    }
+    assert list(dataset.robustness.attacks) == ["pgd"]
+    assert dataset.robustness.attacks["pgd"]["name"] == "pgd"
+    assert not dataset.truth.leave_out
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong", "nearest"),
+    [
+        ((*SYNTHETIC, "references"), ["randon"], "random"),
+        ((*SYNTHETIC, "references"), {"mine": {"name": "group-truth"}}, "group_truth"),
+        ((*SYNTHETIC, "references"), {"input": {"center": True}}, "centre"),
+        ((*SYNTHETIC, "robustness"), {"attacks": "autoatack"}, "autoattack"),
+        ((*SYNTHETIC, "robustness"), {"epsilom": 1.0}, "epsilon"),
+        ((*SYNTHETIC, "truth"), {"leave_put": True}, "leave_out"),
+        ((*CNN, "sweep"), ["smothgrad"], "smoothgrad"),
+        ((*SYNTHETIC, "drawn"), ["linear/gradeint"], "linear/gradient"),
+        (("memroy",), 1, "memory"),
+    ],
+)
+def test_slips_in_references_attacks_truth_sweep_and_drawn_are_refused_with_the_nearest(path, wrong, nearest):
+    assert f"did you mean '{nearest}'" in refusal(path, wrong)
+
+
+@pytest.mark.parametrize("value", [5, None, True, [{"name": "input"}], {"input": 3}])
+@pytest.mark.parametrize("path", [("references",), ("robustness", "attacks")])
+def test_references_or_attacks_of_the_wrong_shape_are_faults_of_the_config(path, value):
+    raw = changed((*SYNTHETIC, path[0]), {path[1]: value} if path[1:] else value)
+    with pytest.raises(ConfigError, match="datasets.synthetic." + ".".join(path)):
+        parse(raw)
+
+
+@pytest.mark.parametrize("word", ["a/b", "a b", ""])
+def test_labels_of_references_and_attacks_become_file_names(word):
+    for key, value in (("references", {word: {"name": "input"}}), ("robustness", {"attacks": {word: {"name": "pgd"}}})):
+        assert f"'{word}' becomes a file name" in refusal((*SYNTHETIC, key), value)
+
+
+def test_a_model_cannot_have_the_name_that_references_have_in_tables():
+    message = refusal((*SYNTHETIC, "models"), {"reference": {"network": "linear"}})
+    assert "a model cannot be called 'reference'" in message
+    parse(changed((*SYNTHETIC, "models"), {"references": {"network": "linear"}}))
+
+
+def test_a_sweep_is_of_saliency_labels():
+    saliency = {"mild": {"name": "smoothgrad", "sigma": 0.1}, "gradient": None}
+    model = Model(network="linear", training={"name": "pgd"}, saliency=saliency, sweep=["mild"])
+    assert model.sweep == ["mild"]
+    with pytest.raises(ValueError, match="sweep: no saliency 'smoothgrad'"):
+        Model(network="linear", training={"name": "pgd"}, saliency=saliency, sweep=["smoothgrad"])
+
+
+@pytest.mark.parametrize("training", ["standard", {"name": "standard", "l2": [0.1, 1.0]}])
+def test_a_sweep_needs_a_training_method_with_a_strength(training):
+    with pytest.raises(ValueError, match="sweep: training 'standard' has no strength"):
+        Model(network="linear", training=training, sweep=["gradient"])

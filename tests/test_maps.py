@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from truemap.maps import MapWriter, read_blocks
+from truemap.maps import MapWriter, is_signed, read_blocks
 
 VOXELS = 11
 
@@ -67,6 +67,17 @@ def test_values_that_are_not_finite_stay(tmp_path):
         writer.write(pd.DataFrame({"sample": [0]}), values)
     ((_, maps),) = read_blocks(tmp_path / "maps.parquet")
     np.testing.assert_array_equal(maps, values)
+
+
+@pytest.mark.parametrize("last", [-1e-30, -0.0, 0.0, 2.0])
+def test_a_file_is_signed_if_any_of_its_maps_has_a_negative_value(tmp_path, last):
+    """Before rounding: 1e-30 is no number of float16."""
+    blocks = [np.full((2, VOXELS), 0.5), np.full((3, VOXELS), 0.5), np.full((1, VOXELS), 0.5)]
+    blocks[1][2, 7] = last
+    with MapWriter(tmp_path / "maps.parquet", VOXELS, "float16") as writer:
+        for maps in blocks:
+            writer.write(pd.DataFrame({"sample": range(len(maps))}), maps)
+    assert is_signed(tmp_path / "maps.parquet") == (last < 0)
 
 
 def test_maps_of_another_size_or_number_are_refused(tmp_path):

@@ -8,18 +8,19 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from truemap.statistics import accuracy_units, agreement_units, compare, summarise
+from truemap.statistics import FAMILY, agreement_units, compare, share_units, summarise
 
 ENTRIES = [("linear", "gradient"), ("linear", "weights"), ("nn", "gradient"), ("nn", "smoothgrad")]
-SCORES = ["model", "seed", "method", "sample", "subject", "criterion", "conditions", "r"]
+SCORES = ["model", "seed", "method", "sample", "subject", "criterion", "conditions", "truth", "r"]
 
 
-def units_of(values, criterion="informative", conditions="all"):
+def units_of(values, criterion="informative", conditions="all", truth="full"):
     """(model, method) or (model, method, seed) -> value of each unit."""
     rows = [
         (
             criterion,
             conditions,
+            truth,
             key[0],
             key[1],
             key[2] if len(key) > 2 else 0,
@@ -30,7 +31,7 @@ def units_of(values, criterion="informative", conditions="all"):
         for key, column in values.items()
         for number, value in enumerate(column)
     ]
-    columns = ["criterion", "conditions", "model", "method", "seed", "unit", "value", "missing"]
+    columns = ["criterion", "conditions", "truth", "model", "method", "seed", "unit", "value", "missing"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -42,7 +43,7 @@ def random_units(n=12, seed=0, entries=ENTRIES):
 
 def scores_of(*entries):
     """(sample, subject, r) of one criterion, model, method and seed."""
-    rows = [("nn", 0, "gradient", sample, subject, "pairwise", "all", r) for sample, subject, r in entries]
+    rows = [("nn", 0, "gradient", sample, subject, "pairwise", "all", "full", r) for sample, subject, r in entries]
     return pd.DataFrame(rows, columns=SCORES)
 
 
@@ -76,29 +77,46 @@ def test_a_unit_without_any_r_is_null_and_counted():
     assert (row["n"], row["mean"], row["missing"]) == (2, pytest.approx(0.6), 2)
 
 
-def test_units_keep_criteria_conditions_models_methods_and_seeds_apart():
+def test_units_keep_criteria_conditions_truths_models_methods_and_seeds_apart():
     keys = itertools.product(["linear", "nn"], [0, 1], ["gradient", "weights"], ["informative", "pairwise"],
-                             ["all", "no_negated"])  # fmt: skip
-    rows = [(m, s, e, 0, "s1", c, k, float(n)) for n, (m, s, e, c, k) in enumerate(keys)]
+                             ["all", "no_negated"], ["full", "leave_out"])  # fmt: skip
+    rows = [(m, s, e, 0, "s1", c, k, t, float(n)) for n, (m, s, e, c, k, t) in enumerate(keys)]
     units = agreement_units(pd.DataFrame(rows, columns=SCORES))
-    assert sorted(units["value"]) == list(range(32))
+    assert sorted(units["value"]) == list(range(64))
 
 
 def test_accuracy_units_are_shares_of_right_maps_with_and_without_negated_ones():
     predictions = pd.DataFrame(
         {
-            "model": "nn", "seed": 0, "sample": range(6), "subject": ["s1"] * 4 + ["s2"] * 2,
+            "model": "nn", "seed": 0, "method": "", "sample": range(6), "subject": ["s1"] * 4 + ["s2"] * 2,
             "negated": [True, False, False, False, True, False],
             "correct": [False, True, True, False, False, True],
         }
     )  # fmt: skip
-    units = accuracy_units(predictions).set_index(["conditions", "unit"])
+    units = share_units(predictions, "correct", "accuracy").set_index(["conditions", "unit"])
     assert units["value"].to_dict() == {
         ("all", "s1"): 0.5, ("all", "s2"): 0.5, ("no_negated", "s1"): pytest.approx(2 / 3), ("no_negated", "s2"): 1.0,
     }  # fmt: skip
     assert set(units["criterion"]) == {"accuracy"}
-    assert set(units["method"]) == {""}
-    assert set(accuracy_units(predictions.assign(negated=False))["conditions"]) == {"all"}
+    assert set(units["method"]) == set(units["truth"]) == {""}
+    some = share_units(predictions.assign(negated=False), "correct", "accuracy")
+    assert set(some["conditions"]) == {"all"}
+
+
+def test_robust_accuracy_is_the_share_of_maps_that_no_attack_turned():
+    """A map that is wrong without an attack is not robust; the column `correct` is not asked."""
+    table = pd.DataFrame(
+        {
+            "model": "nn", "seed": 0, "method": "pgd", "sample": range(5), "subject": ["s1"] * 3 + ["s2"] * 2,
+            "negated": False, "correct": [True, True, True, True, False], "robust": [True, False, False, True, False],
+        }
+    )  # fmt: skip
+    units = share_units(table, "robust", "robust_accuracy")
+    assert dict(zip(units["unit"], units["value"], strict=True)) == {"s1": pytest.approx(1 / 3), "s2": 0.5}
+    kept = units[["criterion", "truth", "method", "conditions", "missing"]].drop_duplicates()
+    assert kept.to_numpy().tolist() == [["robust_accuracy", "", "pgd", "all", 0]]
+    images = share_units(table.assign(subject=""), "robust", "robust_accuracy")
+    assert sorted(images["value"]) == [0, 0, 0, 1, 1]
 
 
 @settings(max_examples=30)
@@ -220,3 +238,98 @@ def test_a_single_entry_is_compared_with_nothing_in_a_table_of_the_same_columns(
     alone = compare(units_of({ENTRIES[0]: values[ENTRIES[0]]}))
     assert alone.empty
     assert list(alone.columns) == list(compare(units_of(values)).columns)
+
+
+GROUP = ("reference", "group_truth")
+
+
+def families():
+    """Units of both criteria, of two truths and condition sets, with two references; and an accuracy."""
+    entries = [*ENTRIES, GROUP, ("reference", "random")]
+    kinds = itertools.product(["informative", "pairwise"], ["all", "no_negated"], ["full", "leave_out"])
+    parts = [units_of(random_units(seed=n, entries=entries), *kind) for n, kind in enumerate(kinds)]
+    accuracy = units_of(random_units(seed=99, entries=[("linear", ""), ("nn", "")]), "accuracy", "all", "")
+    return pd.concat([*parts, accuracy], ignore_index=True)
+
+
+def test_share_is_the_mean_over_the_groups_mean_of_the_same_family():
+    units = families()
+    summary = summarise(units, group=GROUP)
+    assert len(summary) == 2 * (8 * 6 + 2)
+    for row in summary[summary["criterion"] != "accuracy"].itertuples():
+        same = (units[FAMILY] == [row.criterion, row.conditions, row.truth]).all(axis=1)
+        values = {
+            entry: units.loc[same & (units["model"] == entry[0]) & (units["method"] == entry[1]), "value"]
+            for entry in (GROUP, (row.model, row.method))
+        }
+        expected = np.mean(values[row.model, row.method]) / np.mean(values[GROUP])
+        assert row.share == pytest.approx(expected, rel=1e-12)
+    of_group = summary[summary["method"] == "group_truth"]
+    np.testing.assert_allclose(of_group["share"], 1, rtol=1e-12)
+
+
+def test_accuracy_has_no_share_of_the_groups_truth():
+    summary = summarise(families(), group=GROUP)
+    assert summary.loc[summary["criterion"] == "accuracy", "share"].isna().all()
+
+
+def test_share_of_each_seed_is_of_the_groups_mean_over_seeds():
+    a, b, c, d = np.random.default_rng(0).standard_normal((4, 9)) + 3
+    units = units_of({("nn", "x", 0): a, ("nn", "x", 1): b, (*GROUP, 0): c, (*GROUP, 1): d})
+    found = summarise(units, group=GROUP).query("model == 'nn'").set_index("seed")["share"]
+    group = (c.mean() + d.mean()) / 2
+    for seed, mean in (("0", a.mean()), ("1", b.mean()), ("mean", (a.mean() + b.mean()) / 2)):
+        assert found[seed] == pytest.approx(mean / group)
+
+
+@pytest.mark.parametrize("group", [None, ("reference", "no-such")])
+def test_without_a_group_there_is_no_share_and_all_else_is_as_it_was(group):
+    units = families()
+    found, with_group = summarise(units, group=group), summarise(units, group=GROUP)
+    assert found["share"].isna().all()
+    assert found["share"].dtype == np.float64
+    pd.testing.assert_frame_equal(found.drop(columns="share"), with_group.drop(columns="share"))
+
+
+def test_references_do_not_change_the_tests_between_methods():
+    units = families()
+    alone = compare(units[units["model"] != "reference"], reference="reference")
+    both = compare(units, reference="reference")
+    assert set(alone["pairs"]) == {"methods"}
+    pd.testing.assert_frame_equal(both[both["pairs"] == "methods"].reset_index(drop=True), alone)
+    assert alone["significant"].any()
+
+
+def test_pairs_with_references_are_corrected_by_themselves():
+    """Four methods and two references: 6 pairs of methods, 8 of a method and a reference, 1 of references."""
+    found = compare(families(), reference="reference")
+    for (criterion, *_), part in found.groupby(FAMILY):
+        of_reference = (part["model_a"] == "reference") | (part["model_b"] == "reference")
+        assert ((part["pairs"] == "references") == of_reference).all()
+        sizes = {"methods": 6, "references": 9} if criterion != "accuracy" else {"methods": 1}
+        assert part["pairs"].value_counts().to_dict() == sizes
+        for name, size in sizes.items():
+            some = part[part["pairs"] == name]
+            np.testing.assert_allclose(some["p_bonferroni"], np.minimum(1, size * some["p"]), rtol=1e-12)
+
+
+def test_without_a_name_for_references_all_pairs_are_of_methods():
+    found = compare(families())
+    assert set(found["pairs"]) == {"methods"}
+    informative = found[(found[FAMILY] == ["informative", "all", "full"]).all(axis=1)]
+    np.testing.assert_allclose(informative["p_bonferroni"], np.minimum(1, 15 * informative["p"]), rtol=1e-12)
+
+
+def test_truths_are_families_of_their_own():
+    values = random_units(entries=[("a", "gradient"), ("b", "gradient"), ("c", "gradient")])
+    other = random_units(seed=1, entries=[("a", "gradient"), ("b", "gradient")])
+    both = pd.concat([units_of(values), units_of(other, truth="leave_out")])
+    found = compare(both)
+    for truth, part, size in (("full", values, 3), ("leave_out", other, 1)):
+        expected = compare(units_of(part, truth=truth))
+        rows = found[found["truth"] == truth].reset_index(drop=True)
+        assert len(rows) == size
+        pd.testing.assert_frame_equal(rows, expected)
+    summary = summarise(both).query("seed == 'mean'").set_index(["truth", "model"])["mean"]
+    assert summary["leave_out", "a"] == pytest.approx(other["a", "gradient"].mean())
+    assert summary["full", "a"] == pytest.approx(values["a", "gradient"].mean())

@@ -1,9 +1,20 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from truemap.maps import MapWriter
-from truemap.truth import Truth, class_means, condition_sets, read_truth, subject_blocks, write_class_means
+from truemap.truth import (
+    FLIP,
+    OwnMaps,
+    Truth,
+    class_means,
+    condition_sets,
+    read_truth,
+    subject_blocks,
+    write_class_means,
+)
 from truemap.volumes import Volumes
 
 VOXELS = 24
@@ -169,3 +180,99 @@ def test_read_truth_keeps_subjects_of_one_row_group_apart(tmp_path):
     found = read_truth(tmp_path / "means.parquet", "maps")["s1", "no_negated"]
     mean = (2 * expected["REL"] + expected["EMO"] + 2 * expected["WM"]) / 5
     np.testing.assert_allclose(found.of("WM", "WM")[0], expected["WM"] - mean, atol=1e-6)
+
+
+def own_of(rows, maps):
+    return OwnMaps(rows.assign(sample=np.arange(len(rows)) + 70), maps)
+
+
+def left_out(rows, maps, number, conditions="all", average="classes"):
+    """Truth without one map."""
+    return own_of(rows, maps).leave_out(truths(rows, maps, average)[conditions], conditions, 70 + number)
+
+
+def assert_same_truth(found, expected, label):
+    """For maps of a class, whatever is explained."""
+    for target in "abc":
+        a, b = found.of(label, target), expected.of(label, target)
+        assert a[1] == b[1]
+        if b[0] is not None:
+            np.testing.assert_allclose(a[0], b[0], atol=1e-13)
+
+
+@pytest.mark.parametrize("average", ["classes", "maps"])
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=12), st.integers(0, 9))
+def test_truth_without_a_map_is_the_truth_of_a_table_without_it(average, entries, seed):
+    """Negated maps are here no flips of others."""
+    entries = [("a", True), ("b", True), ("a", False), ("b", False), *entries]
+    rows, maps = rows_of(*entries), maps_of(len(entries), seed)
+    for number, (label, negated) in enumerate(entries):
+        rest = np.delete(np.arange(len(entries)), number)
+        expected = truths(rows.iloc[rest].reset_index(drop=True), maps[rest], average)
+        for conditions in ("all", "no_negated")[: 1 if negated else 2]:
+            assert_same_truth(left_out(rows, maps, number, conditions, average), expected[conditions], label)
+
+
+@pytest.mark.parametrize("average", ["classes", "maps"])
+def test_truth_without_a_map_is_without_its_exact_sign_flip_too(average):
+    a, b, c, d, w = maps_of(5)
+    entries = [("a", False), ("a", True), ("a", False), ("a", True), ("b", False), ("b", False)]
+    rows, maps = rows_of(*entries), np.stack([a, -a, b, c, d, w])
+    rest = [2, 3, 4, 5]
+    expected = truths(rows.iloc[rest].reset_index(drop=True), maps[rest], average)
+    for number in (0, 1):
+        assert_same_truth(left_out(rows, maps, number, "all", average), expected["all"], "a")
+    assert_same_truth(left_out(rows, maps, 0, "no_negated", average), expected["no_negated"], "a")
+
+
+def test_a_flip_that_stayed_would_be_the_map_turned_round():
+    """All maps of both classes come with flips: what is left of the class is then zero, and says nothing."""
+    x, y, w = maps_of(3)
+    rows = rows_of(*[("a", False), ("a", True)] * 2, ("b", False), ("b", True))
+    maps = np.stack([x, -x, y, -y, w, -w])
+    kept = truths(rows.iloc[1:].reset_index(drop=True), maps[1:])["all"].informative("a")
+    assert np.corrcoef(x, kept)[0, 1] == pytest.approx(-1)
+    values, reason = left_out(rows, maps, 0).of("a", "a")
+    assert values is None
+    assert reason.startswith("no truth")
+
+
+def test_a_class_of_a_map_and_its_flip_has_nothing_left_without_the_map():
+    """As HCP's emotion with all conditions; without negated ones it is a class of one map."""
+    rows, maps, _ = hcp_like()
+    for number, conditions in ((4, "all"), (5, "all"), (4, "no_negated")):
+        truth = left_out(rows, maps, number, conditions)
+        for target in ("EMO", "REL", "WM"):
+            assert truth.of("EMO", target) == (None, "the subject has no map of class EMO")
+    assert left_out(rows, maps, 0).of("REL", "WM")[1] == ""
+
+
+@pytest.mark.parametrize(("share", "out"), [(0.0, True), (0.5, True), (2.0, False), (500.0, False)])
+def test_a_flip_is_one_up_to_rounding(share, out):
+    """Of a map's peak; stored as float16, and at any scale."""
+    a, b, w = maps_of(3)
+    for unit, dtype in ((1.0, np.float16), (1e-6, np.float32)):
+        flipped = -a
+        flipped[3] += share * FLIP * np.abs(a).max()
+        rows, maps = rows_of(("a", False), ("a", True), ("a", False), ("b", False)), np.stack([a, flipped, b, w]) * unit
+        maps = maps.astype(dtype)
+        mean = maps[2].astype(float) if out else maps[[1, 2]].astype(float).mean(axis=0)
+        found = left_out(rows, maps, 0).means["a"]
+        np.testing.assert_allclose(found, mean, rtol=1e-6, atol=1e-9 * unit)
+
+
+def test_a_map_of_the_same_sign_that_happens_to_be_a_flip_stays():
+    a, w = maps_of(2)
+    rows = rows_of(("a", False), ("a", False), ("b", False))
+    np.testing.assert_allclose(left_out(rows, np.stack([a, -a, w]), 0).means["a"], -a)
+
+
+def test_leaving_a_map_out_leaves_the_truth_as_it_was():
+    rows, maps = rows_of(("a", False), ("a", False), ("b", False)), maps_of(3)
+    truth, own = truths(rows, maps)["all"], own_of(rows, maps)
+    before = [truth.of(*pair)[0].copy() for pair in ("aa", "ab", "ba", "bb")]
+    for sample in (70, 71, 72, 70):
+        own.leave_out(truth, "all", sample)
+    for pair, values in zip(("aa", "ab", "ba", "bb"), before, strict=True):
+        np.testing.assert_array_equal(truth.of(*pair)[0], values)

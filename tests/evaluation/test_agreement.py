@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr
 
-from truemap.evaluation.agreement import COLUMNS, score_block
-from truemap.truth import Truth, class_means
+from truemap.evaluation.agreement import ABSOLUTE, COLUMNS, score_block
+from truemap.truth import OwnMaps, Truth, class_means
 
 VOXELS = 30
 LABELS = ["a", "b", "c"]
@@ -165,3 +165,144 @@ def test_scores_from_class_means_of_flipped_maps_are_null_with_and_values_withou
     found = score_block(explained, np.stack([a - b, b - a]), truths, None).set_index(["conditions", "target"])
     assert found.loc["all", "r"].isna().all()
     np.testing.assert_allclose(found.loc["no_negated", "r"], 1, atol=1e-12)
+
+
+def subject_of(labels, seed=0, voxels=VOXELS):
+    """A subject's own maps and the truth from them; lower case is a map, upper case a negated one."""
+    rows = pd.DataFrame(
+        {
+            "sample": np.arange(len(labels)) + 5,
+            "subject": "s1",
+            "label": [letter.lower() for letter in labels],
+            "condition": [f"condition-{k}" for k in range(len(labels))],
+            "negated": [letter.isupper() for letter in labels],
+        }
+    )
+    maps = np.random.default_rng(seed).standard_normal((len(rows), voxels))
+    return rows, maps
+
+
+def truths_from(rows, maps, average="classes"):
+    table, found = class_means(rows, maps)
+    return {("s1", name): Truth(part, found[part.index], average) for name, part in table.groupby("conditions")}
+
+
+def explained(rows, seed=3, voxels=VOXELS):
+    """Made-up saliency maps of every map, for each class."""
+    every = rows.loc[rows.index.repeat(3)].reset_index(drop=True).assign(target=LABELS * len(rows))
+    return every, np.random.default_rng(seed).standard_normal((len(every), voxels))
+
+
+def copies(rows, maps):
+    """The maps themselves as if they explained: turned round for classes that are not their own."""
+    every, _ = explained(rows)
+    sign = np.where(every["label"] == every["target"], 1.0, -1.0)
+    return every, sign[:, None] * np.repeat(maps, 3, axis=0)
+
+
+@pytest.mark.parametrize("average", ["classes", "maps"])
+def test_leave_out_scores_are_scipys_with_the_truth_of_the_other_maps(average):
+    rows, maps = subject_of("aabbbcABcc")
+    every, saliency = explained(rows)
+    found = score_block(every, saliency, truths_from(rows, maps, average), None, OwnMaps(rows, maps))
+    of = {(sample, target): k for k, (sample, target) in enumerate(zip(every["sample"], every["target"], strict=True))}
+    assert len(found) == 3 * 2 * (10 + 8)
+    for row in found[found["truth"] == "leave_out"].itertuples():
+        rest = np.flatnonzero(rows["sample"] != row.sample)
+        truth = truths_from(rows.iloc[rest].reset_index(drop=True), maps[rest], average)["s1", row.conditions]
+        values = truth.informative(row.label) if row.label == row.target else truth.pairwise(row.label, row.target)
+        assert row.r == pytest.approx(pearsonr(saliency[of[row.sample, row.target]], values).statistic, abs=1e-12)
+        assert row.reason == ""
+
+
+def test_rows_of_the_full_truth_do_not_change_by_the_others():
+    rows, maps = subject_of("aabbbcAB")
+    every, saliency = explained(rows)
+    inside = np.arange(VOXELS) % 3 > 0
+    alone = score_block(every, saliency, truths_from(rows, maps), inside)
+    found = score_block(every, saliency, truths_from(rows, maps), inside, OwnMaps(rows, maps), absolute=True)
+    plain = found[(found["truth"] == "full") & ~found["criterion"].str.endswith(ABSOLUTE)]
+    assert set(alone["truth"]) == {"full"}
+    pd.testing.assert_frame_equal(plain.reset_index(drop=True), alone)
+
+
+def test_leave_out_of_a_classes_only_map_gives_null_and_its_reason():
+    rows, maps = subject_of("aabcc")
+    every, saliency = explained(rows)
+    found = score_block(every, saliency, truths_from(rows, maps), None, OwnMaps(rows, maps))
+    null = found[found["r"].isna()]
+    assert set(zip(null["sample"], null["truth"], strict=True)) == {(7, "leave_out")}
+    assert len(null) == 3
+    assert set(null["reason"]) == {"the subject has no map of class b"}
+
+
+def test_leave_out_of_a_map_and_its_flip_gives_null_where_nothing_else_is_left():
+    """Two classes as HCP's: one whose only map has a flip, and one with two maps and their flips."""
+    rows, maps = subject_of("aAbBbBcc")
+    maps[[1, 3, 5]] = -maps[[0, 2, 4]]
+    found = score_block(*copies(rows, maps), truths_from(rows, maps), None, OwnMaps(rows, maps))
+    out = found[(found["truth"] == "leave_out") & (found["conditions"] == "all")].set_index(["label", "target"])
+    assert out.loc["a", "r"].isna().all()
+    assert set(out.loc["a", "reason"]) == {"the subject has no map of class a"}
+    assert (out.loc[("b", "a"), "reason"].str.startswith("no truth")).all()
+    average = (maps[6] + maps[7]) / 2 / 3
+    expected = [pearsonr(maps[k], -average).statistic for k in (2, 3, 4, 5)]
+    np.testing.assert_allclose(out.loc[("b", "b"), "r"], expected, atol=1e-12)
+
+
+def test_a_copy_of_the_input_agrees_with_the_full_truth_of_noise_and_not_with_one_that_leaves_it_out():
+    """k classes of n maps of independent noise: r = sqrt((1 - 1/k) / n), and 1 / sqrt(2 n) for a pair of classes.
+
+    Each r spreads by about 1 / sqrt(voxels) = 0.05, and 450 of them are averaged: 0.015 is more than five
+    standard errors.
+    """
+    n, subjects, voxels = 5, 30, 400
+    parts = []
+    for seed in range(subjects):
+        rows, maps = subject_of("abc" * n, seed, voxels)
+        parts.append(score_block(*copies(rows, maps), truths_from(rows, maps), None, OwnMaps(rows, maps)))
+    mean = pd.concat(parts).groupby(["criterion", "truth"])["r"].mean()
+    assert mean["informative", "full"] == pytest.approx(np.sqrt((1 - 1 / 3) / n), abs=0.015)
+    assert mean["pairwise", "full"] == pytest.approx(1 / np.sqrt(2 * n), abs=0.015)
+    assert abs(mean["informative", "leave_out"]) < 0.015
+    assert abs(mean["pairwise", "leave_out"]) < 0.015
+
+
+def test_absolute_rows_compare_sizes_on_both_sides():
+    rows, maps = subject_of("aabbcc")
+    every, saliency = explained(rows)
+    inside = np.arange(VOXELS) % 3 > 0
+    found = score_block(every, saliency, truths_from(rows, maps), inside, OwnMaps(rows, maps), absolute=True)
+    of = {(sample, target): k for k, (sample, target) in enumerate(zip(every["sample"], every["target"], strict=True))}
+    assert len(found) == 18 * 2 * 2
+    sizes = found[found["criterion"].str.endswith(ABSOLUTE)]
+    assert len(sizes) == 18 * 2
+    for row in sizes.itertuples():
+        rest = np.flatnonzero((rows["sample"] != row.sample) | (row.truth == "full"))
+        truth = truths_from(rows.iloc[rest].reset_index(drop=True), maps[rest])["s1", "all"]
+        values, _ = truth.of(row.label, row.target)
+        x, y = np.abs(saliency[of[row.sample, row.target]][inside]), np.abs(values[inside])
+        assert row.r == pytest.approx(pearsonr(x, y).statistic, abs=1e-12)
+        assert row.criterion == ("informative" if row.label == row.target else "pairwise") + ABSOLUTE
+    flipped = score_block(every, -saliency, truths_from(rows, maps), inside, OwnMaps(rows, maps), absolute=True)
+    pd.testing.assert_frame_equal(flipped[flipped["criterion"].str.endswith(ABSOLUTE)], sizes)
+
+
+def test_absolute_rows_are_made_on_demand_only_and_null_where_the_others_are():
+    rows, maps = subject_of("aab")
+    every, saliency = explained(rows)
+    saliency[0] = 0
+    found = score_block(every, saliency, truths_from(rows, maps), None, absolute=True)
+    absolute = found["criterion"].str.endswith(ABSOLUTE)
+    for column in ("reason", "sample", "target"):
+        assert list(found.loc[absolute, column]) == list(found.loc[~absolute, column])
+    assert set(found["reason"]) == {"", "the saliency map is zero", "the subject has no map of class c"}
+    plain = score_block(every, saliency, truths_from(rows, maps), None)
+    assert set(plain["criterion"]) == {"informative", "pairwise"}
+
+
+def test_without_subjects_nothing_is_left_out():
+    """Truth is of templates: no map is part of it."""
+    rows, maps = block(subject="")
+    found = score_block(rows, maps, {("", "all"): truth_of(means())}, None, absolute=True)
+    assert set(found["truth"]) == {"full"}

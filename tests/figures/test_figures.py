@@ -133,14 +133,16 @@ def test_choose_classes_refuses_what_is_no_class_and_names_those_there_are():
 
 
 def scores_of():
-    """Two maps a (label, target); r is set by both. A third row is of other conditions."""
+    """Two maps a (label, target); r is set by both. A third row is of other conditions, a fourth without signs."""
     rows = [
-        (a, b, name, r + shift)
+        (a, b, ("informative" if a == b else "pairwise") + ending, name, r + shift)
         for (i, a), (k, b) in itertools.product(enumerate(CLASSES), repeat=2)
         for r in [(3 * i + k) / 10]
-        for name, shift in (("all", -0.05), ("all", 0.05), ("no_negated", 7.0))
-    ]
-    return pd.DataFrame(rows, columns=["label", "target", "conditions", "r"])
+        for name, shift, ending in (
+            ("all", -0.05, ""), ("all", 0.05, ""), ("no_negated", 7.0, ""), ("all", 7.0, "_absolute")
+        )
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["label", "target", "criterion", "conditions", "r"])
 
 
 def image_maps():
@@ -162,7 +164,7 @@ def panels_of(figure, columns):
 def test_mean_r_is_of_all_conditions_and_of_maps_that_have_one():
     scores = scores_of()
     assert style.mean_r(scores, "B", "C") == pytest.approx(0.5)
-    scores.loc[scores.index[15], "r"] = np.nan  # the first of the two of (B, C)
+    scores.loc[scores.index[20], "r"] = np.nan  # the first of the two of (B, C)
     assert style.mean_r(scores, "B", "C") == pytest.approx(0.55)
 
 
@@ -224,3 +226,52 @@ def test_glass_brains_show_a_map_a_panel_and_their_words(tmp_path):
     assert (blue & ~top & ~left).any()
     assert not (red & ~(top & left)).any()
     assert not (blue & (top | left)).any()
+
+
+def with_references(rows, conditions=("all",)):
+    """References in the summary of bars, those of the group without a value."""
+    values = {"random": 0.01, "input": 0.35, "group_truth": np.nan}
+    added = [
+        ("informative", name, "reference", label, seed, value + shift, 0.01)
+        for name in conditions
+        for label, value in values.items()
+        for seed, shift in (("mean", 0.2 * (name != "all")), ("0", -3.0))
+    ]
+    return pd.concat([rows, pd.DataFrame(added, columns=rows.columns)], ignore_index=True)
+
+
+def test_references_are_dashed_lines_at_their_means_of_all_conditions():
+    """A reference without a mean has no line."""
+    sets = ("all", "no_negated")
+    rows = with_references(summary_of([[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]], sets), sets)
+    figure = bars.agreement_bars(rows, "informative", ENTRIES, "b", ["random", "input", "group_truth"])
+    axis = figure.axes[0]
+    dashed = [line for line in axis.lines if line.get_linestyle() == "--"]
+    assert [set(line.get_ydata()) for line in dashed] == [{0.01}, {0.35}]
+    named = {
+        text.get_text(): text.xy[1] for text in axis.texts if text.get_text() in ("random", "input", "group_truth")
+    }
+    assert named == {"random": 0.01, "input": 0.35}
+
+
+def test_references_change_no_bar():
+    rows = summary_of([[0.1, 0.2, 0.3, -0.3]])
+    plain = bars.agreement_bars(rows, "informative", ENTRIES, "b")
+    figure = bars.agreement_bars(with_references(rows), "informative", ENTRIES, "b", ["random", "input"])
+    for (container, errors), (expected, expected_errors) in zip(bars_of(figure), bars_of(plain), strict=True):
+        for bar, other in zip(container, expected, strict=True):
+            assert (bar.get_x(), bar.get_height()) == (other.get_x(), other.get_height())
+        np.testing.assert_array_equal(errors, expected_errors)
+    ticks = [[label.get_text() for label in f.axes[0].get_xticklabels()] for f in (figure, plain)]
+    assert ticks[0] == ticks[1]
+
+
+def test_figures_show_the_truth_wanted_or_the_full_one_where_there_is_no_other():
+    rows = [("full", "all"), ("leave_out", "all"), ("", "all"), ("full", "no_negated"), ("leave_out", "no_negated")]
+    table = pd.DataFrame(rows, columns=["truth", "conditions"])
+    known = table[table["truth"] != "leave_out"]
+    assert [style.truth_shown(t, "leave_out") for t in (table, known)] == ["leave_out", "full"]
+    assert [style.truth_shown(t, "full") for t in (table, known)] == ["full", "full"]
+    assert list(style.one_truth(table, "leave_out").index) == [1, 2]
+    assert list(style.one_truth(table, "full").index) == [0, 2]
+    assert list(style.one_truth(known, "leave_out").index) == [0, 2]

@@ -10,12 +10,14 @@ import yaml
 from conftest import ROOT, Clone
 
 #: Rules from a stage on to the end. What lies downstream of a job that re-runs, re-runs too.
-PAGES = {"statistics", "figure_1", "figure_2", "figure_3", "claims", "resources"}
+TABLES = {"statistics", "figure_2", "figure_grid", "figure_strength", "claims", "resources"}
+PAGES = {"figure_1", "figure_3", *TABLES}
 AFTER_MAPS = {"score", *PAGES}
-AFTER_MODEL = {"explain", *AFTER_MAPS}
+AFTER_MODEL = {"explain", "robustness", *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
-#: Of a dataset with one kind of figure only.
+#: Of a dataset with one kind of figure only; the synthetic one has no sweep.
 HCP_PAGES = PAGES - {"figure_1"}
+SYNTHETIC_ONLY = {"figure_3", "figure_strength"}
 NOTHING: set[str] = set()
 
 Edit = Callable[[Path], None]
@@ -81,6 +83,18 @@ def add_model(raw: dict) -> None:
     }
 
 
+def add_strength(raw: dict) -> None:
+    hcp_models(raw)["cnn"]["training"]["epsilon"] = [0.05, 0.1, 0.2]
+
+
+def add_reference(raw: dict) -> None:
+    raw["datasets"]["tiny-synthetic"]["references"] = {"centred": {"name": "input", "centre": True}}
+
+
+def leave_out(raw: dict) -> None:
+    raw["datasets"]["tiny-hcp"]["truth"] = {"leave_out": True}
+
+
 def write_default(raw: dict) -> None:
     hcp_models(raw)["linear"]["tolerance"] = 0.01
     hcp_models(raw)["linear"]["training"]["batch_size"] = 32
@@ -118,27 +132,34 @@ def peaks(root: Path) -> None:
     path.write_text(path.read_text().replace("-12.08", "-12.09", 1))
 
 
-SIMULATED = {"simulate", "samples", "grid", "volumes", "truth", *AFTER_TRAINING} - {"figure_1"}
+SIMULATED = {"simulate", "samples", "grid", "volumes", "truth", "background", "refer", *AFTER_TRAINING} - {"figure_1"}
 TABLE: list[tuple[str, Edit, set[str]]] = [
     ("a comment", source("training/free.py", "    bound = radius", "    # a remark\n    bound = radius"), NOTHING),
     ("a docstring", source("training/free.py", "Make m updates", "Make several updates"), NOTHING),
     ("white space", source("numerics.py", "def zscore", "\n\n\ndef zscore"), NOTHING),
     ("a helper that only training imports", source("training/objective.py", "0.5 * l2", "0.25 * l2"), AFTER_TRAINING),
     ("a training method", source("training/free.py", "total / options.steps", "total"), AFTER_TRAINING - {"figure_1"}),
-    ("one saliency method", source("saliency/smoothgrad.py", "/ options.n", "/ (options.n + 0)"),
+    ("one saliency method", source("saliency/smoothgrad.py", "div_(options.n)", "div_(options.n + 0)"),
      {"explain", "score", *HCP_PAGES}),
+    ("a reference", source("references/input.py", "0.0)", "0)"), {"refer", *TABLES}),
+    ("an attack", source("attacks/pgd.py", "bound: float", "bound: float | int"), {"robustness", *TABLES}),
+    ("the background of methods", source("background.py", "BLOCK = 64", "BLOCK = 65"),
+     {"background", "refer", "explain", *AFTER_MAPS}),
     ("the agreement", source("evaluation/agreement.py", '"informative", "pair', '"informative", "p'),
-     AFTER_MAPS - {"figure_3"}),
+     {"refer", *AFTER_MAPS} - {"figure_3"}),
     ("the statistics", source("statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
-     {"statistics", "figure_2", "claims", "resources"}),
+     TABLES),
     ("one model's epsilon", config(change_epsilon), AFTER_TRAINING - {"figure_1"}),
     ("two equal-typed options swapped", config(swap_blob_and_field), SIMULATED),
     ("the order of keys", config(reverse_keys), NOTHING),
     ("a default written out", config(write_default), NOTHING),
-    ("one more seed", config(add_seed), AFTER_TRAINING - {"figure_1", "figure_3"}),
+    ("one more seed", config(add_seed), AFTER_TRAINING - {"figure_1", *SYNTHETIC_ONLY}),
     ("one more saliency method", config(add_method), {"explain", "score", *HCP_PAGES}),
-    ("one more model", config(add_model), AFTER_TRAINING - {"figure_3"}),
-    ("the average of truth", config(average), AFTER_MAPS - {"figure_1"}),
+    ("one more model", config(add_model), AFTER_TRAINING - SYNTHETIC_ONLY),
+    ("one more strength", config(add_strength), AFTER_TRAINING - {"figure_1"}),
+    ("one more reference", config(add_reference), {"refer", *TABLES} - {"figure_strength"}),
+    ("which truth figures show", config(leave_out), {"figure_2", "figure_3", "figure_grid", "figure_strength"}),
+    ("the average of truth", config(average), {"refer", *AFTER_MAPS} - {"figure_1"}),
     ("a figure's colour", config(colour), {"figure_2"}),
     ("published.tsv", published, {"claims"}),
     ("the simulation's peaks", peaks, SIMULATED),

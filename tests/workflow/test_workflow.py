@@ -9,14 +9,20 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from conftest import Clone, clone
 
 SIMULATED = "simulated data, not HCP"
 
 
 def test_every_dataset_gets_its_figures(finished: Clone) -> None:
-    for dataset, numbers in (("tiny-synthetic", "12"), ("tiny-hcp", "23")):
-        names = {f"figure-{n}{panel}.{ending}" for n in numbers for panel in "ab" for ending in ("svg", "png")}
+    for dataset, numbers, others in (("tiny-synthetic", "12", []), ("tiny-hcp", "23", ["strength"])):
+        names = {f"figure-{n}{panel}" for n in numbers for panel in "ab"} | {
+            "grid-informative",
+            "grid-pairwise",
+            *others,
+        }
+        names = {f"{name}.{ending}" for name in names for ending in ("svg", "png")} | {"grid.html"}
         assert {path.name for path in (finished.path / f"results/{dataset}/figures").iterdir()} == names
 
 
@@ -87,7 +93,7 @@ def test_scores_equal_correlations_computed_from_the_files(finished: Clone) -> N
     maps = pd.read_parquet(results / "saliency/cnn/seed-0/smooth.parquet")
     means = pd.read_parquet(results / "truth/class_means.parquet")
     brain = nib.load(results / "volumes/mask.nii.gz").get_fdata().reshape(-1) > 0
-    row = scores.query("criterion == 'pairwise' and conditions == 'no_negated'").iloc[7]
+    row = scores.query("criterion == 'pairwise' and conditions == 'no_negated' and truth == 'full'").iloc[7]
     own = means.query("subject == @row.subject and conditions == 'no_negated'").set_index("label")["map"]
     truth = (own[row["target"]].astype(np.float64) - own[row["label"]])[brain]
     found = maps.query("sample == @row['sample'] and target == @row.target")["map"].iloc[0].astype(np.float64)[brain]
@@ -116,9 +122,80 @@ def test_the_report_is_written_with_a_caption_for_each_figure(finished: Clone) -
     assert "of one test subject, drawn by seed" in text
 
 
-@pytest.mark.parametrize("preset", [None, "config/released-code.yaml", "config/paper.yaml"])
+@pytest.mark.parametrize("preset", [None, "config/grid.yaml", "config/released-code.yaml", "config/paper.yaml"])
 def test_presets_plan(fresh: Clone, preset: str | None) -> None:
     strict = ["--strict-dag-evaluation", "functions", "cyclic-graph", "periodic-wildcards"]
     result = fresh.snakemake("--dry-run", *strict, config=preset)
     assert result.returncode == 0, result.stdout
     assert "Job stats" in result.stdout
+
+
+def test_scores_leave_the_explained_map_out(finished: Clone) -> None:
+    results = finished.path / "results/tiny-hcp"
+    scores = pd.read_parquet(results / "scores/cnn/seed-0/gradient.parquet")
+    saliency = pd.read_parquet(results / "saliency/cnn/seed-0/gradient.parquet")
+    brain = nib.load(results / "volumes/mask.nii.gz").get_fdata().reshape(-1) > 0
+    row = scores.query("criterion == 'pairwise' and conditions == 'no_negated' and truth == 'leave_out'").iloc[11]
+    table = pd.concat([pd.read_parquet(results / f"volumes/test/{k}.parquet") for k in (0, 1)], ignore_index=True)
+    volumes = np.concatenate([np.load(results / f"volumes/test/{k}.npy") for k in (0, 1)]).reshape(len(table), -1)
+    others = (table["subject"] == row["subject"]) & ~table["negated"] & (table["sample"] != row["sample"])
+    target, own = (
+        volumes[others & (table["label"] == name)].astype(float).mean(axis=0) for name in (row["target"], row["label"])
+    )
+    found = saliency.query("sample == @row['sample'] and target == @row.target")["map"].iloc[0].astype(float)
+    assert row["r"] == pytest.approx(np.corrcoef((target - own)[brain], found[brain])[0, 1], abs=1e-6)
+
+
+def test_robust_accuracy_is_counted_and_a_sweep_reuses_its_candidates(finished: Clone) -> None:
+    results = finished.path / "results/tiny-hcp"
+    summary = pd.read_parquet(results / "statistics/summary.parquet")
+    robust = summary.query("criterion == 'robust_accuracy' and conditions == 'all' and seed == 'mean'").set_index(
+        "model"
+    )
+    table = pd.read_parquet(results / "robustness/cnn/seed-0/pgd.parquet")
+    assert len(table) == 7
+    assert (table["norm"] <= table["bound"] * (1 + 1e-5)).all()
+    assert not (table["robust"] & ~table["correct"]).any()
+    assert robust.loc["cnn", "mean"] == pytest.approx(table.groupby("subject")["robust"].mean().mean())
+    weights = [
+        (results / folder / "weights.safetensors").read_bytes()
+        for folder in ("models/cnn--epsilon-0.1/seed-0", "candidates/cnn/seed-0/epsilon-0.1")
+    ]
+    assert weights[0] == weights[1]
+    assert not (results / "candidates/cnn--epsilon-0.1").exists()
+    tested = pd.read_parquet(results / "statistics/comparisons.parquet")
+    assert not tested["model_a"].str.contains("--").any()
+
+
+NEW_METHOD = '''"""A method that a user adds."""
+
+import torch
+
+from truemap.options import MethodOptions
+from truemap.saliency.jacobian import probability_gradients
+
+
+class Options(MethodOptions):
+    """No options."""
+
+
+def explain(decoder, x, samples, options, context):
+    """Return the squared gradient."""
+    return probability_gradients(decoder.network, x, decoder.temperature).square()
+'''
+
+
+def test_a_new_method_is_one_new_file(tmp_path: Path) -> None:
+    copy = clone(tmp_path / "with-a-new-method")
+    (copy.path / "workflow/truemap/saliency/squared.py").write_text(NEW_METHOD)
+    raw = yaml.safe_load((copy.path / "tests/workflow/tiny.yaml").read_text())
+    raw["run"] = ["tiny-synthetic"]
+    raw["datasets"]["tiny-synthetic"]["models"]["nn-adversarial"]["saliency"] = ["gradient", "squared"]
+    (copy.path / "new.yaml").write_text(yaml.safe_dump(raw))
+    result = copy.snakemake(config="new.yaml")
+    assert result.returncode == 0, result.stdout
+    results = copy.path / "results/tiny-synthetic"
+    scores = pd.read_parquet(results / "scores/nn-adversarial/seed-0/squared.parquet")
+    assert set(scores["criterion"]) == {"informative", "pairwise", "informative_absolute", "pairwise_absolute"}
+    for figure in ("figure-1a", "figure-2b", "grid-informative"):
+        assert "squared" in (results / f"figures/{figure}.svg").read_text(), figure

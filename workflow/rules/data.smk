@@ -111,3 +111,25 @@ rule truth:
         **plan.settings("truth"),
     script:
         "../scripts/truth.py"
+
+
+rule background:
+    input:
+        maps=plan.volume_files("train", "npy"),
+        tables=plan.volume_files("train", "parquet"),
+    output:
+        "results/{dataset}/truth/background.parquet",
+    log:
+        "logs/{dataset}/background.log",
+    benchmark:
+        "results/benchmarks/{dataset}/background.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=scaled(60),
+    params:
+        **plan.code("background"),
+        settings={},
+    script:
+        "../scripts/background.py"

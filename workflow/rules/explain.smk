@@ -1,4 +1,4 @@
-# Saliency maps, their agreement with the truth, and the tests.
+# Saliency maps, references and robustness, agreement with the truth, and the tests.
 
 
 rule explain:
@@ -6,8 +6,11 @@ rule explain:
         weights="results/{dataset}/models/{model}/seed-{seed}/weights.safetensors",
         description="results/{dataset}/models/{model}/seed-{seed}/model.json",
         grid="results/{dataset}/volumes/mask.nii.gz",
+        background="results/{dataset}/truth/background.parquet",
         maps=plan.volume_files("test", "npy"),
         tables=plan.volume_files("test", "parquet"),
+        train_maps=plan.volume_files("train", "npy"),
+        train_tables=plan.volume_files("train", "parquet"),
     output:
         maps="results/{dataset}/saliency/{model}/seed-{seed}/{method}.parquet",
         mean="results/{dataset}/saliency/{model}/seed-{seed}/{method}.mean.nii.gz",
@@ -36,6 +39,8 @@ rule score:
         maps="results/{dataset}/saliency/{model}/seed-{seed}/{method}.parquet",
         truth="results/{dataset}/truth/class_means.parquet",
         grid="results/{dataset}/volumes/mask.nii.gz",
+        own_maps=plan.volume_files("test", "npy"),
+        own_tables=plan.volume_files("test", "parquet"),
     output:
         "results/{dataset}/scores/{model}/seed-{seed}/{method}.parquet",
     log:
@@ -54,10 +59,65 @@ rule score:
         "../scripts/score.py"
 
 
+rule refer:
+    input:
+        background="results/{dataset}/truth/background.parquet",
+        truth="results/{dataset}/truth/class_means.parquet",
+        grid="results/{dataset}/volumes/mask.nii.gz",
+        own_maps=plan.volume_files("test", "npy"),
+        own_tables=plan.volume_files("test", "parquet"),
+    output:
+        "results/{dataset}/references/{reference}.parquet",
+    log:
+        "logs/{dataset}/refer-{reference}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/refer-{reference}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(60),
+    params:
+        **plan.code("refer"),
+        **plan.methods("refer", "references"),
+        **plan.settings("refer"),
+    script:
+        "../scripts/refer.py"
+
+
+rule robustness:
+    input:
+        weights="results/{dataset}/models/{model}/seed-{seed}/weights.safetensors",
+        description="results/{dataset}/models/{model}/seed-{seed}/model.json",
+        maps=plan.volume_files("test", "npy"),
+        tables=plan.volume_files("test", "parquet"),
+    output:
+        "results/{dataset}/robustness/{model}/seed-{seed}/{attack}.parquet",
+    log:
+        "logs/{dataset}/robustness-{model}-{seed}-{attack}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/robustness-{model}-{seed}-{attack}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: plan.config.threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=scaled(4000),
+        runtime=scaled(240),
+    params:
+        **plan.code("robustness"),
+        **plan.methods("robustness", "networks", "attacks"),
+        **plan.settings("robustness"),
+    script:
+        "../scripts/robustness.py"
+
+
 rule statistics:
     input:
         scores=plan.score_files,
+        references=plan.reference_files,
         predictions=plan.prediction_files,
+        robustness=plan.robustness_files,
     output:
         summary_parquet="results/{dataset}/statistics/summary.parquet",
         summary_tsv="results/{dataset}/statistics/summary.tsv",

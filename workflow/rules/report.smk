@@ -98,6 +98,71 @@ rule figure_3:
         "../scripts/figure_3.py"
 
 
+rule figure_grid:
+    input:
+        summary="results/{dataset}/statistics/summary.parquet",
+        comparisons="results/{dataset}/statistics/comparisons.parquet",
+    output:
+        report(
+            "results/{dataset}/figures/grid-informative.png",
+            caption="../report/grid.rst",
+            category="{dataset}",
+            labels={"what": "grid, informative"},
+        ),
+        report(
+            "results/{dataset}/figures/grid-pairwise.png",
+            caption="../report/grid.rst",
+            category="{dataset}",
+            labels={"what": "grid, pairwise"},
+        ),
+        "results/{dataset}/figures/grid-informative.svg",
+        "results/{dataset}/figures/grid-pairwise.svg",
+        table=report(
+            "results/{dataset}/figures/grid.html",
+            caption="../report/grid-table.rst",
+            category="{dataset}",
+            labels={"what": "grid, table"},
+        ),
+    log:
+        "logs/{dataset}/figure-grid.log",
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=scaled(30),
+    params:
+        **plan.code("figure_grid"),
+        **plan.settings("comparison"),
+    script:
+        "../scripts/figure_grid.py"
+
+
+rule figure_strength:
+    input:
+        summary="results/{dataset}/statistics/summary.parquet",
+        histories=plan.history_files,
+    output:
+        report(
+            "results/{dataset}/figures/strength.png",
+            caption="../report/strength.rst",
+            category="{dataset}",
+            labels={"what": "strength of training"},
+        ),
+        "results/{dataset}/figures/strength.svg",
+    log:
+        "logs/{dataset}/figure-strength.log",
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=scaled(30),
+    params:
+        **plan.code("figure_strength"),
+        **plan.settings("strength"),
+    script:
+        "../scripts/figure_strength.py"
+
+
 rule claims:
     input:
         published="config/published.tsv",

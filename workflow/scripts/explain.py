@@ -1,5 +1,8 @@
 """Make the saliency maps of one method for every test map and every class."""
 
+import torch
+
+from truemap.background import read_background
 from truemap.files import read_json, whole
 from truemap.job import job, log
 from truemap.maps import MapWriter
@@ -7,6 +10,7 @@ from truemap.methods import method
 from truemap.networks.data import Batches
 from truemap.networks.decoder import load_decoder
 from truemap.networks.devices import prepare_device
+from truemap.saliency.context import Context
 from truemap.saliency.writer import MeanMaps, explain_blocks
 from truemap.volumes import read_grid, read_volumes
 
@@ -14,11 +18,22 @@ with job(snakemake) as settings:
     device = prepare_device(settings["device"], settings["threads"])
     decoder = load_decoder(snakemake.input.weights, read_json(snakemake.input.description), device)
     batches = Batches(read_volumes(snakemake.input.maps, snakemake.input.tables), decoder.classes, device)
+    shape = batches.volumes.shape
+    training = read_volumes(snakemake.input.train_maps, snakemake.input.train_tables)
+    background = read_background(snakemake.input.background)
+    context = Context(
+        settings["seed"],
+        Batches(training, decoder.classes, device, resident=False),
+        torch.from_numpy(background.mean).float().view(shape).to(device),
+        background.low,
+        background.high,
+    )
     module, options = method("saliency", settings["saliency"])
-    means = MeanMaps(decoder.classes, batches.volumes.shape)
+    means = MeanMaps(decoder.classes, shape)
     with whole(snakemake.output.maps) as path, MapWriter(path, int(means.total[0, 0].size), "float16") as writer:
-        for rows, maps in explain_blocks(decoder, batches, module, options, settings["seed"]):
+        blocks = explain_blocks(decoder, batches, module, options, context, settings["memory"], settings["explained"])
+        for rows, maps in blocks:
             writer.write(rows, maps)
             means.add(rows, maps)
     means.write(snakemake.output.mean, snakemake.output.mean_table, read_grid(snakemake.input.grid).affine)
-    log.info("%d maps for %d classes each", len(batches), len(decoder.classes))
+    log.info("%d maps for %d classes each", means.count.sum(), len(decoder.classes))

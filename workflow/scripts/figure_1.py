@@ -29,6 +29,11 @@ with job(snakemake) as settings:
     style.start()
     source, options = method("datasets", settings["source"])
     grid = nib.load(snakemake.input.grid)
+
+    def shown(scores):
+        """Return the scores of the truth that figures show."""
+        return scores[scores["truth"] == style.truth_shown(scores, settings["truth"])]
+
     blocks = [(rows, maps) for rows, maps in read_blocks(snakemake.input.truth)]
     table = pd.concat([rows for rows, _ in blocks], ignore_index=True)
     maps = np.concatenate([maps for _, maps in blocks])[table["conditions"] == "all"]
@@ -36,7 +41,7 @@ with job(snakemake) as settings:
     means = {label: flat(maps[labels == label].mean(axis=0).reshape(grid.shape)) for label in np.unique(labels)}
     classes = style.choose_classes(list(means), settings["show"])
     rows = [
-        images.Row(style.entry_label(entry), mean_maps(image, volumes), pd.read_parquet(scores))
+        images.Row(style.entry_label(entry), mean_maps(image, volumes), shown(pd.read_parquet(scores)))
         for entry, image, volumes, scores in zip(
             settings["entries"], snakemake.input.means, snakemake.input.tables, snakemake.input.scores, strict=True
         )

@@ -8,7 +8,10 @@ from truemap.job import job
 with job(snakemake) as settings:
     style.start()
     summary = pd.read_parquet(snakemake.input.summary)
+    shown = summary[summary["truth"] == style.truth_shown(summary, settings["truth"])]
     for panel, criterion in (("a", "informative"), ("b", "pairwise")):
-        figure = bars.agreement_bars(summary, criterion, settings["entries"], settings["style"]["bars"])
+        figure = bars.agreement_bars(
+            shown, criterion, settings["entries"], settings["style"]["bars"], settings["references"]
+        )
         paths = [path for path in snakemake.output if f"figure-2{panel}" in path]
         style.save(figure, paths, summary["data"].iloc[0], settings["style"]["dpi"])

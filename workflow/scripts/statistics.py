@@ -1,25 +1,35 @@
-"""Summarise agreement and accuracy of all models of a dataset, and test every pair."""
+"""Summarise agreement and accuracy of all models and references of a dataset, and test every pair."""
 
 import pandas as pd
 
 from truemap.files import whole
 from truemap.job import job
 from truemap.methods import method
-from truemap.statistics import accuracy_units, agreement_units, compare, summarise
+from truemap.names import REFERENCE
+from truemap.statistics import agreement_units, compare, share_units, summarise
+
+
+def read(files, entries):
+    """Return the tables as one, with the model, seed and method of each."""
+    return pd.concat([pd.read_parquet(path).assign(**entry) for path, entry in zip(files, entries, strict=True)])
+
 
 with job(snakemake) as settings:
     source, options = method("datasets", settings["source"])
-    entries = settings["entries"]
-    scores = [
-        pd.read_parquet(path).assign(model=entry["model"], seed=entry["seed"], method=entry["method"])
-        for path, entry in zip(snakemake.input.scores, entries, strict=True)
-    ]
-    predictions = [
-        pd.read_parquet(path).query("split == 'test'").assign(model=entry["model"], seed=entry["seed"])
-        for path, entry in zip(snakemake.input.predictions, settings["models"], strict=True)
-    ]
-    units = pd.concat([agreement_units(pd.concat(scores)), accuracy_units(pd.concat(predictions))])
-    for name, table in (("summary", summarise(units)), ("comparisons", compare(units))):
+    scored = [*settings["entries"], *settings["references"]]
+    scores = read([*snakemake.input.scores, *snakemake.input.references], scored)
+    predictions = read(snakemake.input.predictions, settings["models"]).query("split == 'test'").assign(method="")
+    units = [agreement_units(scores), share_units(predictions, "correct", "accuracy")]
+    if settings["attacked"]:
+        units.append(share_units(read(snakemake.input.robustness, settings["attacked"]), "robust", "robust_accuracy"))
+    units = pd.concat(units, ignore_index=True)
+    group = (REFERENCE, settings["group"]) if settings["group"] else None
+    # Candidates of a sweep are no finalists: they are summed up, not tested.
+    finalists = units[~units["model"].isin(settings["swept"])]
+    for name, table in (
+        ("summary", summarise(units, group=group)),
+        ("comparisons", compare(finalists, reference=REFERENCE)),
+    ):
         table.insert(0, "data", source.kind(options))
         table.insert(0, "dataset", snakemake.wildcards.dataset)
         with whole(snakemake.output[f"{name}_parquet"]) as path:

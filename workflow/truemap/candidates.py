@@ -7,11 +7,8 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from truemap.config import Model
+from truemap.names import STRENGTHS
 from truemap.options import load
-
-#: Options that are a training method's strength, the first that it has: of several candidates the largest
-#: is chosen that costs no accuracy. All other lists are chosen by validation likelihood.
-STRENGTHS = ("strength", "epsilon")
 
 
 def candidates(model: Model) -> dict[str, dict[str, Any]]:
@@ -34,7 +31,7 @@ def candidates(model: Model) -> dict[str, dict[str, Any]]:
 
 
 def strength(model: Model) -> str:
-    """Return the option of the model's training method that is its strength (see `STRENGTHS`)."""
+    """Return the option of the model's training method that is its strength (see `truemap.names.STRENGTHS`)."""
     return next((name for name in STRENGTHS if name in model.training), STRENGTHS[-1])
 
 

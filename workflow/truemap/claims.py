@@ -53,8 +53,7 @@ def _judge_one(
 
 
 def _value(row: dict[str, Any], summary: pd.DataFrame) -> tuple[str, str, bool | None]:
-    keys = {key: row[key] for key in ("dataset", "conditions", "criterion")}
-    found = _select(summary, **keys, model=row["model_a"], method=row["method_a"], seed="mean")
+    found = _select(summary, **_keys(row), model=row["model_a"], method=row["method_a"], seed="mean")
     if found.empty:
         return "", "", None
     entry = found.iloc[0]
@@ -69,7 +68,7 @@ def _value(row: dict[str, Any], summary: pd.DataFrame) -> tuple[str, str, bool |
 
 
 def _difference(row: dict[str, Any], comparisons: pd.DataFrame) -> tuple[str, str, bool | None]:
-    keys = {key: row[key] for key in ("dataset", "conditions", "criterion")}
+    keys = {**_keys(row), "pairs": "methods"}
     for sign, (a, b) in ((1, "ab"), (-1, "ba")):
         sides = (("a", a), ("b", b))
         names = {f"{part}_{side}": row[f"{part}_{name}"] for part in ("model", "method") for side, name in sides}
@@ -82,6 +81,12 @@ def _difference(row: dict[str, Any], comparisons: pd.DataFrame) -> tuple[str, st
         holds = p > alpha if row["kind"] == "no_difference" else difference > 0 and p < alpha
         return f"difference {difference:+.3f}", test, None if math.isnan(p) else bool(holds)
     return "", "", None
+
+
+def _keys(row: dict[str, Any]) -> dict[str, str]:
+    """Return what a claim is about; published agreement is with the truth from all maps of a subject."""
+    keys = {key: row[key] for key in ("dataset", "conditions", "criterion")}
+    return {**keys, "truth": "" if row["criterion"] == "accuracy" else "full"}
 
 
 def _p(value: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from truemap.names import REFERENCE, STRENGTHS
 from truemap.options import Count, Fraction, MethodOptions, Positive, Seed, Strict, load, suggest
 from truemap.versions import installed
 
@@ -21,7 +22,7 @@ def resolve_method(family: str, value: Any, name: str | None = None) -> dict[str
     Parameters
     ----------
     family : str
-        Subpackage that holds the method: datasets, networks, training, saliency.
+        Subpackage that holds the method: datasets, networks, training, saliency, references, attacks.
     value : str or dict or None
         A name, or options with the key ``name``.
     name : str, optional
@@ -38,6 +39,33 @@ def resolve_method(family: str, value: Any, name: str | None = None) -> dict[str
         raise ValueError(f"a {family} method needs a 'name'")
     model: type[MethodOptions] = load(family, chosen)
     return {"name": chosen, **model(**options).model_dump(mode="json")}
+
+
+def _path_word(word: str) -> str:
+    if not isinstance(word, str) or not word or not all(c.isalnum() or c in "-_" for c in word):
+        raise ValueError(f"'{word}' becomes a file name: use letters, digits, '-' and '_' only")
+    return word
+
+
+def resolve_methods(family: str, value: Any) -> dict[str, dict[str, Any]]:
+    """Return label -> method for a name, a list of names, or a mapping from a label to options."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, list):
+        value = {entry if isinstance(entry, str) else repr(entry): None for entry in value}
+    if not isinstance(value, dict):
+        raise ValueError(f"{family}: give a name, a list of names, or a mapping from a label to options")
+    return {_path_word(label): resolve_method(family, options, label) for label, options in value.items()}
+
+
+def _options(family: str, method: dict[str, Any]) -> MethodOptions:
+    return load(family, method["name"])(**{key: value for key, value in method.items() if key != "name"})
+
+
+def _fit(kind: str, name: str, needs: set[str], of: str, other: str, traits: set[str]) -> None:
+    if needs - traits:
+        has = ", ".join(sorted(traits)) or "nothing of the kind"
+        raise ValueError(f"{kind} '{name}' needs a {of} with: {', '.join(sorted(needs))}; '{other}' has: {has}")
 
 
 class Model(Strict):
@@ -64,6 +92,11 @@ class Model(Strict):
         min_length=1,
         description="modules in truemap/saliency: a name, a list of names, or a mapping from a label to options",
     )
+    sweep: list[str] = Field(
+        [],
+        description="labels among `saliency` whose maps are made for every candidate of the grid too, not only for the "
+        "chosen one: r and accuracy against the strength (figure `strength`)",
+    )
 
     @field_validator("network", mode="before")
     @classmethod
@@ -78,13 +111,7 @@ class Model(Strict):
     @field_validator("saliency", mode="before")
     @classmethod
     def _saliency(cls, value: Any) -> dict[str, Any]:
-        if isinstance(value, str):
-            value = [value]
-        if isinstance(value, list):
-            value = {entry if isinstance(entry, str) else repr(entry): None for entry in value}
-        if not isinstance(value, dict):
-            raise ValueError("saliency is a name, a list of names, or a mapping from a label to options")
-        return {_path_word(label): resolve_method("saliency", options, label) for label, options in value.items()}
+        return resolve_methods("saliency", value)
 
     @field_validator("seeds")
     @classmethod
@@ -92,6 +119,25 @@ class Model(Strict):
         if len(set(value)) < len(value):
             raise ValueError("seeds must differ")
         return value
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Model:
+        network, training = _options("networks", self.network), _options("training", self.training)
+        _fit("network", self.network["name"], network.needs(), "training", self.training["name"], training.traits())
+        of_network = ("network", self.network["name"], network.traits())
+        _fit("training", self.training["name"], training.needs(), *of_network)
+        for label, saliency in self.saliency.items():
+            _fit("saliency", label, _options("saliency", saliency).needs(), *of_network)
+        return self
+
+    @model_validator(mode="after")
+    def _swept(self) -> Model:
+        for label in self.sweep:
+            if label not in self.saliency:
+                raise ValueError(f"sweep: no saliency '{label}'{suggest(label, self.saliency)}")
+        if self.sweep and not set(STRENGTHS) & set(self.training):
+            raise ValueError(f"sweep: training '{self.training['name']}' has no strength")
+        return self
 
 
 class Split(Strict):
@@ -106,6 +152,39 @@ class Split(Strict):
         if not math.isclose(self.train + self.validation + self.test, 1.0, abs_tol=1e-6):
             raise ValueError("train, validation and test must add up to 1")
         return self
+
+
+class TruthOptions(Strict):
+    """Which truth figures show; scores and tables always hold both."""
+
+    leave_out: bool = Field(
+        False,
+        description="false: a subject's class means are over all its maps, as in the paper; true: without the map that "
+        "is explained (and its sign flip), so that a copy of the map does not agree with the truth for being part of "
+        "it. Where the source knows the templates both are the same",
+    )
+
+
+class Robustness(Strict):
+    """How robust accuracy is measured: test maps with the worst noise that attacks find in an L2 ball."""
+
+    attacks: dict[str, dict[str, Any]] = Field(
+        default="pgd",
+        description="modules in truemap/attacks: a name, a list of names, or a mapping from a label to options; "
+        "autoattack needs the package pyautoattack",
+    )
+    epsilon: Positive = Field(0.1, description="radius of the ball; 0.1 a voxel is the paper's 95 at 2 mm")
+    epsilon_unit: Literal["voxel", "absolute"] = Field(
+        "voxel", description="voxel: the L2 radius is epsilon times sqrt(voxels); absolute: it is epsilon"
+    )
+    maps: Count | None = Field(
+        100, description="test maps that are attacked, a seeded choice balanced over classes; null: all"
+    )
+
+    @field_validator("attacks", mode="before")
+    @classmethod
+    def _attacks(cls, value: Any) -> dict[str, dict[str, Any]]:
+        return resolve_methods("attacks", value)
 
 
 class Dataset(Strict):
@@ -135,12 +214,32 @@ class Dataset(Strict):
         description="the mean that a class is compared with: of the class means (each class counts the same) or of all "
         "maps. The paper says 'average example across classes'",
     )
+    truth: TruthOptions = Field(TruthOptions(), description="which truth figures show")
+    explained: Count | None = Field(
+        None,
+        description="test maps of each subject and class (of each class, where there are no subjects) that are "
+        "explained and scored, a seeded choice; null: all. Truth and accuracy are of all test maps in any case",
+    )
+    references: dict[str, dict[str, Any]] = Field(
+        default={
+            "random": None,
+            "input": None,
+            "input-centred": {"name": "input", "centre": True},
+            "group_truth": None,
+        },
+        description="modules in truemap/references, scored like saliency maps though they know nothing of a network: "
+        "a name, a list of names, or a mapping from a label to options",
+    )
+    robustness: Robustness = Field(Robustness(), description="how robust accuracy is measured")
     figures: Literal["images", "glass_brain"] = Field(
         "glass_brain",
         description="how maps are drawn: as 2D images (Figure 1) or as glass brains in MNI space (Figure 3)",
     )
     show: list[str] | None = Field(
         None, description="classes drawn in Figures 1 and 3; default: the first three by name"
+    )
+    drawn: list[str] | None = Field(
+        None, description="rows of Figures 1, 2 and 3, each 'model/method'; default: every method of every model"
     )
     models: dict[str, Model] = Field(min_length=1, description="the decoders, by name")
 
@@ -149,20 +248,36 @@ class Dataset(Strict):
     def _source(cls, value: Any) -> dict[str, Any]:
         return resolve_method("datasets", value)
 
+    @field_validator("references", mode="before")
+    @classmethod
+    def _references(cls, value: Any) -> dict[str, dict[str, Any]]:
+        return resolve_methods("references", value)
+
     @field_validator("models")
     @classmethod
     def _names(cls, value: dict[str, Model]) -> dict[str, Model]:
-        for name, model in value.items():
+        for name in value:
             _path_word(name)
-            if model.network["name"] != "linear" and any(s["name"] == "weights" for s in model.saliency.values()):
-                raise ValueError(f"model '{name}': saliency 'weights' exists for the linear network only")
+            if "--" in name:
+                raise ValueError(f"a model cannot be called '{name}': '--' stands between a model and its candidate")
+            if name == REFERENCE:
+                raise ValueError(f"a model cannot be called '{name}': that is what references are called in tables")
         return value
+
+    @model_validator(mode="after")
+    def _drawn(self) -> Dataset:
+        known = [f"{name}/{method}" for name, model in self.models.items() for method in model.saliency]
+        for entry in self.drawn or []:
+            if entry not in known:
+                raise ValueError(f"drawn: no '{entry}'{suggest(entry, known)}")
+        return self
 
 
 class Style(Strict):
     """How figures look."""
 
     colormap: str = Field("RdBu_r", description="matplotlib colour map of signed maps")
+    sequential: str = Field("viridis", description="matplotlib colour map of agreement in the grid")
     bars: str = Field("#4477aa", description="colour of the bars in Figure 2")
     dpi: Count = Field(150, description="of the PNG files")
 
@@ -196,6 +311,11 @@ class Config(Strict):
     threads: Count = Field(
         1, description="CPU threads of one training or saliency job; part of the settings, because sums depend on it"
     )
+    memory: Count = Field(
+        100,
+        description="MB that the maps explained at a time, and the network's activations for them, may take (counted, "
+        "not measured)",
+    )
     datasets: dict[str, Dataset] = Field(description="definitions, by name")
     style: Style = Field(Style(), description="how figures look")
     provenance: Provenance = Field(Provenance(), description="what counts as code")
@@ -226,9 +346,3 @@ def parse(raw: dict[str, Any]) -> Config:
             for fault in error.errors()
         ]
         raise ConfigError("the config cannot be used:\n" + "\n".join(lines)) from None
-
-
-def _path_word(word: str) -> str:
-    if not isinstance(word, str) or not word or not all(c.isalnum() or c in "-_" for c in word):
-        raise ValueError(f"'{word}' becomes a file name: use letters, digits, '-' and '_' only")
-    return word

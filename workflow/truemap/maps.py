@@ -27,16 +27,19 @@ class MapWriter:
         self.path, self.voxels = path, voxels
         self.dtype = np.dtype(dtype)
         self._writer: pq.ParquetWriter | None = None
+        self._signed = False
 
     def __enter__(self) -> MapWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._writer is not None:
+            self._writer.add_key_value_metadata({"signed": str(self._signed)})
             self._writer.close()
 
     def write(self, rows: pd.DataFrame, maps: np.ndarray) -> None:
         """Write one row group: columns of `rows`, and ``map`` from `maps`, shape (rows, voxels)."""
+        self._signed = self._signed or bool((maps < 0).any())
         flat = pa.array(np.ascontiguousarray(maps, dtype=self.dtype).reshape(-1))
         table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
         table = table.append_column("map", pa.FixedSizeListArray.from_arrays(flat, self.voxels))
@@ -44,6 +47,12 @@ class MapWriter:
             # Maps are noise to a general compressor: it would cost time and save nothing.
             self._writer = pq.ParquetWriter(self.path, table.schema, compression="none", use_dictionary=False)
         self._writer.write_table(table, row_group_size=len(table))
+
+
+def is_signed(path: str | Path) -> bool:
+    """Return whether any of the file's maps has a negative value."""
+    with pq.ParquetFile(path) as file:
+        return file.metadata.metadata[b"signed"] == b"True"
 
 
 def read_blocks(path: str | Path) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:

@@ -44,6 +44,14 @@ class Strict(BaseModel):
 class MethodOptions(Strict):
     """Options of one method; subclassed as ``Options`` in the method's module."""
 
+    def traits(self) -> set[str]:
+        """Return what a network (or a training) with these options has that other methods may need."""
+        return set()
+
+    def needs(self) -> set[str]:
+        """Return the traits without which the method cannot work: of the network; if it is one, of the training."""
+        return set()
+
 
 class TrainingOptions(MethodOptions):
     """What every way to train has in common (optimiser: Adam)."""

@@ -16,7 +16,7 @@ from truemap.provenance import method_code
 
 Settings = dict[str, Any]
 Params = dict[str, Callable[[Any], Any]]
-WILDCARDS = ("dataset", "model", "seed", "candidate", "method", "split", "shard", "panel")
+WILDCARDS = ("dataset", "model", "seed", "candidate", "method", "attack", "reference", "split", "shard", "panel")
 SIGNATURE = inspect.signature(lambda wildcards: None)
 
 

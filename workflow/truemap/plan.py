@@ -1,20 +1,18 @@
 """What each rule reads: its files, its part of the config, and the code it stands for.
 
-The Snakefile's input and params functions, as plain Python. Settings are dicts of JSON types with every
-default filled in and keys in the order of the config model, so that a job is re-run for a changed value only.
+The Snakefile's input and params functions, as plain Python.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from truemap import provenance
-from truemap.candidates import candidates, strength
-from truemap.config import Dataset, Model, parse
+from truemap.candidates import candidates
 from truemap.params import Params, Settings, method_params, settings_params, signed
+from truemap.settings import JobSettings
 from truemap.versions import installed
 
 Files = Callable[[Any], list[str]]
@@ -22,7 +20,7 @@ Files = Callable[[Any], list[str]]
 PANELS = {"images": "1", "glass_brain": "3"}
 
 
-class Plan:
+class Plan(JobSettings):
     """The config, as rules ask for it.
 
     Parameters
@@ -41,20 +39,10 @@ class Plan:
     """
 
     def __init__(self, raw: Settings, root: str | Path, gpu_present: bool) -> None:
-        self.config = parse(raw)
+        super().__init__(raw)
         self.root = Path(root)
         #: GPUs that a training or saliency job asks for.
         self.gpus = int(self.config.device == "cuda" or (self.config.device == "auto" and gpu_present))
-
-    # Lookups
-
-    def dataset(self, wildcards: Any) -> Dataset:
-        """The dataset's definition."""
-        return self.config.datasets[wildcards.dataset]
-
-    def model(self, wildcards: Any) -> Model:
-        """The model's definition."""
-        return self.dataset(wildcards).models[wildcards.model]
 
     # Code
 
@@ -70,11 +58,16 @@ class Plan:
         def used(wildcards: Any) -> list[str]:
             return [f"truemap.{family}.{self._method(family, wildcards)}" for family in families]
 
-        return method_params(self._script(script), used, self._kinds())
+        return method_params(self._script(script), used, self._kinds(script))
 
     def _method(self, family: str, wildcards: Any) -> str:
+        dataset = self.dataset(wildcards)
         if family == "datasets":
-            return self.dataset(wildcards).source["name"]
+            return dataset.source["name"]
+        if family == "references":
+            return dataset.references[wildcards.reference]["name"]
+        if family == "attacks":
+            return dataset.robustness.attacks[wildcards.attack]["name"]
         model = self.model(wildcards)
         options = {"networks": model.network, "training": model.training}.get(family)
         return (options or model.saliency[wildcards.method])["name"]
@@ -116,8 +109,9 @@ class Plan:
         """Input function: one file of each candidate of a model."""
 
         def files(wildcards: Any) -> list[str]:
-            folder = f"results/{wildcards.dataset}/candidates/{wildcards.model}/seed-{wildcards.seed}"
-            return [f"{folder}/{candidate}/{name}" for candidate in candidates(self.model(wildcards))]
+            model, *chosen = self._swept[wildcards.dataset].get(wildcards.model, (wildcards.model,))
+            folder = f"results/{wildcards.dataset}/candidates/{model}/seed-{wildcards.seed}"
+            return [f"{folder}/{candidate}/{name}" for candidate in chosen or candidates(self.model(wildcards))]
 
         return signed(files)
 
@@ -131,6 +125,25 @@ class Plan:
         folder = f"results/{wildcards.dataset}/models"
         return [f"{folder}/{m}/seed-{s}/predictions.parquet" for m, s in self._replicates(wildcards)]
 
+    def reference_files(self, wildcards: Any) -> list[str]:
+        """Scores of a dataset's references."""
+        folder = f"results/{wildcards.dataset}/references"
+        return [f"{folder}/{name}.parquet" for name in self.dataset(wildcards).references]
+
+    def robustness_files(self, wildcards: Any) -> list[str]:
+        """Robustness of every model and seed of a dataset under every attack."""
+        folder = f"results/{wildcards.dataset}/robustness"
+        return [f"{folder}/{m}/seed-{s}/{attack}.parquet" for m, s, attack in self._attacked(wildcards)]
+
+    def history_files(self, wildcards: Any) -> list[str]:
+        """Training curves of a dataset's swept candidates."""
+        folder = f"results/{wildcards.dataset}/candidates"
+        return [
+            f"{folder}/{m}/seed-{s}/{candidate}/history.parquet"
+            for m, candidate in self._swept[wildcards.dataset].values()
+            for s in self.dataset(wildcards).models[m].seeds
+        ]
+
     def drawn_files(self, stage: str, ending: str) -> Files:
         """Input function: what figures draw, the first seed of every model and method."""
 
@@ -142,120 +155,16 @@ class Plan:
 
     def figure_files(self) -> list[str]:
         """All figures of all datasets that run."""
-        return [
-            f"results/{name}/figures/figure-{number}{panel}.{ending}"
-            for name in self.config.run
-            for number in sorted({"2", PANELS[self.config.datasets[name].figures]})
-            for panel in "ab"
-            for ending in ("svg", "png")
-        ]
+        files = []
+        for name in self.config.run:
+            numbers = sorted({"2", PANELS[self.config.datasets[name].figures]})
+            figures = [f"figure-{number}{panel}" for number in numbers for panel in "ab"]
+            figures += ["grid-informative", "grid-pairwise", *(["strength"] if self._swept[name] else [])]
+            files += [f"results/{name}/figures/{figure}.{ending}" for figure in figures for ending in ("svg", "png")]
+        return files
 
     # Settings
 
     def settings(self, rule: str) -> Params:
         """Params that hold a rule's settings, whole and one line a value."""
-        jobs = [job for job in self._kinds() if rule != "simulate" or self._simulated(job)]
-        return settings_params(getattr(self, f"{rule}_settings"), jobs)
-
-    def simulate_settings(self, wildcards: Any) -> Settings:
-        """Of one shard of simulated subjects."""
-        dataset = self.dataset(wildcards)
-        shard = {"shard": int(wildcards.shard), "shards": dataset.shards}
-        return {"simulate": dataset.source["simulate"], "seed": self.config.seed, **shard}
-
-    def samples_settings(self, wildcards: Any) -> Settings:
-        """Of the list of samples."""
-        root = f"results/{wildcards.dataset}/tree" if self._simulated(wildcards) else None
-        return {**self._shared(wildcards, "source", "split"), "seed": self.config.seed, "root": root}
-
-    def grid_settings(self, wildcards: Any) -> Settings:
-        """Of the grid and mask."""
-        return {**self._shared(wildcards, "source", "mask"), "seed": self.config.seed}
-
-    def volumes_settings(self, wildcards: Any) -> Settings:
-        """Of one shard of volumes."""
-        part = {"seed": self.config.seed, "split": wildcards.split, "shard": int(wildcards.shard)}
-        return {**self._shared(wildcards, "source", "standardize", "precision", "shards"), **part}
-
-    def truth_settings(self, wildcards: Any) -> Settings:
-        """Of the class means."""
-        return self._shared(wildcards, "source")
-
-    def train_settings(self, wildcards: Any) -> Settings:
-        """Of one candidate."""
-        model = self.model(wildcards)
-        training = candidates(model)[wildcards.candidate]
-        return {"network": model.network, "training": training, "seed": int(wildcards.seed), **self._torch()}
-
-    def model_settings(self, wildcards: Any) -> Settings:
-        """Of the choice among candidates and of calibration."""
-        model = self.model(wildcards)
-        choice = {"strength": strength(model), "tolerance": model.tolerance, "calibrate": model.calibrate}
-        return {"network": model.network, **choice, **self._torch()}
-
-    def explain_settings(self, wildcards: Any) -> Settings:
-        """Of one method's saliency maps."""
-        saliency = self.model(wildcards).saliency[wildcards.method]
-        return {"saliency": saliency, "seed": self.config.seed, **self._torch()}
-
-    def score_settings(self, wildcards: Any) -> Settings:
-        """Of the agreement with truth."""
-        return self._shared(wildcards, "average", "voxels")
-
-    def statistics_settings(self, wildcards: Any) -> Settings:
-        """Of a dataset's summary and tests."""
-        return {
-            **self._shared(wildcards, "source"),
-            "models": [{"model": m, "seed": s} for m, s in self._replicates(wildcards)],
-            "entries": [{"model": m, "seed": s, "method": method} for m, s, method in self._explained(wildcards)],
-        }
-
-    def bars_settings(self, wildcards: Any) -> Settings:
-        """Of a dataset's figures of mean agreement."""
-        return {"entries": self._labels(wildcards), "style": self._style("bars", "dpi")}
-
-    def maps_settings(self, wildcards: Any) -> Settings:
-        """Of a dataset's figures of maps."""
-        shared = {**self._shared(wildcards, "source", "show", "average"), "seed": self.config.seed}
-        return {**shared, "entries": self._labels(wildcards), "style": self._style("colormap", "dpi")}
-
-    # Parts
-
-    def _shared(self, wildcards: Any, *names: str) -> Settings:
-        return self.dataset(wildcards).model_dump(mode="json", include=set(names))
-
-    def _torch(self) -> Settings:
-        return {"device": self.config.device, "threads": self.config.threads}
-
-    def _style(self, *names: str) -> Settings:
-        return self.config.style.model_dump(mode="json", include=set(names))
-
-    def _labels(self, wildcards: Any) -> list[dict[str, str]]:
-        models = self.dataset(wildcards).models
-        return [
-            {"model": m, "method": method, "label": models[m].label or m} for m, _, method in self._drawn(wildcards)
-        ]
-
-    def _kinds(self) -> list[SimpleNamespace]:
-        """Wildcards of one job for each model, candidate grid and method of each dataset that runs."""
-        shared = {"split": "train", "shard": "0", "seed": "0", "panel": "a"}
-        return [
-            SimpleNamespace(dataset=d, model=m, candidate=next(iter(candidates(model))), method=method, **shared)
-            for d in self.config.run
-            for m, model in self.config.datasets[d].models.items()
-            for method in model.saliency
-        ]
-
-    def _simulated(self, wildcards: Any) -> bool:
-        return bool(self.dataset(wildcards).source.get("simulate"))
-
-    def _replicates(self, wildcards: Any) -> list[tuple[str, int]]:
-        return [(name, seed) for name, model in self.dataset(wildcards).models.items() for seed in model.seeds]
-
-    def _explained(self, wildcards: Any) -> list[tuple[str, int, str]]:
-        models = self.dataset(wildcards).models
-        return [(m, s, method) for m, s in self._replicates(wildcards) for method in models[m].saliency]
-
-    def _drawn(self, wildcards: Any) -> list[tuple[str, int, str]]:
-        models = self.dataset(wildcards).models
-        return [(m, s, method) for m, s, method in self._explained(wildcards) if s == models[m].seeds[0]]
+        return settings_params(getattr(self, f"{rule}_settings"), self._kinds(rule))

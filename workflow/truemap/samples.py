@@ -107,3 +107,15 @@ def shard(samples: pd.DataFrame, split: str, number: int, count: int) -> pd.Data
     rows = samples[samples["split"] == split]
     key = rows["subject"].where(rows["subject"] != "", rows["image"])
     return rows[key.factorize()[0] % count == number]
+
+
+def choose_explained(table: pd.DataFrame, count: int | None, seed: int) -> pd.DataFrame:
+    """Return at most `count` rows of each subject and class (of each class, where there are no subjects).
+
+    A seeded choice by sample id, whatever the order of rows; None is all of them. The index is kept.
+    """
+    if count is None:
+        return table
+    order = pd.Series([derive_seed(seed, "explained", int(sample)) for sample in table["sample"]], index=table.index)
+    rank = order.groupby([table["subject"], table["label"]]).rank(method="first")
+    return table[rank <= count]

@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 #: What a mean or a test is of: a family of comparisons shares these.
-FAMILY = ["criterion", "conditions"]
+FAMILY = ["criterion", "conditions", "truth"]
 #: What is compared within a family.
 ENTRY = ["model", "method"]
 UNIT = "unit"
@@ -25,12 +25,12 @@ def agreement_units(scores: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     scores : DataFrame
-        ``model, seed, method, sample, subject, criterion, conditions, r``.
+        ``model, seed, method, sample, subject, criterion, conditions, truth, r``.
 
     Returns
     -------
     DataFrame
-        ``criterion, conditions, model, method, seed, unit, value, missing``; `missing` counts null r.
+        ``criterion, conditions, truth, model, method, seed, unit, value, missing``; `missing` counts null r.
     """
     keys = [*FAMILY, *ENTRY, "seed", "subject", "sample"]
     samples = (
@@ -39,15 +39,17 @@ def agreement_units(scores: pd.DataFrame) -> pd.DataFrame:
     return _to_units(samples)
 
 
-def accuracy_units(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return each unit's accuracy, in the columns of `agreement_units` (criterion ``accuracy``, method empty).
+def share_units(table: pd.DataFrame, right: str, criterion: str) -> pd.DataFrame:
+    """Return each unit's share of maps that are right, in the columns of `agreement_units` (truth empty).
 
     Parameters
     ----------
-    predictions : DataFrame
-        ``model, seed, sample, subject, negated, correct`` of the test split.
+    table : DataFrame
+        ``model, seed, method, sample, subject, negated`` and the column `right` of test maps.
+    criterion : str
+        What the share is called: ``accuracy``, ``robust_accuracy``.
     """
-    table = predictions.assign(criterion="accuracy", method="", value=predictions["correct"].astype(float), missing=0)
+    table = table.assign(criterion=criterion, truth="", value=table[right].astype(float), missing=0)
     sets = [table.assign(conditions="all")]
     if table["negated"].any():
         sets.append(table[~table["negated"]].assign(conditions="no_negated"))
@@ -65,16 +67,21 @@ def _to_units(samples: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def summarise(units: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+def summarise(units: pd.DataFrame, confidence: float = 0.95, group: tuple[str, str] | None = None) -> pd.DataFrame:
     """Return mean, standard error and confidence interval of each entry, by seed and over seeds.
 
     A unit's values are averaged over seeds before units are counted: replicates are no extra subjects.
 
+    Parameters
+    ----------
+    group : (model, method), optional
+        The entry whose mean others are given as a share of: the truth of the group of training subjects.
+
     Returns
     -------
     DataFrame
-        ``criterion, conditions, model, method, seed, n, mean, se, ci_low, ci_high, missing``; seed is a
-        number or ``mean``. The interval is Student's t, n - 1 degrees of freedom.
+        ``criterion, conditions, truth, model, method, seed, n, mean, se, ci_low, ci_high, missing, share``; seed is
+        a number or ``mean``. The interval is Student's t, n - 1 degrees of freedom.
     """
     by_seed = units.assign(seed=units["seed"].astype(str))
     both = pd.concat([_over_seeds(units).assign(seed="mean"), by_seed])
@@ -87,34 +94,41 @@ def summarise(units: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
         half = stats.t.ppf(0.5 + confidence / 2, n - 1) * se if n > 1 else np.nan
         rows.append((*key, n, mean, se, mean - half, mean + half, int(part["missing"].sum())))
     columns = [*FAMILY, *ENTRY, "seed", "n", "mean", "se", "ci_low", "ci_high", "missing"]
-    return pd.DataFrame(rows, columns=columns)
+    summary = pd.DataFrame(rows, columns=columns)
+    reference = summary[(summary["model"] == group[0]) & (summary["method"] == group[1])] if group else summary[:0]
+    means = reference[reference["seed"] == "mean"].set_index(FAMILY)["mean"].rename("share")
+    return summary.join(means, on=FAMILY).assign(share=lambda table: table["mean"] / table["share"])
 
 
-def compare(units: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+def compare(units: pd.DataFrame, alpha: float = 0.05, reference: str | None = None) -> pd.DataFrame:
     """Return the two-sided paired t-test of every two entries of a family, Bonferroni-corrected within it.
+
+    Parameters
+    ----------
+    reference : str, optional
+        Model name of references. Pairs with a reference are corrected by themselves, so that references do not
+        weaken the tests between methods; `pairs` says which of both a row belongs to.
 
     Returns
     -------
     DataFrame
-        ``criterion, conditions, model_a, method_a, model_b, method_b, n, difference, t, df, p,
+        ``criterion, conditions, truth, pairs, model_a, method_a, model_b, method_b, n, difference, t, df, p,
         p_bonferroni, significant``; the difference is a - b. Entries that do not differ in any unit have p = 1.
     """
     averaged = _over_seeds(units)
-    columns = [*FAMILY, "model_a", "method_a", "model_b", "method_b", "n", "difference", "t", "df", "p"]
-    frames = []
+    columns = [*FAMILY, "pairs", "model_a", "method_a", "model_b", "method_b", "n", "difference", "t", "df", "p"]
+    rows = []
     for key, family in averaged.groupby(FAMILY, sort=False):
         entries = family.groupby(ENTRY, sort=False)
         wide = pd.DataFrame({entry: part.set_index(UNIT)["value"] for entry, part in entries})
-        rows = [(*key, *a, *b, *_paired(wide[a], wide[b])) for a, b in itertools.combinations(wide.columns, 2)]
-        frame = pd.DataFrame(rows, columns=columns)
-        tested = frame["p"].notna()
-        frame["p_bonferroni"] = np.nan
-        if tested.any():
-            corrected = multipletests(frame.loc[tested, "p"], method="bonferroni")[1]
-            frame.loc[tested, "p_bonferroni"] = corrected
-        frames.append(frame.assign(significant=frame["p_bonferroni"] < alpha))
-    filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled or frames[:1], ignore_index=True)
+        for a, b in itertools.combinations(wide.columns, 2):
+            pairs = "references" if reference in (a[0], b[0]) else "methods"
+            rows.append((*key, pairs, *a, *b, *_paired(wide[a], wide[b])))
+    tests = pd.DataFrame(rows, columns=columns)
+    tests["p_bonferroni"] = np.nan
+    for _, part in tests[tests["p"].notna()].groupby([*FAMILY, "pairs"], sort=False):
+        tests.loc[part.index, "p_bonferroni"] = multipletests(part["p"], method="bonferroni")[1]
+    return tests.assign(significant=tests["p_bonferroni"] < alpha)
 
 
 def _over_seeds(units: pd.DataFrame) -> pd.DataFrame:

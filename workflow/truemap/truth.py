@@ -7,6 +7,7 @@ flips of others, so that with them the means of two tasks are zero and their tru
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from truemap.volumes import Volumes
 CONDITION_SETS = {"all": True, "no_negated": False}
 #: A truth map whose sd is below this share of the maps' sd is rounding noise.
 DEGENERATE = 1e-6
+#: Two maps are sign flips of each other if their sum stays below this share of their peak.
+FLIP = 1e-3
 
 
 def condition_sets(negated: pd.Series) -> list[str]:
@@ -88,9 +91,27 @@ class Truth:
 
     def __init__(self, rows: pd.DataFrame, means: np.ndarray, average: str) -> None:
         self.means = dict(zip(rows["label"], means.astype(np.float64), strict=True))
+        self.counts = dict(zip(rows["label"], rows["n"], strict=True))
         self.floor = DEGENERATE * float(rows["scale"].iloc[0])
-        weights = None if average == "classes" else rows["n"].to_numpy()
-        self.mean = np.average(means, axis=0, weights=weights)
+        self.average = average
+        self.mean = self._average()
+
+    def without(self, label: str, remaining: np.ndarray) -> Truth:
+        """Return this truth with the mean of one class taken over `remaining` of its maps, shape (maps, voxels).
+
+        No maps at all leave no truth for the class.
+        """
+        other = copy(self)
+        other.means = {name: values for name, values in self.means.items() if name != label}
+        if len(remaining):
+            other.means[label] = remaining.mean(axis=0, dtype=np.float64)
+            other.counts = {**self.counts, label: len(remaining)}
+        other.mean = other._average() if other.means else None
+        return other
+
+    def _average(self) -> np.ndarray:
+        weights = None if self.average == "classes" else [self.counts[label] for label in self.means]
+        return np.average(list(self.means.values()), axis=0, weights=weights)
 
     def informative(self, label: str) -> np.ndarray:
         """Return class-informative activation ``A - mean``, shape (voxels,)."""
@@ -109,6 +130,39 @@ class Truth:
         if values.std() < self.floor:
             return None, "no truth: the ground-truth map is constant (its class means cancel)"
         return values, ""
+
+
+class OwnMaps:
+    """The maps of one subject, from which truth is made without the map that is explained.
+
+    A map is part of its own class mean, so that a copy of the map agrees with the truth whatever a network does.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``sample, label, negated`` of each map.
+    maps : ndarray, shape (rows, voxels)
+    """
+
+    def __init__(self, rows: pd.DataFrame, maps: np.ndarray) -> None:
+        self.maps = maps
+        self.labels, self.negated = rows["label"].to_numpy(), rows["negated"].to_numpy(dtype=bool)
+        self.places = {sample: place for place, sample in enumerate(rows["sample"])}
+
+    def leave_out(self, truth: Truth, conditions: str, sample: int) -> Truth:
+        """Return the truth of a condition set without this sample's map, and without its exact sign flip.
+
+        A flip left in would keep the map in the mean with its sign turned.
+        """
+        place = self.places[sample]
+        left = self.labels == self.labels[place]
+        left[place] = False
+        if not CONDITION_SETS[conditions]:
+            left &= ~self.negated
+        for twin in np.flatnonzero(left & (self.negated != self.negated[place])):
+            rest = np.abs(self.maps[twin].astype(np.float32) + self.maps[place])
+            left[twin] = rest.max() > FLIP * np.abs(self.maps[place]).max()
+        return truth.without(self.labels[place], self.maps[left])
 
 
 def read_truth(path: str | Path, average: str) -> dict[tuple[str, str], Truth]:

@@ -9,19 +9,29 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from truemap.figures.style import CRITERIA, SETS, entry_label
+from truemap.figures.style import CRITERIA, SETS, entry_label, together
+from truemap.names import REFERENCE
 
 
-def agreement_bars(summary: pd.DataFrame, criterion: str, entries: Sequence[dict[str, Any]], color: str) -> plt.Figure:
+def agreement_bars(
+    summary: pd.DataFrame,
+    criterion: str,
+    entries: Sequence[dict[str, Any]],
+    color: str,
+    references: Sequence[str] = (),
+) -> plt.Figure:
     """Return a bar for each entry and condition set: mean r over units, with its standard error.
+
+    References are lines, for all conditions.
 
     Parameters
     ----------
     summary : DataFrame
-        Of `truemap.statistics.summarise`; the rows over all seeds are drawn.
+        Of `truemap.statistics.summarise`, of one truth; the rows over all seeds are drawn.
     criterion : {"informative", "pairwise"}
     entries : sequence of dict
         ``model, method, label`` in the order of the bars.
+    references : sequence of str
     """
     rows = summary[(summary["criterion"] == criterion) & (summary["seed"] == "mean")].set_index(["model", "method"])
     sets = [name for name in SETS if name in set(rows["conditions"])]
@@ -38,9 +48,17 @@ def agreement_bars(summary: pd.DataFrame, criterion: str, entries: Sequence[dict
             axis.annotate(
                 f"{mean:.3f}", (position, top), (0, offset), textcoords="offset points", ha="center", fontsize=7
             )
+    every = rows[rows["conditions"] == "all"]["mean"]
+    lines = {name: every[REFERENCE, name] for name in references if np.isfinite(every[REFERENCE, name])}
+    for height in lines.values():
+        axis.axhline(height, color="0.45", linewidth=0.8, linestyle="--")
     axis.set_xticks(range(len(entries)), [entry_label(entry).replace(" ", "\n") for entry in entries])
     axis.axhline(0, color="0.2", linewidth=0.8)
     axis.margins(y=0.12)
+    low, high = axis.get_ylim()
+    for name, height in together(lines, 0.04 * (high - low)):
+        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        axis.annotate(name, (1, height), (3, 0), **place, va="center", fontsize=6, color="0.3")
     axis.set_ylabel(f"correlation with\n{CRITERIA[criterion]}")
     axis.spines[["top", "right"]].set_visible(False)
     if len(sets) > 1:

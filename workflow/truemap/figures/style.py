@@ -55,7 +55,28 @@ def choose_classes(labels: Sequence[str], wanted: Sequence[str] | None) -> list[
     return list(wanted)
 
 
+def together(heights: dict[str, float], gap: float) -> list[tuple[str, float]]:
+    """Return labels and heights from below, names closer than `gap` to the one below them joined: none overlap."""
+    groups: list[list[tuple[str, float]]] = []
+    for name, height in sorted(heights.items(), key=lambda item: item[1]):
+        if groups and height - groups[-1][-1][1] < gap:
+            groups[-1].append((name, height))
+        else:
+            groups.append([(name, height)])
+    return [(", ".join(name for name, _ in group), sum(h for _, h in group) / len(group)) for group in groups]
+
+
+def truth_shown(table: pd.DataFrame, wanted: str) -> str:
+    """Return which truth a dataset's figures show: `wanted`, or the full one where there is no other."""
+    return wanted if wanted in set(table["truth"]) else "full"
+
+
+def one_truth(table: pd.DataFrame, wanted: str) -> pd.DataFrame:
+    """Return the rows of all conditions that are of the truth shown, and of none (accuracies)."""
+    return table[table["truth"].isin([truth_shown(table, wanted), ""]) & (table["conditions"] == "all")]
+
+
 def mean_r(scores: pd.DataFrame, label: str, target: str) -> float:
-    """Return the mean agreement of all test maps of `label` explained for `target`, all conditions."""
+    """Return the mean agreement of all test maps of `label` explained for `target`, all conditions, signs and all."""
     rows = scores[(scores["label"] == label) & (scores["target"] == target) & (scores["conditions"] == "all")]
-    return rows["r"].mean()
+    return rows.loc[rows["criterion"].isin(list(CRITERIA)), "r"].mean()

@@ -24,16 +24,18 @@ class Batches:
     device : torch.device
         A GPU holds all maps in their stored type where they fit; otherwise a batch is copied through
         pinned memory. On a CPU the memory map itself serves.
+    resident : bool
+        Whether the maps may be held on the device; false for maps of which few are asked for.
     """
 
-    def __init__(self, volumes: Volumes, classes: Sequence[str], device: torch.device) -> None:
+    def __init__(self, volumes: Volumes, classes: Sequence[str], device: torch.device, resident: bool = True) -> None:
         self.volumes = volumes
         self.device = device
         numbers = {label: number for number, label in enumerate(classes)}
         self.labels = torch.tensor([numbers[label] for label in volumes.table["label"]])
         self._resident: torch.Tensor | None = None
         size = sum(part.nbytes for part in volumes.parts)
-        if device.type == "cuda" and size < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+        if resident and device.type == "cuda" and size < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
             self._resident = torch.from_numpy(np.concatenate(volumes.parts)).to(device)
 
     def __len__(self) -> int:

@@ -1,0 +1,332 @@
+import itertools
+import re
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.colors import to_rgba
+
+from truemap.figures import style
+from truemap.figures.grid import grid_figure, winner
+from truemap.figures.grid_table import grid_page
+from truemap.statistics import compare, summarise
+
+matplotlib.use("Agg")
+
+MODELS = {"linear": "Linear", "nn": "NN", "cnn": "CNN adversarial"}
+METHODS = ["gradient", "smoothgrad", "lrp"]
+#: linear has no lrp; the smoothgrad of cnn is the best of all.
+MEANS = {
+    ("linear", "gradient"): 0.101, ("linear", "smoothgrad"): 0.099,
+    ("nn", "gradient"): -0.204, ("nn", "smoothgrad"): 0.306, ("nn", "lrp"): np.nan,
+    ("cnn", "gradient"): 0.412, ("cnn", "smoothgrad"): 0.711, ("cnn", "lrp"): 0.509,
+}  # fmt: skip
+REFERENCES = {"random": 0.004, "input": 0.55, "group_truth": 0.805}
+ACCURACIES = {
+    ("accuracy", "linear", ""): 0.911, ("accuracy", "nn", ""): 0.822, ("accuracy", "cnn", ""): 0.733,
+    ("robust_accuracy", "linear", "pgd"): 0.144, ("robust_accuracy", "nn", "pgd"): 0.255,
+    ("robust_accuracy", "cnn", "pgd"): 0.677, ("robust_accuracy", "cnn", "autoattack"): 0.588,
+}  # fmt: skip
+ENTRIES = [{"model": m, "method": method, "label": MODELS[m]} for m, method in MEANS]
+PAIRS = ["model_a", "method_a", "model_b", "method_b", "difference", "significant"]
+
+
+@pytest.fixture(autouse=True)
+def start():
+    style.start()
+    yield
+    plt.close("all")
+    matplotlib.rcdefaults()
+
+
+def summary_of():
+    """Means of both criteria (pairwise is less by 0.05), of references and accuracies, among rows of single seeds."""
+    values = {**MEANS, **{("reference", name): mean for name, mean in REFERENCES.items()}}
+    rows = [
+        (criterion, "all", "full", *entry, "mean", mean - shift)
+        for criterion, shift in (("informative", 0.0), ("pairwise", 0.05), ("informative_absolute", 0.3))
+        for entry, mean in values.items()
+    ]
+    rows += [(criterion, "all", "", *entry, "mean", mean) for (criterion, *entry), mean in ACCURACIES.items()]
+    rows += [(*row[:5], "0", -5.0) for row in rows]
+    columns = ["criterion", "conditions", "truth", "model", "method", "seed", "mean"]
+    return pd.DataFrame(rows, columns=columns).sample(frac=1, random_state=0)
+
+
+def comparisons_of(better=(), model="nn", methods=METHODS):
+    """Pairs of a model's methods: those in `better`, (winner, loser), are significant."""
+    rows = []
+    for a, b in itertools.combinations(methods, 2):
+        sign = next((1 if pair == (a, b) else -1 for pair in better if set(pair) == {a, b}), 0)
+        rows.append((model, a, model, b, 0.1 * (sign or 1), bool(sign)))
+    return pd.DataFrame(rows, columns=PAIRS).assign(criterion="informative")
+
+
+def drawn(comparisons=None, criterion="informative", attack="pgd", references=tuple(REFERENCES), summary=None):
+    comparisons = comparisons_of(methods=[]) if comparisons is None else comparisons
+    summary = summary_of() if summary is None else summary
+    return grid_figure(summary, comparisons, criterion, ENTRIES, references, attack, "viridis")
+
+
+def cells(axis):
+    """(row, column) -> text."""
+    return {(int(text.get_position()[1]), int(text.get_position()[0])): text.get_text() for text in axis.texts}
+
+
+def frames(figure):
+    """(model, method) of each frame."""
+    axis = figure.axes[0]
+    places = [(patch.get_y() + patch.get_height() / 2, patch.get_x() + patch.get_width() / 2) for patch in axis.patches]
+    return [(list(MODELS)[round(y)], METHODS[round(x)]) for y, x in places]
+
+
+# The winner of a row
+
+
+def test_a_method_wins_that_is_significantly_better_than_each_other():
+    for best in METHODS:
+        better = [(best, other) for other in METHODS if other != best]
+        assert winner(comparisons_of(better), "nn") == best
+
+
+def test_no_method_wins_while_one_of_its_pairs_is_not_significant():
+    assert winner(comparisons_of([("gradient", "lrp")]), "nn") is None
+    assert winner(comparisons_of([("gradient", "lrp"), ("smoothgrad", "lrp")]), "nn") is None
+    assert winner(comparisons_of(), "nn") is None
+
+
+def test_the_pair_of_the_losers_does_not_matter():
+    better = [("smoothgrad", "gradient"), ("smoothgrad", "lrp")]
+    assert winner(comparisons_of(better), "nn") == "smoothgrad"
+    assert winner(comparisons_of([*better, ("lrp", "gradient")]), "nn") == "smoothgrad"
+
+
+def test_methods_that_beat_each_other_in_a_circle_do_not_win():
+    assert (
+        winner(comparisons_of([("gradient", "smoothgrad"), ("smoothgrad", "lrp"), ("lrp", "gradient")]), "nn") is None
+    )
+
+
+def test_a_single_method_wins_over_nothing():
+    assert winner(comparisons_of(methods=["gradient"]), "nn") is None
+    assert winner(comparisons_of([("gradient", "lrp")], methods=["gradient", "lrp"]), "nn") == "gradient"
+
+
+def test_pairs_with_other_models_and_references_are_not_asked():
+    rows = comparisons_of([("gradient", "smoothgrad"), ("gradient", "lrp")])
+    others = [
+        ("nn", "gradient", "cnn", "gradient", -0.3, True),
+        ("nn", "gradient", "reference", "input", -0.3, True),
+        ("cnn", "lrp", "cnn", "gradient", 0.3, True),
+    ]
+    both = pd.concat([rows, pd.DataFrame(others, columns=PAIRS)])
+    assert winner(both, "nn") == "gradient"
+    assert winner(both, "cnn") == "lrp"
+    assert winner(both, "reference") is None
+
+
+def test_a_winner_is_what_the_tests_say():
+    """From the tables of truemap.statistics, on units of which one method is better by far."""
+    random = np.random.default_rng(0)
+    units = pd.concat(
+        pd.DataFrame({"unit": [f"s{k}" for k in range(20)], "value": random.normal(mean, 0.05, 20)}).assign(
+            criterion="informative", conditions="all", truth="full", model=model, method=method, seed=0, missing=0
+        )
+        for (model, method), mean in {
+            ("nn", "gradient"): 0.1, ("nn", "smoothgrad"): 0.5, ("nn", "lrp"): 0.1,
+            ("cnn", "gradient"): 0.5, ("cnn", "smoothgrad"): 0.5, ("cnn", "lrp"): 0.1, ("reference", "input"): 0.9,
+        }.items()
+    )  # fmt: skip
+    found = compare(units, reference="reference")
+    assert [winner(found, model) for model in ("nn", "cnn")] == ["smoothgrad", None]
+    assert frames(drawn(found, summary=summarise(units), references=["input"])) == [("nn", "smoothgrad")]
+
+
+# The heat map
+
+
+@pytest.mark.parametrize(("criterion", "shift"), [("informative", 0.0), ("pairwise", 0.05)])
+def test_each_cell_holds_its_mean_and_cells_without_one_are_blank(criterion, shift):
+    figure = drawn(criterion=criterion)
+    axis = figure.axes[0]
+    expected = {
+        (list(MODELS).index(model), METHODS.index(method)): f"{mean - shift:.2f}"
+        for (model, method), mean in MEANS.items()
+        if np.isfinite(mean)
+    }
+    assert cells(axis) == expected
+    assert len(expected) == 7
+    values = np.ma.filled(axis.images[0].get_array(), np.nan)
+    for row, model in enumerate(MODELS):
+        wanted = [MEANS.get((model, method), np.nan) - shift for method in METHODS]
+        np.testing.assert_allclose(values[row], wanted)
+    assert [label.get_text() for label in axis.get_xticklabels()] == METHODS
+    assert [label.get_text() for label in axis.get_yticklabels()] == list(MODELS.values())
+    words = {"informative": "class-informative activation", "pairwise": "pairwise class differences"}
+    assert figure.axes[-1].get_ylabel() == f"mean r with {words[criterion]}"
+
+
+@pytest.mark.parametrize("attack", ["pgd", "autoattack"])
+def test_accuracies_stand_beside_the_agreement_those_of_the_attack_shown(attack):
+    side = drawn(attack=attack).axes[1]
+    expected = {(row, 0): f"{ACCURACIES['accuracy', model, '']:.2f}" for row, model in enumerate(MODELS)}
+    for row, model in enumerate(MODELS):
+        if ("robust_accuracy", model, attack) in ACCURACIES:
+            expected[row, 1] = f"{ACCURACIES['robust_accuracy', model, attack]:.2f}"
+    assert cells(side) == expected
+    assert [label.get_text() for label in side.get_xticklabels()] == ["accuracy", "robust\naccuracy"]
+
+
+@pytest.mark.parametrize(("criterion", "shift"), [("informative", 0.0), ("pairwise", 0.05)])
+def test_references_are_lines_in_the_colour_bar_at_their_values(criterion, shift):
+    bar = drawn(criterion=criterion).axes[-1]
+    lines = [line for line in bar.lines if len(set(line.get_ydata())) == 1]
+    np.testing.assert_allclose(sorted(line.get_ydata()[0] for line in lines), np.array([*REFERENCES.values()]) - shift)
+    named = {text.get_text(): text.xy[1] for text in bar.texts}
+    assert named == {name: pytest.approx(mean - shift) for name, mean in REFERENCES.items()}
+
+
+def test_colours_reach_from_zero_or_less_to_the_largest_mean_and_every_reference():
+    image = drawn().axes[0].images[0]
+    assert image.get_clim() == (-0.204, 0.805)
+    assert drawn(references=[]).axes[0].images[0].get_clim() == (-0.204, 0.711)
+    positive = summary_of().assign(mean=lambda table: table["mean"].abs())
+    assert drawn(summary=positive).axes[0].images[0].get_clim() == (0.0, 0.805)
+
+
+def test_a_reference_without_a_mean_has_no_line():
+    summary = summary_of()
+    summary.loc[summary["method"] == "group_truth", "mean"] = np.nan
+    assert {text.get_text() for text in drawn(summary=summary).axes[-1].texts} == {"random", "input"}
+
+
+def test_frames_mark_the_winner_of_each_row_and_no_other():
+    rows = [
+        comparisons_of([("smoothgrad", "gradient"), ("smoothgrad", "lrp")], "nn"),
+        comparisons_of([("smoothgrad", "gradient")], "cnn"),
+        comparisons_of([("gradient", "smoothgrad")], "linear", ["gradient", "smoothgrad"]),
+    ]
+    assert frames(drawn(pd.concat(rows))) == [("linear", "gradient"), ("nn", "smoothgrad")]
+    assert frames(drawn(pd.concat(rows), criterion="pairwise")) == []
+    assert frames(drawn()) == []
+
+
+def test_text_is_light_on_dark_cells_and_dark_on_light_ones():
+    texts = {text.get_text(): to_rgba(text.get_color()) for text in drawn().axes[0].texts}
+    assert texts["-0.20"] == to_rgba("white")
+    assert texts["0.71"] == to_rgba("black")
+
+
+def test_a_grid_without_attacks_or_references_of_one_model_is_drawn(tmp_path):
+    entries = [entry for entry in ENTRIES if entry["model"] == "cnn"]
+    summary = summary_of().query("model == 'cnn' and criterion == 'informative'")
+    figure = grid_figure(summary, comparisons_of(methods=[]), "informative", entries, [], None, "viridis")
+    assert cells(figure.axes[0]) == {(0, 0): "0.41", (0, 1): "0.71", (0, 2): "0.51"}
+    assert len(figure.axes[1].texts) == 0
+    style.save(figure, [tmp_path / "grid.svg", tmp_path / "grid.png"], "simulated data, not HCP", 50)
+    text = (tmp_path / "grid.svg").read_text(encoding="utf-8")
+    assert "simulated data, not HCP" in text and "0.71" in text
+    assert plt.imread(tmp_path / "grid.png").std() > 0
+
+
+# The table
+
+
+def whole_summary(data="simulated data, not HCP"):
+    """As statistics writes it: two truths, and two condition sets."""
+    every = summary_of()
+    agreement = every["criterion"].str.startswith(("informative", "pairwise"))
+    parts = []
+    for conditions, truth, shift in (("all", "full", 0), ("all", "leave_out", 0.02), ("no_negated", "full", 0.04)):
+        part = every[agreement]
+        parts.append(part.assign(conditions=conditions, truth=truth, mean=part["mean"] - shift))
+    accuracy = every[~agreement]
+    parts += [accuracy, accuracy.assign(conditions="no_negated", mean=accuracy["mean"] - 0.1)]
+    table = pd.concat(parts, ignore_index=True)
+    extra = {"n": 88, "se": 0.011, "ci_low": table["mean"] - 0.022, "ci_high": table["mean"] + 0.022, "missing": 0}
+    table = table.assign(share=table["mean"] / 0.805, **extra)
+    table.insert(0, "data", data)
+    table.insert(0, "dataset", "brains")
+    return table
+
+
+def page_rows(page):
+    """Rows of the page's table: column -> text."""
+    head, *lines = re.findall(r"<tr.*?>(.*?)</tr>", page, re.DOTALL)
+    names = re.findall(r"<th>(.*?)</th>", head)
+    return [dict(zip(names, re.findall(r"<td>(.*?)</td>", line), strict=True)) for line in lines]
+
+
+def test_page_holds_a_row_for_every_mean_with_its_accuracies():
+    rows = page_rows(grid_page(whole_summary(), "pgd", "group_truth"))
+    assert len(rows) == 3 * 3 * (8 + 3)
+    (found,) = [
+        row for row in rows
+        if (row["model"], row["method"], row["criterion"], row["conditions"], row["truth"])
+        == ("cnn", "smoothgrad", "pairwise", "all", "leave_out")
+    ]  # fmt: skip
+    mean = 0.711 - 0.05 - 0.02
+    assert {key: found[key] for key in list(found)[5:]} == {
+        "n": "88", "mean": f"{mean:.3f}", "se": "0.011", "ci_low": f"{mean - 0.022:.3f}",
+        "ci_high": f"{mean + 0.022:.3f}", "share of group_truth": f"{mean / 0.805:.3f}", "accuracy": "0.733",
+        "robust_accuracy": "0.677",
+    }  # fmt: skip
+    assert not any(row["mean"].startswith("-5") for row in rows)
+
+
+def test_accuracies_beside_a_row_are_of_its_condition_set_and_of_the_attack_asked_for():
+    rows = page_rows(grid_page(whole_summary(), "autoattack", "group_truth"))
+    shown = {(row["model"], row["conditions"]): (row["accuracy"], row["robust_accuracy"]) for row in rows}
+    assert shown["cnn", "all"] == ("0.733", "0.588")
+    assert shown["cnn", "no_negated"] == ("0.633", "0.488")
+    assert shown["nn", "all"] == ("0.822", "")
+    assert shown["reference", "all"] == ("", "")
+
+
+def test_page_leaves_null_means_blank():
+    rows = page_rows(grid_page(whole_summary(), "pgd", "group_truth"))
+    null = [row for row in rows if (row["model"], row["method"]) == ("nn", "lrp")]
+    assert {row["mean"] for row in null} == {""}
+    assert "nan" not in {value.lower() for row in rows for value in row.values()}
+
+
+def test_page_warns_first_with_the_means_of_references_and_the_best_map_of_a_network():
+    page = grid_page(whole_summary(), "pgd", "group_truth")
+    said = page[page.index("Read this first") : page.index("<table")]
+    for truth, shift in (("full", 0.0), ("leave_out", 0.02)):
+        for criterion, lower in (("informative", 0.0), ("pairwise", 0.05)):
+            down = shift + lower
+            (line,) = re.findall(rf"<li>{criterion}, {truth} truth: (.*?)</li>", said)
+            for name, mean in REFERENCES.items():
+                assert f"{name} {mean - down:.3f}" in line
+            assert line.endswith(f"best map of a network {0.711 - down:.3f}")
+    assert said.count("<li>") == 4
+
+
+def test_page_names_the_dataset_and_that_its_data_are_simulated():
+    page = grid_page(whole_summary(), "pgd", "group_truth")
+    for tag in ("title", "h1"):
+        (words,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page)
+        assert "brains" in words and "simulated data, not HCP" in words
+    assert "simulated" not in grid_page(whole_summary("HCP S1200"), "pgd", "group_truth")
+
+
+def test_page_can_be_sorted_and_needs_nothing_from_outside():
+    page = grid_page(whole_summary(), "pgd", "group_truth")
+    assert page.count("<table") == 1
+    assert "<thead>" in page and "<tbody>" in page
+    script = page[page.index("<script>") : page.index("</script>")]
+    assert "onclick" in script and "sort(" in script
+    assert page.index("</table>") < page.index("<script>")
+    assert not re.search(r"(src|href)=|@import|url\(", page)
+
+
+def test_page_without_a_group_attack_or_references():
+    summary = whole_summary().query("model != 'reference' and criterion != 'robust_accuracy'").assign(share=np.nan)
+    rows = page_rows(grid_page(summary, None, None))
+    assert len(rows) == 3 * 3 * 8
+    assert {row["share"] for row in rows} == {""}
+    assert "robust_accuracy" not in rows[0]
+    assert rows[0]["accuracy"]

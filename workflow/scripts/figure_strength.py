@@ -1,0 +1,17 @@
+"""Draw agreement and accuracy against the strength of training."""
+
+import pandas as pd
+
+from truemap.figures import strength, style
+from truemap.job import job
+
+with job(snakemake) as settings:
+    style.start()
+    summary = pd.read_parquet(snakemake.input.summary)
+    files, histories = iter(snakemake.input.histories), {}
+    for entry in settings["swept"]:
+        curves = pd.concat([pd.read_parquet(next(files)) for _ in entry["seeds"]])
+        histories[entry["model"]] = curves.groupby("epoch", as_index=False).mean()
+    shown = style.one_truth(summary, settings["truth"])
+    figure = strength.strength_figure(shown, settings["swept"], histories, settings["attack"])
+    style.save(figure, list(snakemake.output), summary["data"].iloc[0], settings["style"]["dpi"])

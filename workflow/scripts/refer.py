@@ -1,0 +1,14 @@
+"""Score a reference, which knows nothing of a network, as if it were a saliency method."""
+
+from truemap.background import read_background
+from truemap.evaluation.references import score_reference
+from truemap.evaluation.scores import ScoreInputs, write_scores
+from truemap.job import job
+from truemap.methods import method
+
+with job(snakemake) as settings:
+    given = ScoreInputs.read(snakemake.input, settings)
+    module, options = method("references", settings["reference"])
+    background = read_background(snakemake.input.background)
+    blocks = score_reference(module, options, given, background, settings["seed"], settings["explained"])
+    write_scores(snakemake.output[0], blocks)

@@ -1,0 +1,25 @@
+"""Attack test maps of one model and count what it still gets right."""
+
+from truemap.attacks.measure import choose_maps, robustness_table
+from truemap.files import read_json, whole
+from truemap.job import job, log
+from truemap.methods import method
+from truemap.networks.data import Batches
+from truemap.networks.decoder import load_decoder
+from truemap.networks.devices import prepare_device
+from truemap.training.objective import radius
+from truemap.volumes import read_volumes
+
+with job(snakemake) as settings:
+    device = prepare_device(settings["device"], settings["threads"])
+    decoder = load_decoder(snakemake.input.weights, read_json(snakemake.input.description), device)
+    volumes = read_volumes(snakemake.input.maps, snakemake.input.tables)
+    batches = Batches(volumes, decoder.classes, device)
+    module, options = method("attacks", settings["attack"])
+    bound = radius(settings["epsilon"], settings["epsilon_unit"], volumes.parts[0][0].size)
+    rows = choose_maps(volumes.table, settings["maps"], settings["seed"])
+    table = robustness_table(decoder, batches, module, options, bound, settings["seed"], rows)
+    right, robust = table["correct"].mean(), table["robust"].mean()
+    log.info("%d maps: accuracy %.4f, robust accuracy %.4f at L2 radius %.4g", len(table), right, robust, bound)
+    with whole(snakemake.output[0]) as path:
+        table.assign(bound=bound).to_parquet(path, index=False)

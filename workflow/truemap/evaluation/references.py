@@ -1,0 +1,60 @@
+"""Scores of references: what maps agree with the truth that know nothing of a network."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+
+from truemap.background import Background
+from truemap.evaluation.agreement import score_block
+from truemap.evaluation.scores import ScoreInputs
+from truemap.options import MethodOptions
+from truemap.samples import choose_explained
+from truemap.truth import subject_blocks
+
+KEYS = ["sample", "subject", "label", "condition", "negated"]
+#: Values of maps held at a time.
+LIMIT = 20_000_000
+
+
+def score_reference(
+    module: ModuleType,
+    options: MethodOptions,
+    given: ScoreInputs,
+    background: Background,
+    seed: int,
+    explained: int | None = None,
+) -> list[pd.DataFrame]:
+    """Return the agreement of a reference's map for every test map and class, in blocks.
+
+    Parameters
+    ----------
+    module : module
+        Of ``truemap.references``.
+    explained : int, optional
+        See `truemap.samples.choose_explained`.
+
+    Returns
+    -------
+    list of DataFrame
+        As `truemap.evaluation.agreement.score_block`, with signs and without.
+    """
+    classes = sorted(background.means["all"])
+    blocks = []
+    for block in subject_blocks(choose_explained(given.volumes.table, explained, seed)):
+        subject = block["subject"].iloc[0]
+        own = given.own(subject)
+        size = max(1, LIMIT // (len(classes) * int(np.prod(given.volumes.shape))))
+        for start in range(0, len(block), size):
+            part = block.iloc[start : start + size]
+            x = given.volumes.take(part.index).reshape(len(part), -1)
+            rows = part.loc[part.index.repeat(len(classes)), KEYS].reset_index(drop=True)
+            rows["target"] = classes * len(part)
+            for conditions in background.means:
+                if (subject, conditions) in given.truths:
+                    maps = module.refer(part, x, background, conditions, options, seed).reshape(len(rows), -1)
+                    truths = {(subject, conditions): given.truths[subject, conditions]}
+                    blocks.append(score_block(rows, maps, truths, given.inside, own, absolute=True))
+    return blocks

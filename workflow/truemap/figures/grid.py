@@ -1,0 +1,103 @@
+"""The grid: mean agreement of every way to train with every way to explain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.patches import Rectangle
+
+from truemap.figures.style import CRITERIA, together
+from truemap.names import REFERENCE
+
+#: What stands beside the agreement: criterion -> title.
+BESIDE = {"accuracy": "accuracy", "robust_accuracy": "robust\naccuracy"}
+
+
+def winner(comparisons: pd.DataFrame, model: str) -> str | None:
+    """Return the method of a model that agrees better than each of its other methods (corrected p), if there is one.
+
+    Parameters
+    ----------
+    comparisons : DataFrame
+        Of `truemap.statistics.compare`, one family.
+    """
+    rows = comparisons[(comparisons["model_a"] == model) & (comparisons["model_b"] == model)]
+    methods = set(rows["method_a"]) | set(rows["method_b"])
+    better = rows["method_a"].where(rows["difference"] > 0, rows["method_b"])[rows["significant"]]
+    return next((method for method, wins in better.value_counts().items() if wins == len(methods) - 1), None)
+
+
+def grid_figure(
+    summary: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    criterion: str,
+    entries: Sequence[dict[str, Any]],
+    references: Sequence[str],
+    attack: str,
+    colormap: str,
+) -> plt.Figure:
+    """Return a heat map, one row a model and one column a method, with accuracies beside it.
+
+    A frame marks the method of a row that beats each other one of its row; lines in the colour bar are the
+    references.
+
+    Parameters
+    ----------
+    summary, comparisons : DataFrame
+        Of `truemap.statistics`, one condition set and one truth (accuracies have none).
+    criterion : {"informative", "pairwise"}
+    entries : sequence of dict
+        ``model, method, label`` in the order wanted.
+    references : sequence of str
+    attack : str
+        Whose robust accuracy is shown.
+    """
+    means = summary[summary["seed"] == "mean"].set_index(["criterion", "model", "method"])["mean"]
+    labels = {entry["model"]: entry["label"] for entry in entries}
+    methods = list(dict.fromkeys(entry["method"] for entry in entries))
+    values = np.array([[means.get((criterion, m, method), np.nan) for method in methods] for m in labels])
+    beside = {"accuracy": "", "robust_accuracy": attack}
+    extra = np.array([[means.get((name, m, method), np.nan) for name, method in beside.items()] for m in labels])
+    width = [len(methods), len(beside)]
+    figure, (axis, side) = plt.subplots(
+        1, 2, figsize=(0.62 * sum(width) + 3.2, 0.36 * len(labels) + 2.2), width_ratios=width, layout="constrained"
+    )
+    found = {name: means.get((criterion, REFERENCE, name), np.nan) for name in references}
+    lines = {name: value for name, value in found.items() if np.isfinite(value)}
+    shown = [*values[np.isfinite(values)], *lines.values(), 0.0]
+    image = axis.imshow(values, cmap=colormap, vmin=min(shown), vmax=max(shown), aspect="auto")
+    side.imshow(extra, cmap="Greys", vmin=0, vmax=1.4, aspect="auto")
+    _write(axis, values, image)
+    _write(side, extra, None)
+    axis.set_xticks(range(len(methods)), methods, rotation=45, ha="right", rotation_mode="anchor")
+    axis.set_yticks(range(len(labels)), list(labels.values()))
+    side.set_xticks(
+        range(len(beside)), [BESIDE[name] for name in beside], rotation=45, ha="right", rotation_mode="anchor"
+    )
+    side.set_yticks([])
+    family = comparisons[comparisons["criterion"] == criterion]
+    for row, model in enumerate(labels):
+        best = winner(family, model)
+        if best is not None:
+            place = (methods.index(best) - 0.47, row - 0.47)
+            axis.add_patch(Rectangle(place, 0.94, 0.94, fill=False, edgecolor="#cc3311", linewidth=2))
+    bar = figure.colorbar(image, ax=side, fraction=0.25, pad=0.1)
+    bar.set_label(f"mean r with {CRITERIA[criterion]}", fontsize=8)
+    for value in lines.values():
+        bar.ax.axhline(value, color="#cc3311", linewidth=1.2)
+    for name, value in together(lines, 0.04 * (max(shown) - min(shown))):
+        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        bar.ax.annotate(name, (0, value), (-3, 0), **place, ha="right", va="center", fontsize=6, color="#cc3311")
+    return figure
+
+
+def _write(axis: plt.Axes, values: np.ndarray, image: Any) -> None:
+    for (row, column), value in np.ndenumerate(values):
+        if np.isnan(value):
+            continue
+        dark = image is not None and np.dot(image.cmap(image.norm(value))[:3], (0.3, 0.6, 0.1)) < 0.5
+        axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color="white" if dark else "black")

@@ -1,0 +1,73 @@
+"""The grid as a table that can be sorted, with what must be said of the criteria."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from truemap.names import REFERENCE
+
+STYLE = (
+    "body{font:14px sans-serif;margin:2em;max-width:75em}table{border-collapse:collapse}"
+    "td,th{border:1px solid #ccc;padding:2px 7px;text-align:right}th{cursor:pointer;background:#eee}"
+)
+#: A click on a column's head sorts by it, a second one the other way.
+SCRIPT = """
+for (const head of document.querySelectorAll("th")) head.onclick = () => {
+  const table = head.closest("table"), place = head.cellIndex, down = head.dataset.down !== "1";
+  head.dataset.down = down ? "1" : "0";
+  const key = row => {
+    const text = row.cells[place].textContent, number = Number(text);
+    return text && !isNaN(number) ? number : text;
+  };
+  const order = (a, b) => (key(a) > key(b) ? 1 : key(a) < key(b) ? -1 : 0) * (down ? -1 : 1);
+  table.tBodies[0].append(...[...table.tBodies[0].rows].sort(order));
+};
+"""
+
+
+def grid_page(summary: pd.DataFrame, attack: str, group: str | None) -> str:
+    """Return the agreement of all models, methods and references of a dataset as one HTML page.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        Of `truemap.statistics.summarise`, with ``dataset, data``.
+    attack : str
+        Whose robust accuracy is shown.
+    group : str, optional
+        Name of the reference that others are a share of.
+    """
+    rows = summary[summary["seed"] == "mean"]
+    beside = rows[rows["criterion"].isin(["accuracy", "robust_accuracy"]) & rows["method"].isin(["", attack])]
+    accuracies = beside.pivot_table(index=["model", "conditions"], columns="criterion", values="mean")
+    table = rows[~rows["criterion"].isin(["accuracy", "robust_accuracy"])]
+    table = table.join(accuracies, on=["model", "conditions"])
+    columns = ["model", "method", "criterion", "conditions", "truth", "n", "mean", "se", "ci_low", "ci_high", "share"]
+    columns += [name for name in ("accuracy", "robust_accuracy") if name in table]
+    shown = table[columns].rename(columns={"share": f"share of {group}" if group else "share"})
+    body = shown.to_html(index=False, border=0, na_rep="", float_format=lambda value: f"{value:.3f}")
+    title = f"{summary['dataset'].iloc[0]}: every way to train, every way to explain ({summary['data'].iloc[0]})"
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
+        f"<h1>{title}</h1>{_warning(table)}<p>Click a column's head to sort. Criteria that end in _absolute compare "
+        "sizes without signs, for methods whose maps have none.</p>"
+        f"{body}<script>{SCRIPT}</script></html>\n"
+    )
+
+
+def _warning(table: pd.DataFrame) -> str:
+    full = table[table["conditions"].eq("all") & table["criterion"].isin(["informative", "pairwise"])]
+    ours = full[full["model"] != REFERENCE]
+    said = []
+    for (criterion, truth), part in full[full["model"] == REFERENCE].groupby(["criterion", "truth"], sort=False):
+        methods = ours[(ours["criterion"] == criterion) & (ours["truth"] == truth)]["mean"]
+        names = ", ".join(f"{row.method} {row.mean:.3f}" for row in part.itertuples(index=False))
+        said.append(f"<li>{criterion}, {truth} truth: {names}; best map of a network {methods.max():.3f}</li>")
+    return (
+        "<p>Read this first: agreement with these truths does not show by itself that a map explains the network. "
+        "References that know nothing of any network are scored beside it: noise, the input itself, and the average "
+        "truth of the training subjects. Where they agree as well as a network's map, the criterion cannot tell that "
+        "map from a copy of the input or of the group average. The <em>leave_out</em> truth is made without the map "
+        "that is explained, so that a copy of the input has nothing to gain from being part of the truth.</p>"
+        f"<ul>{''.join(said)}</ul>"
+    )

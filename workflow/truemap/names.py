@@ -1,0 +1,7 @@
+"""Names that the config, tables and figures share."""
+
+#: What references are called where models have their names.
+REFERENCE = "reference"
+#: Options that are a training method's strength, the first that it has: of several candidates the largest
+#: is chosen that costs no accuracy. All other lists are chosen by validation likelihood.
+STRENGTHS = ("strength", "epsilon")
