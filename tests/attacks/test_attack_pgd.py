@@ -31,7 +31,7 @@ def test_log_odds_is_the_logit_of_the_error_and_keeps_its_gradient():
     z = torch.tensor([[2.0, -1.0, 0.5], [300.0, -900.0, 10.0]], requires_grad=True)
     labels = torch.tensor([2, 0])
     p = z.double().softmax(1)[0, 2]
-    value = pgd.log_odds(z, labels)
+    value = objective.log_odds(z, labels)
     np.testing.assert_allclose(value[0].item(), torch.log((1 - p) / p).item(), rtol=1e-6)
     assert value[1].item() == -290
     (gradient,) = torch.autograd.grad(value.sum(), z)

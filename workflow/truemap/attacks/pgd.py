@@ -12,7 +12,7 @@ from truemap.attacks.ball import within
 from truemap.networks.decoder import Decoder
 from truemap.numerics import derive_seed
 from truemap.options import Count, MethodOptions, Positive
-from truemap.training.objective import direction
+from truemap.training.objective import direction, log_odds
 from truemap.training.random_noise import ball
 
 
@@ -24,16 +24,6 @@ class Options(MethodOptions):
     step: Positive = Field(
         0.025, description="length of a step as a share of the bound; 2.5 / steps (Madry et al. 2018) reaches all of it"
     )
-
-
-def log_odds(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return log((1 - p) / p), p of the true class, shape (n,): log sum_j!=y exp(z_j) - z_y.
-
-    It rises with -log p, and its gradient has the same direction. That of -log p is 1 - p times as long:
-    in float32 it is zero once the logits differ by 104, however it is written.
-    """
-    others = logits.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
-    return others - logits.gather(1, labels[:, None])[:, 0]
 
 
 def perturb(

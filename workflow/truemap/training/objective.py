@@ -21,6 +21,16 @@ def negative_log_probability(logits: torch.Tensor, labels: torch.Tensor) -> torc
     return -functional.logsigmoid(true - others)
 
 
+def log_odds(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return log((1 - p) / p), p of the true class, shape (n,): log sum_j!=y exp(z_j) - z_y.
+
+    It rises with -log p, and its gradient has the same direction. That of -log p is 1 - p times as long:
+    in float32 it is zero once the logits differ by 104, however it is written.
+    """
+    others = logits.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
+    return others - logits.gather(1, labels[:, None])[:, 0]
+
+
 def loss(network: nn.Module, logits: torch.Tensor, labels: torch.Tensor, l2: float) -> torch.Tensor:
     """Return mean cross-entropy plus ``l2 / 2`` times the sum of squared weights (biases excluded)."""
     value = negative_log_probability(logits, labels).mean()

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from truemap.options import Count, Grid, Positive, TrainingOptions
-from truemap.training.objective import direction, loss, negative_log_probability, project, radius, step_lengths
+from truemap.training.objective import direction, loss, log_odds, project, radius, step_lengths
 from truemap.training.standard import update as clean_update
 
 
@@ -44,15 +44,15 @@ def attack(
     """Return noise ``(n, *shape)`` in the L2 ball or the Linf box that lowers the true class's probability.
 
     d <- P(d - nu grad_x p / ||grad_x p||) for L2, d <- P(d - nu sign(grad_x p)) for Linf, from d = 0. The
-    gradient is taken of log p. As grad p = p grad log p and p > 0, its direction and its signs are the same, so
-    that an attack on the probability (McClure et al.) and one on the cross-entropy (Madry et al.) are one; but
-    grad log p does not vanish near p = 1.
+    gradient is taken of log(p / (1 - p)). All of grad p, grad log p and this one are positive multiples of each
+    other, so that an attack on the probability (McClure et al.) and one on the cross-entropy (Madry et al.) are
+    one; but this one does not vanish near p = 1 (see `truemap.training.objective.log_odds`).
     """
     bound = radius(options.epsilon, options.epsilon_unit, x[0].numel(), options.norm)
     noise = torch.zeros_like(x)
     for _ in range(options.steps):
         noise.requires_grad_(True)
-        (gradient,) = torch.autograd.grad(negative_log_probability(network(x + noise), y).sum(), noise)
+        (gradient,) = torch.autograd.grad(log_odds(network(x + noise), y).sum(), noise)
         lengths = step_lengths(options.step, bound, len(x), x, random)
         noise = project(noise.detach() + lengths * direction(gradient, options.norm), bound, options.norm)
     return noise
