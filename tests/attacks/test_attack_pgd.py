@@ -19,6 +19,7 @@ from victims import (
 from truemap.attacks import pgd
 from truemap.networks.decoder import Decoder
 from truemap.numerics import derive_seed
+from truemap.training import objective
 
 
 @pytest.mark.parametrize(("classes", "reach"), [(2, 0.999), (3, 0.85), (7, 0.8)])

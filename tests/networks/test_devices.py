@@ -1,8 +1,10 @@
 import multiprocessing
 import os
 import signal
+import tempfile
 from pathlib import Path
 from queue import Empty
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -45,11 +47,26 @@ def test_no_two_jobs_share_a_device_and_a_killed_one_frees_its_own(jobs) -> None
     assert queue.get(timeout=60)[1] == 1
 
 
-def test_prepare_device_sets_the_configs_number_of_threads():
+def test_prepare_device_sets_the_configs_number_of_threads() -> None:
+    before = torch.get_num_threads()
     try:
-        assert prepare_device("cpu", 2) == torch.device("cpu")
-        assert torch.get_num_threads() == 2
-        assert torch.are_deterministic_algorithms_enabled()
+        assert prepare_device("cpu", 1) == torch.device("cpu")
+        assert torch.get_num_threads() == 1
     finally:
-        torch.set_num_threads(1)
+        torch.set_num_threads(before)
+
+
+def test_a_gpu_is_taken_with_its_lock_and_made_repeatable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a GPU here: PyTorch's answers about one are made up."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(uuid="made-up"))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    before = torch.get_num_threads()
+    try:
+        assert prepare_device("auto", 1) == torch.device("cuda", 0)
+        assert torch.are_deterministic_algorithms_enabled()
+        assert [path.name for path in tmp_path.rglob("*.lock")] == ["made-up.lock"]
+    finally:
         torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(before)

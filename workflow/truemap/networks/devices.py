@@ -22,12 +22,13 @@ def prepare_device(name: str, threads: int) -> torch.device:
     counts GPUs but does not say which: of several, the first that no other truemap job holds is taken.
     """
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu":
+        # On a CPU sums are the same for the same number of threads; the call below costs more than a second there.
         return torch.device("cpu")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
     # By UUID: under Slurm each job sees its own GPU as number 0.
     names = [str(torch.cuda.get_device_properties(i).uuid) for i in range(torch.cuda.device_count())]
     return torch.device("cuda", acquire(names, Path(tempfile.gettempdir()) / f"truemap-{os.getuid()}"))

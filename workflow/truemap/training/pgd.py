@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from truemap.options import Count, Grid, Positive, TrainingOptions
-from truemap.training.objective import direction, loss, log_odds, project, radius, step_lengths
+from truemap.training.objective import direction, log_odds, loss, project, radius, step_lengths
 from truemap.training.standard import update as clean_update
 
 
