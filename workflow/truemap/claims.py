@@ -117,6 +117,8 @@ def to_html(claims: pd.DataFrame) -> str:
         "<p>A mean is reproduced if ours lies within the stated tolerance; an order if the difference has the same "
         "sign and the paired t-test, Bonferroni-corrected over all pairs of its family, has p below the published "
         "level. Numbers of simulated data are shown and never counted as a test of a claim about HCP.</p>"
+        "<p>These criteria alone do not tell a faithful explanation from a copy of the input or of the group average: "
+        "each dataset's grid.html sets references that know nothing of a network beside the maps.</p>"
         f"{shown.to_html(index=False, border=0)}</html>\n"
     )
 

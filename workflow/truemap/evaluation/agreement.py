@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
+from truemap.names import ABSOLUTE
 from truemap.numerics import pearson
 from truemap.truth import CONDITION_SETS, OwnMaps, Truth
 
-#: Ending of a criterion whose maps and truth are compared without their signs.
-ABSOLUTE = "_absolute"
 COLUMNS = [
     "sample", "subject", "label", "condition", "negated", "target", "criterion", "conditions", "truth", "r", "reason",
 ]  # fmt: skip

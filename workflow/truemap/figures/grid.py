@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.patches import Rectangle
 
 from truemap.figures.style import CRITERIA, together
-from truemap.names import REFERENCE
+from truemap.names import ABSOLUTE, REFERENCE
 
 #: What stands beside the agreement: criterion -> title.
 BESIDE = {"accuracy": "accuracy", "robust_accuracy": "robust\naccuracy"}
@@ -43,7 +43,7 @@ def grid_figure(
     """Return a heat map, one row a model and one column a method, with accuracies beside it.
 
     A frame marks the method of a row that beats each other one of its row; lines in the colour bar are the
-    references.
+    references. Where maps have no signs, the agreement of sizes with the truth's sizes stands below, in bars.
 
     Parameters
     ----------
@@ -64,15 +64,16 @@ def grid_figure(
     extra = np.array([[means.get((name, m, method), np.nan) for name, method in beside.items()] for m in labels])
     width = [len(methods), len(beside)]
     figure, (axis, side) = plt.subplots(
-        1, 2, figsize=(0.62 * sum(width) + 3.2, 0.36 * len(labels) + 2.2), width_ratios=width, layout="constrained"
+        1, 2, figsize=(0.62 * sum(width) + 3.2, 0.4 * len(labels) + 2.2), width_ratios=width, layout="constrained"
     )
     found = {name: means.get((criterion, REFERENCE, name), np.nan) for name in references}
     lines = {name: value for name, value in found.items() if np.isfinite(value)}
     shown = [*values[np.isfinite(values)], *lines.values(), 0.0]
     image = axis.imshow(values, cmap=colormap, vmin=min(shown), vmax=max(shown), aspect="auto")
     side.imshow(extra, cmap="Greys", vmin=0, vmax=1.4, aspect="auto")
-    _write(axis, values, image)
-    _write(side, extra, None)
+    unsigned = [[means.get((f"{criterion}{ABSOLUTE}", m, method), np.nan) for method in methods] for m in labels]
+    _write(axis, values, image, np.array(unsigned))
+    _write(side, extra)
     axis.set_xticks(range(len(methods)), methods, rotation=45, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(len(labels)), list(labels.values()))
     side.set_xticks(
@@ -95,9 +96,13 @@ def grid_figure(
     return figure
 
 
-def _write(axis: plt.Axes, values: np.ndarray, image: Any) -> None:
+def _write(axis: plt.Axes, values: np.ndarray, image: Any = None, unsigned: np.ndarray | None = None) -> None:
     for (row, column), value in np.ndenumerate(values):
         if np.isnan(value):
             continue
+        text = f"{value:.2f}"
+        if unsigned is not None and np.isfinite(unsigned[row, column]):
+            text += f"\n|{unsigned[row, column]:.2f}|"
         dark = image is not None and np.dot(image.cmap(image.norm(value))[:3], (0.3, 0.6, 0.1)) < 0.5
-        axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color="white" if dark else "black")
+        color = "white" if dark else "black"
+        axis.text(column, row, text, ha="center", va="center", fontsize=7, color=color, linespacing=0.9)
