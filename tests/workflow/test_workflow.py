@@ -167,6 +167,14 @@ def test_robust_accuracy_is_counted_and_a_sweep_reuses_its_candidates(finished: 
     assert not tested["model_a"].str.contains("--").any()
 
 
+def test_autoattack_is_one_more_attack_and_not_weaker_by_much(finished: Clone) -> None:
+    folder = finished.path / "results/tiny-synthetic/robustness/nn-adversarial/seed-0"
+    own, auto = (pd.read_parquet(folder / f"{attack}.parquet") for attack in ("pgd", "autoattack"))
+    assert list(own["sample"]) == list(auto["sample"])
+    assert auto["robust"].sum() <= own["robust"].sum() + 1
+    assert (auto["norm"] <= auto["bound"] * (1 + 1e-5)).all()
+
+
 NEW_METHOD = '''"""A method that a user adds."""
 
 import torch
