@@ -13,8 +13,8 @@ pytestmark = pytest.mark.slurm
 
 CALL = ("--workflow-profile", PROFILE)
 TARGET = "results/tiny/statistics/summary.parquet"
-GPU_RULES = {"train", "model", "explain"}
-CPU_RULES = {"volumes", "truth", "score"}
+GPU_RULES = {"train", "model", "explain", "robustness"}
+CPU_RULES = {"volumes", "truth", "background", "refer", "score"}
 # Candidates of tiny.yaml, and what happens to the first job of each.
 HUNGRY, CANCELLED, SLOW, LOST = "l2-0.1", "l2-0.2", "l2-0.3", "l2-0.4"
 ENDS: dict[str, tuple[str, Callable[[Job], object]]] = {
