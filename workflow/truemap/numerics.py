@@ -33,10 +33,20 @@ def pearson(a: np.ndarray, b: np.ndarray, block: int = 1 << 16) -> np.ndarray:
         aa += np.einsum("ij,ij->i", x, x)
         bb += np.einsum("ij,ij->i", y, y)
         ab += np.einsum("ij,ij->i", x, y)
-    # Exactly, because the mean of equal float64 numbers may differ from them in the last bit.
-    constant = (a == a[:, :1]).all(axis=1) | (b == b[:, :1]).all(axis=1)
+    constant = _constant(a, aa, shift_a) | _constant(b, bb, shift_b)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(constant, np.nan, np.clip(ab / (np.sqrt(aa) * np.sqrt(bb)), -1.0, 1.0))
+
+
+def _constant(a: np.ndarray, squares: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Return which rows are constant: exactly, since the mean of equal numbers may differ from them in the last bit.
+
+    Only rows whose sum of centred squares is no more than rounding can be, and only they are compared.
+    """
+    result = squares <= a.shape[1] * (1e-12 * np.abs(mean)) ** 2
+    rows = np.flatnonzero(result)
+    result[rows] = (a[rows] == a[rows, :1]).all(axis=1)
+    return result
 
 
 def _row_means(a: np.ndarray, block: int) -> np.ndarray:

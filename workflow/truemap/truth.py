@@ -145,7 +145,7 @@ class OwnMaps:
     """
 
     def __init__(self, rows: pd.DataFrame, maps: np.ndarray) -> None:
-        self.maps = maps
+        self.maps = maps.astype(np.promote_types(maps.dtype, np.float32), copy=False)
         self.labels, self.negated = rows["label"].to_numpy(), rows["negated"].to_numpy(dtype=bool)
         self.places = {sample: place for place, sample in enumerate(rows["sample"])}
 
@@ -160,7 +160,7 @@ class OwnMaps:
         if not CONDITION_SETS[conditions]:
             left &= ~self.negated
         for twin in np.flatnonzero(left & (self.negated != self.negated[place])):
-            rest = np.abs(self.maps[twin].astype(np.float32) + self.maps[place])
+            rest = np.abs(self.maps[twin] + self.maps[place])
             left[twin] = rest.max() > FLIP * np.abs(self.maps[place]).max()
         return truth.without(self.labels[place], self.maps[left])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -49,56 +49,50 @@ def score_block(
         signs were dropped on both sides. `truth` is ``full`` or ``leave_out``. `r` is null where `reason` says why.
     """
     subject = rows["subject"].iloc[0]
-    labels, targets = rows["label"].to_numpy(), rows["target"].to_numpy()
-    same = labels == targets
-    samples = rows.groupby("sample", sort=False).indices
-    parts = []
-    for conditions, with_negated in CONDITION_SETS.items():
-        if (subject, conditions) not in truths:
-            continue
-        negated = np.zeros(len(rows), bool) if with_negated else rows["negated"].to_numpy()
-        kept = {sample: places for sample, places in samples.items() if not negated[places[0]]}
-        whole = truths[subject, conditions]
-        found = {"full": {sample: whole for sample in kept}}
-        if own is not None:
-            found["leave_out"] = _Lazy(own, whole, conditions)
-        for (truth, of), ending in ((entry, e) for entry in found.items() for e in ("", ABSOLUTE)[: 1 + absolute]):
-            places = np.concatenate([*kept.values(), np.empty(0, int)]).astype(int)
-            scored = [
-                pair
-                for sample, at in kept.items()
-                for pair in _score(maps[at], of[sample], labels[at], targets[at], inside, bool(ending))
-            ]
-            criterion = np.where(same[places], "informative", "pairwise").astype(object) + ending
-            r, reasons = [r for r, _ in scored], [reason for _, reason in scored]
-            part = rows.iloc[places].assign(criterion=criterion, conditions=conditions, truth=truth)
-            parts.append(part.assign(r=np.array(r, dtype=float), reason=np.array(reasons, dtype=object)))
-    return pd.concat(parts, ignore_index=True)[COLUMNS]
+    labels, targets, negated = (rows[name].to_numpy() for name in ("label", "target", "negated"))
+    sets = {name: truths[subject, name] for name in CONDITION_SETS if (subject, name) in truths}
+    kinds = [
+        (name, truth, ending)
+        for name in sets
+        for truth in ("full", "leave_out")[: 1 if own is None else 2]
+        for ending in ("", ABSOLUTE)[: 1 + absolute]
+    ]
+    scored: dict[tuple[str, str, str], list[tuple[int, float, str]]] = {kind: [] for kind in kinds}
+    # By sample: its maps are converted once, and the truths without it are not all held at once.
+    for sample, at in rows.groupby("sample", sort=False).indices.items():
+        values = (maps[at] if inside is None else maps[at][:, inside]).astype(np.float64)
+        for name, whole in sets.items():
+            if negated[at[0]] and not CONDITION_SETS[name]:
+                continue
+            found = {"full": whole} if own is None else {"full": whole, "leave_out": own.leave_out(whole, name, sample)}
+            for truth, of in found.items():
+                entries = [of.of(label, target) for label, target in zip(labels[at], targets[at], strict=True)]
+                for ending in ("", ABSOLUTE)[: 1 + absolute]:
+                    results = _score(values, entries, inside, bool(ending))
+                    scored[name, truth, ending] += [(row, *result) for row, result in zip(at, results, strict=True)]
+    return pd.concat([_rows(rows, kind, entries) for kind, entries in scored.items()], ignore_index=True)[COLUMNS]
 
 
-class _Lazy:
-    """Truth of each sample without its own map, made when it is asked for: all at once would fill the memory."""
-
-    def __init__(self, own: OwnMaps, whole: Truth, conditions: str) -> None:
-        self.own, self.whole, self.conditions = own, whole, conditions
-
-    def __getitem__(self, sample: int) -> Truth:
-        return self.own.leave_out(self.whole, self.conditions, sample)
+def _rows(rows: pd.DataFrame, kind: tuple[str, str, str], entries: list[tuple[int, float, str]]) -> pd.DataFrame:
+    conditions, truth, ending = kind
+    part = rows.iloc[[row for row, _, _ in entries]]
+    criterion = np.where(part["label"] == part["target"], "informative", "pairwise").astype(object) + ending
+    r, reasons = np.array([r for _, r, _ in entries], dtype=float), [reason for _, _, reason in entries]
+    part = part.assign(criterion=criterion, conditions=conditions, truth=truth)
+    return part.assign(r=r, reason=np.array(reasons, dtype=object))
 
 
 def _score(
-    maps: np.ndarray, truth: Truth, labels: np.ndarray, targets: np.ndarray, inside: np.ndarray | None, absolute: bool
+    maps: np.ndarray, entries: Sequence[tuple[np.ndarray | None, str]], inside: np.ndarray | None, absolute: bool
 ) -> Iterator[tuple[float, str]]:
-    """Yield (r, reason) for the maps of one sample."""
-    chosen = slice(None) if inside is None else inside
-    maps = maps[:, chosen]
-    entries = [truth.of(label, target) for label, target in zip(labels, targets, strict=True)]
+    """Yield (r, reason) for the maps of one sample, float64 and of the voxels scored; `entries` are their truths."""
     empty = ~np.any(maps != 0, axis=1)
     good = [k for k, (values, _) in enumerate(entries) if values is not None and not empty[k]]
     r = np.full(len(maps), np.nan)
     if good:
-        values = np.stack([entries[k][0][chosen] for k in good])
-        r[good] = pearson(np.abs(maps[good]), np.abs(values)) if absolute else pearson(maps[good], values)
+        values = np.stack([entries[k][0] if inside is None else entries[k][0][inside] for k in good])
+        found = maps if len(good) == len(maps) else maps[good]
+        r[good] = pearson(np.abs(found), np.abs(values)) if absolute else pearson(found, values)
     for k, (_, reason) in enumerate(entries):
         reason = reason or ("the saliency map is zero" if empty[k] else "")
         yield r[k], reason or ("a map is constant over the voxels scored" if np.isnan(r[k]) else "")
