@@ -1,9 +1,12 @@
+import gzip
+import re
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from truemap.datasets.hcp import Options, index, kind, map_path, read
+from truemap.datasets.hcp import LAYOUTS, Options, index, kind, map_path, prepare, read
 from truemap.datasets.nifti import write_map
 from truemap.files import DataError
 
@@ -115,3 +118,161 @@ def test_a_map_of_the_tree_can_be_read(tmp_path):
     path = map_path(tmp_path, "100307", "MOTOR", "T")
     write_map(path, values, np.eye(4))
     np.testing.assert_array_equal(read(str(path), Options(root=str(tmp_path)), 0)[0], values)
+
+
+STANDARD = (
+    "{subject}/MNINonLinear/Results/tfMRI_{task}/tfMRI_{task}_hp200_s4_level2.feat/"
+    "StandardVolumeStats/cope{cope}.feat/{statistic}1.nii.gz"
+)
+
+
+def add_maps(root, subject, template, statistic="cope"):
+    """Give a subject empty files in any layout."""
+    for task, _, cope in EXPECTED:
+        path = root / template.format(subject=subject, task=task, cope=cope, statistic=statistic)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+@pytest.mark.parametrize("statistic", ["cope", "zstat", "tstat"])
+@pytest.mark.parametrize(
+    ("layout", "template"),
+    [
+        ("standard_volume", STANDARD),
+        ("volume", LAYOUTS["volume"]),
+        ("{root}/{subject}/MNINonLinear/{task}/{cope}_{statistic}.nii.gz",) * 2,
+    ],
+)
+def test_maps_are_found_in_either_layout_or_an_own_one(tmp_path, layout, template, statistic):
+    add_maps(tmp_path, "100307", template.removeprefix("{root}/"), statistic)
+    samples = index(Options(root=str(tmp_path), layout=layout, statistic=statistic), 0)
+    assert len(samples) == 25
+    row = samples[samples["condition"] == "NEG_SHAPES"].iloc[0]
+    values = {"subject": "100307", "task": "EMOTION", "cope": 5, "statistic": statistic}
+    assert row["image"] == str(tmp_path / template.removeprefix("{root}/").format(**values))
+
+
+def test_files_of_the_other_layout_are_pointed_out(root, tmp_path):
+    with pytest.raises(DataError, match=r"It is there as .*level2vol.*: set `layout: volume`"):
+        index(Options(root=str(root), layout="standard_volume"), 0)
+    add_maps(tmp_path / "new", "100307", STANDARD)
+    with pytest.raises(DataError, match=r"StandardVolumeStats.*: set `layout: standard_volume`"):
+        index(Options(root=str(tmp_path / "new")), 0)
+
+
+def test_a_datalad_link_without_its_content_is_called_that(root):
+    path = map_path(root, "100307", "WM", "FACE")
+    path.unlink()
+    path.symlink_to("../.git/annex/objects/not-here")
+    with pytest.raises(DataError, match=r"FACE.*datalad get"):
+        index(Options(root=str(root)), 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"layout": "{subject}/{tsk}/{cope}.nii.gz"}, "unknown placeholder '{tsk}'. Known here: subject, task, cope"),
+        ({"layout": "{subject}/{task}.nii.gz"}, "with {cope} in it"),
+        ({"layout": "volumes"}, "give volume, standard_volume"),
+        ({"layout": "{subject}/{task}/{cope}}.nii.gz"}, "braces do not pair"),
+        ({"layout": "}{subject}/{task}/{cope.nii.gz"}, "unknown placeholder"),
+        ({"layout": "{subject}/{task}/{cope}.nii.gz", "statistic": "zstat"}, "has no {statistic}"),
+        ({"cache": "maps"}, "in a bucket"),
+        ({"endpoint_url": "http://127.0.0.1:1"}, "in a bucket"),
+        ({"root": "s3://key:secret@bucket/HCP"}, "keys do not belong"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(options, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        Options(**{"root": "/hcp", **options})
+
+
+def test_a_simulated_tree_has_one_layout():
+    with pytest.raises(ValueError, match="simulated tree"):
+        Options(simulate={}, layout="standard_volume")
+
+
+#: Contrasts of each task in order, as far as they matter (HCPpipelines, Examples/fsf_templates/*level1.fsf).
+NAMES = """
+WM 2BK_BODY 2BK_FACE 2BK_PLACE 2BK_TOOL 0BK_BODY 0BK_FACE 0BK_PLACE 0BK_TOOL 2BK 0BK 2BK-0BK neg_2BK neg_0BK
+0BK-2BK BODY FACE PLACE TOOL
+GAMBLING PUNISH REWARD PUNISH-REWARD neg_PUNISH neg_REWARD REWARD-PUNISH
+MOTOR CUE LF LH RF RH T AVG
+LANGUAGE MATH STORY MATH-STORY STORY-MATH neg_MATH neg_STORY
+SOCIAL RANDOM TOM RANDOM-TOM neg_RANDOM neg_TOM TOM-RANDOM
+RELATIONAL MATCH REL MATCH-REL REL-MATCH neg_MATCH neg_REL
+EMOTION FACES SHAPES FACES-SHAPES neg_FACES neg_SHAPES SHAPES-FACES
+""".replace("neg_0BK\n", "neg_0BK ")
+
+
+def add_names(root, subject):
+    """Write HCP's Contrasts.txt beside a subject's maps."""
+    for line in NAMES.strip().splitlines():
+        task, *names = line.split()
+        feat = map_path(root, subject, task, next(c for t, c, _ in EXPECTED if t == task)).parents[2]
+        (feat / "Contrasts.txt").write_text("\n".join(names) + "\n")
+
+
+def test_cope_numbers_agree_with_the_names_hcp_wrote(root, caplog):
+    add_names(root, "100307")
+    with caplog.at_level("INFO", "truemap"):
+        assert len(index(Options(root=str(root)), 0)) == 50
+    assert "in 7 designs, 7 have none" in caplog.text
+
+
+def test_one_subject_whose_contrasts_are_in_another_order_stops_it(root):
+    for subject in ("100307", "100408"):
+        add_names(root, subject)
+    file = map_path(root, "100408", "EMOTION", "FACES").parents[2] / "Contrasts.txt"
+    file.write_text("FACES SHAPES FACES-SHAPES SHAPES-FACES neg_FACES neg_SHAPES".replace(" ", "\n"))
+    with pytest.raises(DataError) as caught:
+        index(Options(root=str(root)), 0)
+    for said in (str(file), "NEG_FACES is expected as cope 4", "'SHAPES-FACES'", "its number 5", "exclude"):
+        assert said in str(caught.value)
+    assert len(index(Options(root=str(root), exclude=["100408"]), 0)) == 25
+
+
+def test_names_are_beside_the_newer_layouts_maps_too(tmp_path):
+    add_maps(tmp_path, "100307", STANDARD)
+    file = tmp_path / "100307/MNINonLinear/Results/tfMRI_SOCIAL/tfMRI_SOCIAL_hp200_s4_level2.feat/Contrasts.txt"
+    file.write_text("TOM\nRANDOM\n")
+    with pytest.raises(DataError, match=f"{file}: SOCIAL RANDOM is expected as cope 1"):
+        index(Options(root=str(tmp_path), layout="standard_volume"), 0)
+
+
+def test_level_1_designs_are_asked_where_nothing_is_nearer(root):
+    run = root / "100408/MNINonLinear/Results/tfMRI_GAMBLING_LR"
+    run.mkdir(parents=True)
+    (run / "tfMRI_GAMBLING_LR_hp200_s4_level1.fsf").write_text(
+        'set fmri(conname_real.1) "REWARD"\nset fmri(conname_real.2) "PUNISH"\n'
+    )
+    with pytest.raises(DataError, match=r"level1.fsf: GAMBLING PUNISH is expected as cope 1.*'REWARD'"):
+        index(Options(root=str(root)), 0)
+
+
+def test_a_task_whose_copes_are_not_together_has_no_names_to_check(tmp_path):
+    add_maps(tmp_path, "100307", "{subject}/MNINonLinear/{task}_{cope}.nii.gz")
+    (tmp_path / "100307/MNINonLinear/Contrasts.txt").write_text("A\nB\n")
+    assert len(index(Options(root=str(tmp_path), layout="{subject}/MNINonLinear/{task}_{cope}.nii.gz"), 0)) == 25
+
+
+def test_a_truncated_map_is_refused_by_name(root):
+    path = map_path(root, "100307", "WM", "FACE")
+    path.write_bytes(gzip.compress(bytes(5000))[:-9])
+    with pytest.raises(DataError, match=r"cope16.*truncated"):
+        read(str(path), Options(root=str(root)), 0)
+
+
+def test_maps_on_disk_need_no_preparation(root):
+    prepare([str(map_path(root, "100307", "WM", "FACE"))], Options(root=str(root)), 0)
+
+
+def test_the_whole_release_is_listed_in_seconds(tmp_path):
+    add_subject(tmp_path, "first")
+    add_names(tmp_path, "first")
+    for number in range(1, 965):
+        (tmp_path / f"{number:06d}").symlink_to(tmp_path / "first")
+    start = time.process_time()
+    samples = index(Options(root=str(tmp_path)), 0)
+    assert len(samples) == 965 * 25
+    assert time.process_time() - start < 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,20 @@ from typing import Any
 
 class DataError(ValueError):
     """Input that cannot be used; the message names the file, the reason and the remedy."""
+
+
+class IncompleteSubjects(DataError):
+    """Some subjects lack files; without them the others can be used.
+
+    Attributes
+    ----------
+    subjects : list of str
+        By the source's own names.
+    """
+
+    def __init__(self, message: str, subjects: Iterable[str]) -> None:
+        super().__init__(message)
+        self.subjects = list(subjects)
 
 
 @contextmanager

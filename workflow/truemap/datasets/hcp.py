@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from truemap.datasets.nifti import read_map
-from truemap.files import DataError
+from truemap.datasets import contrasts
+from truemap.datasets.nifti import decode_map, read_map
+from truemap.datasets.s3 import WORKERS, Bucket, download, each, fetch, is_s3, read_cached
+from truemap.files import DataError, IncompleteSubjects
+from truemap.job import log
 from truemap.options import Count, MethodOptions, NonNegative, Positive
 
 #: Table 1 of McClure et al. 2020, with the cope that holds each condition in HCP's level-2 analyses.
@@ -24,10 +29,12 @@ COPES = {
     "EMOTION": {"FACES": 1, "SHAPES": 2, "NEG_FACES": 4, "NEG_SHAPES": 5},
 }
 NEGATED = "NEG_"
-LAYOUT = (
-    "{root}/{subject}/MNINonLinear/Results/tfMRI_{task}/tfMRI_{task}_hp200_s4_level2vol.feat/"
-    "cope{cope}.feat/stats/cope1.nii.gz"
-)
+#: Where HCP's pipelines put a map below the root: those of the S1200 release, and the newer ones.
+LEVEL2 = "{subject}/MNINonLinear/Results/tfMRI_{task}/tfMRI_{task}_hp200_s4_level2"
+LAYOUTS = {
+    "volume": LEVEL2 + "vol.feat/cope{cope}.feat/stats/{statistic}1.nii.gz",
+    "standard_volume": LEVEL2 + ".feat/StandardVolumeStats/cope{cope}.feat/{statistic}1.nii.gz",
+}
 
 
 class Simulate(MethodOptions):
@@ -52,19 +59,84 @@ class Simulate(MethodOptions):
 
 
 class Options(MethodOptions):
-    """An S1200 tree on disk, or one that is simulated first."""
+    """An S1200 tree on disk or in an S3 bucket, or one that is simulated first."""
 
     root: str | None = Field(
-        None, description="folder that holds the subjects' folders; null where `simulate` is given"
+        None,
+        description="folder that holds the subjects' folders, e.g. of a DataLad checkout, or s3://bucket/folder (keys "
+        "from the environment or ~/.aws, never here); null where `simulate` is given",
     )
     simulate: Simulate | None = Field(None, description="simulate the tree instead of reading one")
     exclude: list[str] = Field([], description="subjects to leave out, e.g. those with missing runs")
+    layout: str = Field(
+        "volume",
+        description="where maps are below `root`. volume: tfMRI_{task}_hp200_s4_level2vol.feat/cope{cope}.feat/stats/ "
+        "(S1200 release); standard_volume: tfMRI_{task}_hp200_s4_level2.feat/StandardVolumeStats/cope{cope}.feat/ "
+        "(newer pipelines); or an own path with {subject}, {task}, {cope} and {statistic} (cope, zstat or tstat)",
+    )
+    statistic: Literal["cope", "zstat", "tstat"] = Field(
+        "cope", description="which map of a contrast: its estimate (as in the paper), z or t"
+    )
+    cache: str | None = Field(
+        None, description="folder that keeps what is fetched from S3; null streams each map when it is z-scored"
+    )
+    endpoint_url: str | None = Field(None, description="S3 server of a mirror; null is Amazon's")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.root is None) == (self.simulate is None):
             raise ValueError("give either 'root' (an HCP S1200 tree) or 'simulate', not both, not neither")
+        if self.simulate and (self.layout, self.statistic) != ("volume", "cope"):
+            raise ValueError("'layout' and 'statistic' are for a 'root'; a simulated tree has volume and cope")
+        if not str(self.root).startswith("s3://") and (self.cache or self.endpoint_url):
+            raise ValueError("'cache' and 'endpoint_url' are for a 'root' in a bucket (s3://...)")
+        if "@" in (self.endpoint_url or "") or (str(self.root).startswith("s3://") and "@" in str(self.root)):
+            raise ValueError("keys do not belong into 'root' or 'endpoint_url': set them in the environment")
         return self
+
+    @model_validator(mode="after")
+    def _known_layout(self) -> Self:
+        if self.layout in ("volume", "standard_volume"):
+            return self
+        pieces = self.layout.removeprefix("{root}/").split("{")
+        names = {piece.partition("}")[0] for piece in pieces[1:]}
+        known = ["subject", "task", "cope", "statistic"]
+        for name in sorted(names.difference(known)):
+            raise ValueError(f"layout: unknown placeholder '{{{name}}}'. Known here: {', '.join(known)}.")
+        for name in known[:3]:
+            if name not in names:
+                raise ValueError(f"layout: give volume, standard_volume or a path with {{{name}}} in it")
+        if any(piece.count("}") != (number > 0) for number, piece in enumerate(pieces)):
+            raise ValueError("layout: braces do not pair")
+        if "statistic" not in names and self.statistic != "cope":
+            raise ValueError(f"layout: has no {{statistic}}, so 'statistic: {self.statistic}' would change nothing")
+        return self
+
+
+class Disk:
+    """A tree of files, with the methods of `truemap.datasets.s3.Bucket`."""
+
+    def subjects(self, root: str) -> list[str]:
+        """Return the names of the folders in `root` that hold MNINonLinear/."""
+        if not Path(root).is_dir():
+            raise DataError(f"{root}: no such folder. Set `root` to the folder that holds the subjects' folders.")
+        return sorted(entry.name for entry in os.scandir(root) if Path(entry.path, "MNINonLinear").is_dir())
+
+    def look(self, places: Iterable[str]) -> None:
+        """Do nothing: to ask for one file is cheap."""
+
+    def has(self, path: str) -> bool:
+        """Return whether there is such a file."""
+        return os.path.isfile(path)  # noqa: PTH113  (a Path for each of 24,125 maps takes longer)
+
+    exists = has
+
+    def text(self, path: str) -> str | None:
+        """Return a text file's content, None where there is none."""
+        try:
+            return Path(path).read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
 
 def simulated_subjects(count: int) -> list[str]:
@@ -74,7 +146,7 @@ def simulated_subjects(count: int) -> list[str]:
 
 def map_path(root: str | Path, subject: str, task: str, condition: str) -> Path:
     """Return where HCP's layout keeps a condition's map."""
-    return Path(LAYOUT.format(root=root, subject=subject, task=task, cope=COPES[task][condition]))
+    return Path(_locate(str(root), "volume", "cope", subject, task, condition))
 
 
 def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
@@ -83,21 +155,22 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If there are no subjects, or one of them lacks a map.
+        If there are no subjects, one of them lacks a map, or a file beside the maps says that a cope is
+        another contrast.
     """
-    base = Path(options.root or root or "")
-    if not base.is_dir():
-        raise DataError(f"{base}: no such folder. Set `root` to the folder that holds the subjects' folders.")
+    base = options.root or root or ""
+    base = base.rstrip("/") if is_s3(base) else str(Path(base))
+    store = Bucket(options.endpoint_url) if is_s3(base) else Disk()
+    listed = store.subjects(base)
     if options.simulate:
-        subjects = simulated_subjects(options.simulate.subjects)
-    else:
-        subjects = sorted(p.name for p in base.iterdir() if (p / "MNINonLinear").is_dir())
-    subjects = [subject for subject in subjects if subject not in options.exclude]
+        listed = simulated_subjects(options.simulate.subjects)
+    subjects = [subject for subject in listed if subject not in options.exclude]
     if not subjects:
         raise DataError(f"{base}: no subject folder with MNINonLinear/ in it. Check `root`.")
+    store.look(_folder(base, options, subject, task) or f"{base}/{subject}" for subject in subjects for task in COPES)
     rows = [
         {
-            "image": str(map_path(base, subject, task, condition)),
+            "image": _locate(base, options.layout, options.statistic, subject, task, condition),
             "subject": subject,
             "label": task,
             "condition": condition,
@@ -108,22 +181,84 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
         for task, conditions in COPES.items()
         for condition in conditions
     ]
-    missing = [row for row in rows if not Path(row["image"]).is_file()]
+    missing = [row for row in rows if not store.has(row["image"])]
     if missing:
-        who = len({row["subject"] for row in missing})
+        who = sorted({row["subject"] for row in missing})
         first = missing[0]
-        raise DataError(
+        raise IncompleteSubjects(
             f"{first['image']}: missing (task {first['label']}, condition {first['condition']}); {len(missing)} maps "
-            f"of {who} subjects are. Fetch them, or list those subjects under `exclude`."
+            f"of {len(who)} subjects are. {_remedy(store, base, options, first)}",
+            who,
         )
+    if not options.simulate:
+        _check_names(store, base, options, subjects)
     return pd.DataFrame(rows)
+
+
+def prepare(images: list[str], options: Options, seed: int) -> None:
+    """Fetch maps that are to be read into the cache, where the config wants one."""
+    if options.cache:
+        download(images, options.cache, options.endpoint_url)
 
 
 def read(image: str, options: Options, seed: int, root: str | None = None) -> tuple[np.ndarray, np.ndarray, str]:
     """Return (values, affine, sha256) of one map."""
-    return read_map(image)
+    if not is_s3(image):
+        return read_map(image)
+    if options.cache:
+        return read_map(read_cached(image, options.cache, options.endpoint_url))
+    return decode_map(image, fetch(image, options.endpoint_url))
 
 
 def kind(options: Options) -> str:
     """Return what these data are called wherever they show."""
     return "simulated data, not HCP" if options.simulate else "HCP S1200"
+
+
+def _pattern(layout: str) -> str:
+    return LAYOUTS.get(layout, layout).removeprefix("{root}/").lstrip("/")
+
+
+def _locate(base: str, layout: str, statistic: str, subject: str, task: str, condition: str) -> str:
+    cope = COPES[task][condition]
+    return f"{base}/{_pattern(layout).format(subject=subject, task=task, cope=cope, statistic=statistic)}"
+
+
+def _folder(base: str, options: Options, subject: str, task: str) -> str | None:
+    """Return the folder with a task's copes, the .feat folder where there is one; None where tasks share it."""
+    head = _pattern(options.layout).partition("{cope}")[0].rpartition("/")[0]
+    if "{task}" not in head or "{subject}" not in head:
+        return None
+    above = head.rpartition("/")[0]
+    head = above if above.endswith(".feat") and not head.endswith(".feat") else head
+    return f"{base}/{head.format(subject=subject, task=task, statistic=options.statistic)}"
+
+
+def _remedy(store: Bucket | Disk, base: str, options: Options, row: dict[str, Any]) -> str:
+    for name in LAYOUTS:
+        other = _locate(base, name, options.statistic, row["subject"], row["label"], row["condition"])
+        if name != options.layout and other != row["image"] and store.exists(other):
+            return f"It is there as {other.removeprefix(base + '/')}: set `layout: {name}`."
+    if not is_s3(base) and Path(row["image"]).is_symlink():
+        return "It is a DataLad link without its content: run `datalad get` on it."
+    return "Fetch them, or list those subjects under `exclude`."
+
+
+def _check_names(store: Bucket | Disk, base: str, options: Options, subjects: list[str]) -> None:
+    """Compare the cope numbers of every subject and task with the names beside their maps.
+
+    Level-1 designs, farther off, are asked where there are none; in a bucket, where each look costs a
+    request, those of the first subject only.
+    """
+
+    def check(design: tuple[str, str]) -> str | None:
+        subject, task = design
+        folder = _folder(base, options, subject, task)
+        groups = contrasts.places(folder, task) if folder else []
+        if is_s3(base):
+            groups = [list(filter(store.has, group)) for group in groups[:1]] + groups[1:] * (subject == subjects[0])
+        return contrasts.check(store.text, groups, task, COPES[task])
+
+    designs = [(subject, task) for subject in subjects for task in COPES]
+    named = sum(file is not None for file in each(check, designs, WORKERS))
+    log.info("cope numbers agree with the contrasts' names in %d designs, %d have none", named, len(designs) - named)

@@ -32,11 +32,22 @@ def read_map(path: str | Path) -> tuple[np.ndarray, np.ndarray, str]:
     path = Path(path)
     try:
         raw = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file. Check the path, or take its line out of the samples.") from None
+    except OSError as error:
+        raise DataError(f"{path}: truncated or unreadable ({error}). Fetch or write the file again.") from None
+    return decode_map(path, raw)
+
+
+def decode_map(path: str | Path, raw: bytes) -> tuple[np.ndarray, np.ndarray, str]:
+    """Decode the bytes of one map, wherever they came from; `path` is only what errors call it.
+
+    Returns and raises what `read_map` does.
+    """
+    try:
         content = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
         image = nib.Nifti1Image.from_bytes(content)
         values = np.asanyarray(image.dataobj)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file. Check the path, or take its line out of the samples.") from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: truncated or unreadable ({error}). Fetch or write the file again.") from None
     except (

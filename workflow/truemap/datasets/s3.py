@@ -1,0 +1,283 @@
+"""Objects of an S3 bucket: listed, fetched whole and checked, with no key in any message or log.
+
+Keys come from where the AWS tools look for them (environment, ~/.aws), never from the config.  s3fs is
+imported only when a bucket is used, so that nobody else needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from truemap.files import DataError, whole
+from truemap.job import log, progress
+
+T = TypeVar("T")
+U = TypeVar("U")
+SCHEME = "s3://"
+#: Tries for one request, and seconds before the second; the pause doubles.  botocore's own come on top.
+TRIES = 4
+PAUSE = 1.0
+#: Requests under way at once: small ones (listings, text files), and maps.
+WORKERS = 32
+DOWNLOADS = 4
+#: What logs in detail would put signed headers into the log.
+LOGGERS = ("botocore", "aiobotocore", "boto3", "s3fs", "fsspec", "aiohttp", "urllib3")
+SECRETS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+SIGNED = re.compile(r"(AKIA|ASIA)[A-Z0-9]{8,}|(?<=Credential=)[^,&\s]+|(?<=Signature=)[^,&\s]+|(?<=Token=)[^,&\s]+")
+KEYS = (
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or AWS_PROFILE (never in the config); "
+    "without keys, fetch the maps otherwise and set `root` to their folder."
+)
+
+
+def is_s3(root: str | Path | None) -> bool:
+    """Return whether a root is in a bucket."""
+    return str(root or "").startswith(SCHEME)
+
+
+def split(url: str) -> tuple[str, str]:
+    """Return the bucket and the key of ``s3://bucket/key``."""
+    bucket, _, key = url.removeprefix(SCHEME).partition("/")
+    return bucket, key
+
+
+def cached(url: str, cache: str | Path) -> Path:
+    """Return where the cache folder keeps an object: the bucket's tree, which can be a `root` later."""
+    return Path(cache, *split(url))
+
+
+def scrub(text: object) -> str:
+    """Return a text without any key of this user and without anything that looks like one."""
+    plain = str(text)
+    for secret in sorted(_secrets(), key=len, reverse=True):
+        plain = plain.replace(secret, "***")
+    return SIGNED.sub("***", plain)
+
+
+@lru_cache(maxsize=4)
+def connect(endpoint_url: str | None) -> Any:
+    """Return the s3fs filesystem of an endpoint (None is Amazon's).
+
+    Raises
+    ------
+    DataError
+        If s3fs is not installed.
+    """
+    try:
+        import s3fs
+    except ImportError as error:
+        raise DataError(
+            f"s3fs cannot be imported ({error}), and `root` is in a bucket. Install it: pip install 'truemap[s3]'."
+        ) from None
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    files = s3fs.S3FileSystem(
+        endpoint_url=endpoint_url,
+        use_listings_cache=False,
+        skip_instance_cache=True,
+        config_kwargs={
+            "retries": {"mode": "standard", "total_max_attempts": 3},
+            "max_pool_connections": WORKERS,
+            "connect_timeout": 10,
+            "read_timeout": 60,
+        },
+    )
+    files.retries = 1  # a third loop, inside ours and around botocore's
+    return files
+
+
+def fetch(url: str, endpoint_url: str | None = None) -> bytes:
+    """Return an object's bytes: one GET, checked against its length and, where the ETag is an MD5, its ETag.
+
+    Raises
+    ------
+    DataError
+        If it is missing, the keys are missing or refused, or no try brought it whole.
+    """
+
+    def get(files: Any) -> bytes:
+        from fsspec.asyn import sync
+
+        return sync(files.loop, _get, files, url)
+
+    return _tries(url, endpoint_url, get)
+
+
+def size(url: str, endpoint_url: str | None = None) -> int | None:
+    """Return an object's size in bytes, None where there is no object."""
+    bucket, key = split(url)
+    try:
+        head = _tries(url, endpoint_url, lambda files: files.call_s3("head_object", Bucket=bucket, Key=key))
+    except MissingError:
+        return None
+    return head["ContentLength"]
+
+
+def download(urls: Iterable[str], cache: str | Path, endpoint_url: str | None = None) -> None:
+    """Bring objects into the cache, a few at a time; those that are there in their size stay."""
+    wanted = list(dict.fromkeys(urls))
+    fresh = each(lambda url: _bring(url, cache, endpoint_url), wanted, DOWNLOADS)
+    count = sum(new for _, new in zip(progress(wanted, "map"), fresh, strict=True))
+    log.info("fetched %d maps into %s, %d were there", count, cache, len(wanted) - count)
+
+
+def read_cached(url: str, cache: str | Path, endpoint_url: str | None = None) -> Path:
+    """Return an object's file in the cache, fetched first where it is not there."""
+    path = cached(url, cache)
+    if not path.is_file():
+        _store(url, path, endpoint_url)
+    return path
+
+
+def each(function: Callable[[U], T], items: Iterable[U], workers: int) -> Iterator[T]:
+    """Yield ``function(item)`` in order, `workers` at a time; a failure drops what has not begun."""
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield from pool.map(function, items)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class MissingError(DataError):
+    """There is no such object."""
+
+
+class DamagedError(OSError):
+    """An object did not arrive as it is stored."""
+
+
+class Bucket:
+    """A tree in a bucket, for `truemap.datasets.hcp`: objects are known by listing their folders."""
+
+    def __init__(self, endpoint_url: str | None) -> None:
+        self.endpoint_url = endpoint_url
+        self._listed: set[str] = set()
+
+    def subjects(self, root: str) -> list[str]:
+        """Return the names of the folders in `root` that hold MNINonLinear/."""
+        names = self._folders(root)
+        inside = each(lambda name: self._folders(f"{root}/{name}"), names, WORKERS)
+        return sorted(name for name, held in zip(names, inside, strict=True) if "MNINonLinear" in held)
+
+    def look(self, places: Iterable[str]) -> None:
+        """List all objects below each of `places`, for `has`."""
+        wanted = list(dict.fromkeys(places))
+        found = each(lambda place: _list(place, self.endpoint_url, ""), wanted, WORKERS)
+        for place, pages in zip(progress(wanted, "folder"), found, strict=True):
+            start = SCHEME + split(place)[0]
+            self._listed.update(f"{start}/{entry['Key']}" for page in pages for entry in page.get("Contents", []))
+
+    def has(self, path: str) -> bool:
+        """Return whether a listing showed this object."""
+        return path in self._listed
+
+    def exists(self, path: str) -> bool:
+        """Return whether the bucket has this object, listed or not."""
+        return size(path, self.endpoint_url) is not None
+
+    def text(self, path: str) -> str | None:
+        """Return a text object's content, None where there is none."""
+        try:
+            return fetch(path, self.endpoint_url).decode("utf-8", "replace")
+        except MissingError:
+            return None
+
+    def _folders(self, url: str) -> list[str]:
+        pages = _list(url, self.endpoint_url, "/")
+        return [entry["Prefix"].split("/")[-2] for page in pages for entry in page.get("CommonPrefixes", [])]
+
+
+def _bring(url: str, cache: str | Path, endpoint_url: str | None) -> bool:
+    path = cached(url, cache)
+    if path.is_file() and path.stat().st_size == size(url, endpoint_url):
+        return False
+    _store(url, path, endpoint_url)
+    return True
+
+
+def _store(url: str, path: Path, endpoint_url: str | None) -> None:
+    content = fetch(url, endpoint_url)
+    with whole(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _list(url: str, endpoint_url: str | None, delimiter: str) -> list[dict[str, Any]]:
+    bucket, key = split(url)
+    request = {"Bucket": bucket, "Prefix": f"{key.strip('/')}/".lstrip("/"), "Delimiter": delimiter}
+    pages: list[dict[str, Any]] = []
+    while not pages or pages[-1].get("IsTruncated"):
+        more = {"ContinuationToken": pages[-1]["NextContinuationToken"]} if pages else {}
+        pages.append(_tries(url, endpoint_url, lambda files, kw=request | more: files.call_s3("list_objects_v2", **kw)))
+    return pages
+
+
+async def _get(files: Any, url: str) -> bytes:
+    bucket, key = split(url)
+    answer = await files._call_s3("get_object", Bucket=bucket, Key=key)
+    async with answer["Body"] as body:
+        content = await body.read()
+    if len(content) != answer["ContentLength"]:
+        raise DamagedError(f"{len(content)} of {answer['ContentLength']} bytes came")
+    # An ETag is the MD5 of the bytes only for an upload in one part that no key of the owner's encrypts.
+    etag = answer.get("ETag", "").strip('"')
+    encrypted = answer.get("ServerSideEncryption", "AES256") != "AES256" or "SSECustomerAlgorithm" in answer
+    if re.fullmatch(r"[0-9a-f]{32}", etag) and not encrypted:
+        checksum = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if checksum != etag:
+            raise DamagedError(f"{len(content)} bytes came with the MD5 {checksum}, stored is {etag}")
+    return content
+
+
+def _tries(url: str, endpoint_url: str | None, request: Callable[[Any], T]) -> T:
+    """Return the answer to a request, tried again after faults that pass."""
+    files = connect(endpoint_url)
+    from aiohttp import ClientError
+    from botocore import exceptions
+
+    # What cannot be imported without s3fs is imported after `connect` has told so.
+    lacking = (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound)
+    passing = (OSError, ClientError, asyncio.TimeoutError, exceptions.BotoCoreError, exceptions.ClientError)
+    reason = ""
+    for number in range(TRIES):
+        if number:
+            log.info("%s: %s; try %d of %d", url, reason, number + 1, TRIES)
+            time.sleep(PAUSE * 2 ** (number - 1))
+        try:
+            return request(files)
+        except lacking as error:
+            raise DataError(f"{url}: no AWS keys ({scrub(error)}). {KEYS}") from None
+        except FileNotFoundError:
+            raise MissingError(
+                f"{url}: no such object or bucket. Check `root`, or list the subject under `exclude`."
+            ) from None
+        except PermissionError as error:
+            raise DataError(f"{url}: the server refused the keys ({scrub(error)}). {KEYS}") from None
+        except passing as error:
+            reason = scrub(f"{type(error).__name__}: {error}")
+    raise DataError(
+        f"{url}: {TRIES} tries failed, the last with {reason}. Check the network"
+        f"{' and `endpoint_url`' if endpoint_url else ''}, then run again: what is there is not fetched twice."
+    )
+
+
+def _secrets() -> set[str]:
+    from botocore.exceptions import BotoCoreError
+    from botocore.session import Session
+
+    try:
+        profiles = Session().full_config.get("profiles", {}).values()
+    except BotoCoreError:
+        profiles = []
+    known = [os.environ.get(name.upper(), "") for name in SECRETS]
+    known += [str(profile.get(name, "")) for profile in profiles for name in SECRETS]
+    return {secret for secret in known if len(secret) >= 4}
