@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from truemap.files import DataError
-from truemap.volumes import Grid, Volumes, find_grid, read_grid, read_volumes, write_grid, write_volumes
+from truemap.store import write_volumes
+from truemap.volumes import BadMap, Grid, Volumes, find_grid, first_grid, read_grid, read_volumes, write_grid
 
 SHAPE = (4, 5, 6)
 AFFINE = np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]])
@@ -38,7 +39,7 @@ def store(tmp_path, read):
     def stored(images=("a.nii", "b.nii", "c.nii"), standardize="volume", precision="float32", read=read):
         paths = tmp_path / "out/0.npy", tmp_path / "out/0.parquet"
         rows = pd.DataFrame({"image": images, "label": "A"}, index=range(10, 10 + len(images)))
-        write_volumes(*paths, rows, read, GRID, standardize, precision)
+        write_volumes(*paths, tmp_path / "out/0.skipped.tsv", rows, read, GRID, standardize, precision)
         return read_volumes(paths[:1], paths[1:])
 
     return stored
@@ -92,6 +93,38 @@ def test_maps_of_one_subject_on_two_grids_are_refused(maps, read):
     maps["b.nii"] = maps["b.nii"][:-1]
     with pytest.raises(DataError, match=r"b\.nii: grid \(3, 5, 6\)"):
         find_grid(list(maps), read, None)
+
+
+def test_a_map_with_nan_gives_no_grid(maps, read):
+    maps["b.nii"][0, 0, 0] = np.nan
+    with pytest.raises(BadMap, match=r"b\.nii: 1 of 120 voxels are NaN") as caught:
+        find_grid(list(maps), read, None)
+    assert caught.value.image == "b.nii"
+
+
+def test_the_grid_is_that_of_the_first_subject_whose_maps_can_all_be_used(maps, read, caplog):
+    maps["b.nii"] = maps["b.nii"][:-1]
+    grid = first_grid(iter([["a.nii", "b.nii"], ["c.nii"], ["never read"]]), read, None)
+    np.testing.assert_array_equal(grid.mask, maps["c.nii"] != 0)
+    assert "not that of the first subject: b.nii: grid (3, 5, 6)" in caplog.text
+
+
+def test_a_mask_says_which_subject_the_grid_is_of(tmp_path, maps, read):
+    maps["a.nii"] = maps["a.nii"][:-1]
+    mask = save(tmp_path / "mask.nii", np.ones(SHAPE))
+    assert first_grid([["a.nii"], ["b.nii"]], read, mask).shape == SHAPE
+
+
+def test_where_no_subject_gives_a_grid_the_fault_of_the_first_is_told(maps, read, caplog):
+    maps["a.nii"], maps["b.nii"] = np.zeros(SHAPE), np.full(SHAPE, np.nan)
+    with pytest.raises(DataError, match=r"a\.nii: the map is constant"):
+        first_grid([["a.nii"], ["b.nii"]], read, None)
+    caplog.clear()
+    with pytest.raises(DataError, match=r"a\.nii: the map is constant"):
+        first_grid([["a.nii"]], read, None)
+    assert caplog.text == ""
+    with pytest.raises(DataError, match="no training maps"):
+        first_grid([], read, None)
 
 
 @pytest.mark.parametrize("shape", [SHAPE, (32, 32, 1)])
@@ -161,7 +194,7 @@ def test_an_error_keeps_the_files_of_the_last_run(tmp_path, maps, store):
     maps["c.nii"] = spoil_nan(maps["c.nii"])
     with pytest.raises(DataError):
         store()
-    assert sorted(written(tmp_path)) == ["0.npy", "0.parquet"]
+    assert sorted(written(tmp_path)) == ["0.npy", "0.parquet", "0.skipped.tsv"]
     kept = read_volumes([tmp_path / "out/0.npy"], [tmp_path / "out/0.parquet"])
     np.testing.assert_array_equal(kept.take([0, 1, 2]), before)
 

@@ -1,19 +1,23 @@
 """Find the grid and brain mask that all maps of a dataset share."""
 
-from functools import partial
-
+from truemap import images
 from truemap.job import job, log
 from truemap.methods import method
-from truemap.samples import read
-from truemap.volumes import find_grid, write_grid
+from truemap.privacy import Scrubber
+from truemap.samples import first_of_train, read
+from truemap.volumes import first_grid, write_grid
 
-with job(snakemake) as settings:
+#: Training subjects that are tried, where bad ones are skipped: if all are bad, there is more amiss.
+TRIES = 10
+
+scrub = Scrubber()
+with job(snakemake, scrub) as settings:
     source, options = method("datasets", settings["source"])
-    samples = read(snakemake.input.samples)
-    first = samples[samples["split"] == "train"]
-    first = first[first["subject"] == first["subject"].iloc[0]].iloc[:25]
-    grid = find_grid(
-        first["image"].tolist(), partial(source.read, options=options, seed=settings["seed"]), settings["mask"]
-    )
+    paths = images.read(snakemake.input.images)
+    scrub.learn(images.public_names(paths), snakemake.input.images)
+    maps = images.Images(paths, source, options, settings["seed"], scrub)
+    tries = TRIES if settings["on_bad_subject"] == "skip" else 1
+    subjects = first_of_train(read(snakemake.input.samples), tries)
+    grid = first_grid((maps.prepare(subject) for subject in subjects), maps, settings["mask"])
     log.info("grid %s, %d voxels in the brain", grid.shape, grid.mask.sum())
     write_grid(snakemake.output[0], grid)

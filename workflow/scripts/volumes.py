@@ -1,22 +1,30 @@
 """Read, check, z-score and store one shard of a split's maps."""
 
-from functools import partial
-
+from truemap import images
 from truemap.job import job, log
 from truemap.methods import method
+from truemap.privacy import Scrubber
 from truemap.samples import read, shard
-from truemap.volumes import read_grid, write_volumes
+from truemap.store import write_volumes
+from truemap.volumes import read_grid
 
-with job(snakemake) as settings:
+scrub = Scrubber()
+with job(snakemake, scrub) as settings:
     source, options = method("datasets", settings["source"])
+    paths = images.read(snakemake.input.images)
+    scrub.learn(images.public_names(paths), snakemake.input.images)
+    maps = images.Images(paths, source, options, settings["seed"], scrub)
     rows = shard(read(snakemake.input.samples), settings["split"], settings["shard"], settings["shards"])
-    write_volumes(
+    maps.prepare(rows["image"].tolist())
+    stored = write_volumes(
         snakemake.output.maps,
         snakemake.output.table,
+        snakemake.output.skipped,
         rows,
-        partial(source.read, options=options, seed=settings["seed"]),
+        maps,
         read_grid(snakemake.input.grid),
         settings["standardize"],
         settings["precision"],
+        settings["on_bad_subject"],
     )
-    log.info("%d maps", len(rows))
+    log.info("%d of %d maps", stored, len(rows))

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from truemap.files import DataError
+from truemap.privacy import Scrubber, ScrubbingFormatter
 
 T = TypeVar("T")
 log = logging.getLogger("truemap")
@@ -34,15 +35,24 @@ def progress(items: Sequence[T], unit: str, done: int = 0) -> Iterator[T]:
 
 
 @contextmanager
-def job(snakemake: Any) -> Iterator[dict[str, Any]]:
+def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any]]:
     """Log to the rule's log file and the terminal; give the rule's settings.
 
     A `DataError` ends the script with its message and exit status 1, without a traceback; any other error
     is a fault of the program and keeps its traceback.
+
+    Parameters
+    ----------
+    snakemake : object
+        What Snakemake gives a script.
+    scrub : Scrubber, optional
+        Replaces people's names in all that is logged, tracebacks too.
     """
     Path(snakemake.log[0]).parent.mkdir(parents=True, exist_ok=True)
     handlers = [logging.FileHandler(snakemake.log[0], mode="w", encoding="utf-8"), logging.StreamHandler(sys.stderr)]
     logging.basicConfig(level=logging.INFO, format=f"{snakemake.rule}: %(message)s", handlers=handlers, force=True)
+    for handler in handlers if scrub else []:
+        handler.setFormatter(ScrubbingFormatter(f"{snakemake.rule}: %(message)s", scrub))
     logging.captureWarnings(True)
     try:
         settings = snakemake.params.settings
@@ -56,4 +66,10 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
         sys.exit(1)
     except Exception:
         log.exception("failed")
-        raise
+        if scrub is None:
+            raise
+        # Raised, Python would print it to the terminal as it is.
+        sys.exit(1)
+    finally:
+        if scrub and (note := scrub.note()):
+            log.info(note)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +16,33 @@ SPLITS = ("train", "validation", "test")
 COLUMNS = ("image", "subject", "label", "condition", "negated", "split")
 
 
-def assign_splits(samples: pd.DataFrame, shares: dict[str, float], seed: int) -> pd.DataFrame:
-    """Fill an empty column ``split``, all maps of a subject together.
+def assign_splits(
+    samples: pd.DataFrame, shares: dict[str, float], seed: int, family: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """Fill an empty column ``split``, all maps of a subject, and of a family, together.
 
-    Subjects are sorted, shuffled with the seed and cut at the shares, rounded so that each split has at
-    least one subject. A column that the source filled in is kept.
+    Families are sorted (by their first subject), shuffled with the seed and cut where the numbers of subjects come
+    closest to the shares, each split with at least one family. A column that the source filled in is kept.
+
+    Parameters
+    ----------
+    samples : DataFrame
+    shares : dict
+        Split -> share of the subjects.
+    seed : int
+    family : dict, optional
+        Subject -> family (`read_family`); a subject that is not in it is a family by itself.
 
     Raises
     ------
     DataError
-        If only some rows have a split, or there are fewer than three subjects.
+        If only some rows have a split, there are fewer than three families, or a split that the source filled in
+        tears one apart.
     """
+    family = family or {}
     given = samples["split"] != ""
     if given.all():
+        _check_families(samples, family)
         return samples
     if given.any():
         row = samples[~given].iloc[0]
@@ -34,12 +50,88 @@ def assign_splits(samples: pd.DataFrame, shares: dict[str, float], seed: int) ->
     subjects = sorted(samples["subject"].unique())
     if len(subjects) < len(SPLITS):
         raise DataError(f"{len(subjects)} subject(s): too few to split by subject. Give at least 3, or a split column.")
-    np.random.default_rng(derive_seed(seed, "split")).shuffle(subjects)
+    members: dict[tuple[bool, str], list[str]] = {}
+    for subject in subjects:
+        members.setdefault((subject in family, family.get(subject, subject)), []).append(subject)
+    families = list(members.values())
+    if len(families) < len(SPLITS):
+        raise DataError(
+            f"{len(subjects)} subjects of {len(families)} families: too few to split by family. Give at least 3."
+        )
+    np.random.default_rng(derive_seed(seed, "split")).shuffle(families)
     validation = min(max(1, round(shares["validation"] * len(subjects))), len(subjects) - 2)
     test = min(max(1, round(shares["test"] * len(subjects))), len(subjects) - validation - 1)
     train = len(subjects) - validation - test
-    where = dict(zip(subjects, np.repeat(SPLITS, [train, validation, test]), strict=True))
+    first, second = _cut([len(each) for each in families], train, validation, test)
+    parts = zip(SPLITS, (families[:first], families[first:second], families[second:]), strict=True)
+    where = {subject: split for split, part in parts for each in part for subject in each}
     return samples.assign(split=samples["subject"].map(where))
+
+
+def _cut(sizes: Sequence[int], train: int, validation: int, test: int) -> tuple[int, int]:
+    """Return where the second and third part begin, so that the parts' sums are closest to these numbers."""
+    ends = np.cumsum(sizes)
+    best, cuts = np.inf, (1, 2)
+    for first in range(1, len(sizes) - 1):
+        second = np.arange(first + 1, len(sizes))
+        sums = ends[first - 1], ends[second - 1] - ends[first - 1], ends[-1] - ends[second - 1]
+        error = np.sum([np.abs(sums[0] - train) + np.abs(sums[1] - validation), np.abs(sums[2] - test)], axis=0)
+        if error.min() < best:
+            best, cuts = error.min(), (first, int(second[error.argmin()]))
+        if best == 0:
+            break
+    return cuts
+
+
+def _check_families(samples: pd.DataFrame, family: Mapping[str, str]) -> None:
+    known = samples[samples["subject"].isin(list(family))]
+    splits = known.groupby(known["subject"].map(family))["split"].unique()
+    torn = splits[splits.map(len) > 1]
+    if len(torn):
+        image = known[known["subject"].map(family) == torn.index[0]].iloc[0]["image"]
+        # Who is related to whom is not to be told: no family and no second subject is named.
+        raise DataError(
+            f"{image}: its subject's family is in the splits {', '.join(torn.iloc[0])}. Put all maps of a family into "
+            "one split, or drop the column `split`."
+        )
+
+
+def read_family(path: str | Path, subjects: Sequence[str]) -> dict[str, str]:
+    """Return subject -> family, of a TSV with these two columns; no message says who is in a family.
+
+    Parameters
+    ----------
+    path : path
+    subjects : sequence of str
+        The dataset's.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, lacks a column, has an empty cell or two families of one subject, or lists none
+        of the subjects.
+    """
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8", skip_blank_lines=False)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{path}: cannot be read as a TSV table ({type(error).__name__}). Check `family`.") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError(f"{path}: lines have more cells than the header. Name every column.")
+    table = table[(table != "").any(axis=1)]
+    for column in ("subject", "family"):
+        if column not in table:
+            raise DataError(f"{path}: has no column '{column}'. Name the columns subject and family, tab between them.")
+        empty = np.flatnonzero(table[column].str.strip() == "")
+        if len(empty):
+            raise DataError(f"{path}, line {table.index[empty[0]] + 2}: empty '{column}'. Fill it in or drop the line.")
+    table = table[["subject", "family"]].drop_duplicates()
+    again = np.flatnonzero(table["subject"].duplicated())
+    if len(again):
+        line = table.index[again[0]] + 2
+        raise DataError(f"{path}, line {line}: its subject is in another family above. Keep one of the lines.")
+    if not set(table["subject"]) & set(subjects):
+        raise DataError(f"{path}: lists none of the {len(subjects)} subjects. Write subjects as the source does.")
+    return dict(zip(table["subject"], table["family"], strict=True))
 
 
 def check(samples: pd.DataFrame) -> None:
@@ -107,6 +199,14 @@ def shard(samples: pd.DataFrame, split: str, number: int, count: int) -> pd.Data
     rows = samples[samples["split"] == split]
     key = rows["subject"].where(rows["subject"] != "", rows["image"])
     return rows[key.factorize()[0] % count == number]
+
+
+def first_of_train(samples: pd.DataFrame, subjects: int, images: int = 25) -> list[list[str]]:
+    """Return up to `images` images of each of the first training subjects (as many apart, without subjects)."""
+    rows = samples[samples["split"] == "train"]
+    chunk = pd.Series([str(number // images) for number in range(len(rows))], index=rows.index, dtype=str)
+    groups = rows.groupby(rows["subject"].where(rows["subject"] != "", chunk), sort=False)["image"]
+    return [group.tolist()[:images] for _, group in islice(groups, subjects)]
 
 
 def choose_explained(table: pd.DataFrame, count: int | None, seed: int) -> pd.DataFrame:

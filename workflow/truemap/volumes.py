@@ -1,9 +1,8 @@
-"""z-scored maps on disk: (n, *shape) arrays that are memory-mapped, and the rows they belong to."""
+"""z-scored maps on disk: their grid, (n, *shape) arrays that are memory-mapped, and the rows they belong to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +11,26 @@ import numpy as np
 import pandas as pd
 
 from truemap.datasets.nifti import read_map, same_grid, write_map
-from truemap.files import DataError, whole
-from truemap.job import progress
+from truemap.files import DataError
+from truemap.job import log
 from truemap.numerics import zscore
 
 #: Reads a sample's image: name -> (values, affine, sha256).
 Reader = Callable[[str], tuple[np.ndarray, np.ndarray, str]]
+
+
+class BadMap(DataError):
+    """A map that cannot be used, whatever else the config says.
+
+    Attributes
+    ----------
+    image : str
+        Its name.
+    """
+
+    def __init__(self, image: str, message: str) -> None:
+        super().__init__(message)
+        self.image = image
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,25 @@ class Grid:
         return self.mask.shape
 
 
+def first_grid(subjects: Iterable[Sequence[str]], read: Reader, mask: str | None) -> Grid:
+    """Return the grid (`find_grid`) of the first subject whose maps can all be used.
+
+    Raises
+    ------
+    DataError
+        If there is no such subject: what is wrong with the first one.
+    """
+    failed: BadMap | None = None
+    for images in subjects:
+        if failed:
+            log.warning("the grid is not that of the first subject: %s", failed)
+        try:
+            return find_grid(images, read, mask)
+        except BadMap as error:
+            failed = failed or error
+    raise failed or DataError("no training maps to take a grid from. Check the samples.")
+
+
 def find_grid(images: Sequence[str], read: Reader, mask: str | None) -> Grid:
     """Return the grid of `images` (maps of one subject): the first one's, and a brain mask.
 
@@ -49,18 +81,19 @@ def find_grid(images: Sequence[str], read: Reader, mask: str | None) -> Grid:
     Raises
     ------
     DataError
-        If the mask file is empty or on another grid.
+        If a map cannot be used, or the mask file is empty or on another grid.
     """
-    values, affine, _ = read(images[0])
+    values, _, affine, _ = usable(images[0], read)
     inside = values != 0
     if mask is None:
         for image in images[1:]:
-            inside = inside | (_on_grid(image, read, Grid(inside, affine))[0] != 0)
+            inside = inside | (usable(image, read, Grid(inside, affine))[0] != 0)
         return Grid(inside, affine)
     wanted, mask_affine, _ = read_map(mask)
     if not same_grid(values.shape, affine, wanted.shape, mask_affine):
-        raise DataError(
-            f"{mask}: is not on the grid of the maps ({images[0]}). Resample it (nilearn's resample_to_img)."
+        raise BadMap(
+            images[0],
+            f"{mask}: is not on the grid of the maps ({images[0]}). Resample it (nilearn's resample_to_img).",
         )
     if not (wanted > 0).any():
         raise DataError(f"{mask}: no voxel above 0. Give a mask that is 1 in the brain.")
@@ -78,51 +111,24 @@ def read_grid(path: str | Path) -> Grid:
     return Grid(np.asarray(image.dataobj) > 0, image.affine)
 
 
-def write_volumes(
-    array: str | Path, table: str | Path, rows: pd.DataFrame, read: Reader, grid: Grid, standardize: str, precision: str
-) -> None:
-    """Read, check, standardise and store the maps of `rows`, one at a time.
-
-    Raises
-    ------
-    DataError
-        If a map cannot be read, is on another grid, has NaN, or is constant; or if there are no rows.
-    """
-    if rows.empty:
-        raise DataError(f"{array}: no subjects left for this shard. Lower `shards`, or add subjects.")
-    sums = []
-    with whole(array) as temporary, whole(table) as temporary_table, ExitStack() as stack:
-        shape = (len(rows), *grid.shape)
-        header = {"descr": np.dtype(precision).str, "fortran_order": False, "shape": shape}
-        # Written in sequence, not through a memory map: a full disk is then an error, not a crash.
-        stored = stack.enter_context(temporary.open("wb"))
-        np.lib.format.write_array_header_1_0(stored, header)
-        for image in progress(rows["image"].tolist(), "map"):
-            values, checksum = _on_grid(image, read, grid)
-            try:
-                standardised = zscore(values)
-            except ValueError as error:
-                raise DataError(f"{image}: {error}. Write the map again, or leave it out of the samples.") from None
-            kept = standardised if standardize == "volume" else values
-            if np.abs(kept).max() > np.finfo(precision).max:
-                raise DataError(
-                    f"{image}: values up to {np.abs(kept).max():g} overflow {precision}. Set precision: float32."
-                )
-            stored.write(np.ascontiguousarray(kept, dtype=precision).tobytes())
-            sums.append(checksum)
-        stored.close()
-        rows.rename_axis("sample").reset_index().assign(sha256=sums).to_parquet(temporary_table, index=False)
-
-
-def _on_grid(image: str, read: Reader, grid: Grid) -> tuple[np.ndarray, str]:
-    values, affine, checksum = read(image)
-    if not same_grid(grid.shape, grid.affine, values.shape, affine):
-        raise DataError(
+def usable(image: str, read: Reader, grid: Grid | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+    """Return (values, z-scores, affine, sha256), or raise `BadMap`."""
+    try:
+        values, affine, checksum = read(image)
+    except DataError as error:
+        raise BadMap(image, str(error)) from None
+    if grid and not same_grid(grid.shape, grid.affine, values.shape, affine):
+        raise BadMap(
+            image,
             f"{image}: grid {values.shape} at {np.round(np.diag(affine)[:3], 3).tolist()} mm differs from the "
             f"dataset's {grid.shape} at {np.round(np.diag(grid.affine)[:3], 3).tolist()} mm (or its origin "
-            "does). Resample it."
+            "does). Resample it.",
         )
-    return values, checksum
+    try:
+        return values, zscore(values), affine, checksum
+    except ValueError as error:
+        message = f"{image}: {error}. Write the map again, or leave it out of the samples."
+        raise BadMap(image, message) from None
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,22 @@ class Volumes:
 
 
 def read_volumes(arrays: Sequence[str | Path], tables: Sequence[str | Path]) -> Volumes:
-    """Open the shards of one split; nothing is read until it is used."""
+    """Open the shards of one split; nothing is read until it is used.
+
+    Raises
+    ------
+    DataError
+        If all subjects of a class were left out.
+    """
     parts = [np.load(path, mmap_mode="r") for path in arrays]
     frames = [pd.read_parquet(path) for path in tables]
-    return Volumes(parts, pd.concat(frames, ignore_index=True))
+    expected = {label for frame in frames for label in frame.attrs.get("classes", ())}
+    table = pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
+    table.attrs = {}
+    lacking = sorted(expected - set(table["label"])) if expected else []
+    if lacking:
+        raise DataError(
+            f"{Path(tables[0]).parent}: no subject with a map of {', '.join(lacking)} is left. Mend maps that are "
+            "listed in *.skipped.tsv there, or add subjects."
+        )
+    return Volumes(parts, table)

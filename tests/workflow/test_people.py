@@ -1,0 +1,148 @@
+"""No ID of a person of HCP leaves `private/`: neither in a run that succeeds nor in one that fails."""
+
+import gzip
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from conftest import ROOT, Clone, clone
+
+from truemap.datasets.hcp import COPES, NEGATED, Simulate, map_path
+from truemap.datasets.nifti import write_map
+from truemap.datasets.simulation import build_template, simulate_subject
+
+#: Made up, and found nowhere in the checkout.
+IDS = [str(731_906 + 1_111 * number) for number in range(8)]
+#: Not as part of a longer number or hash, nor after a decimal point: those are all over in figures and tables.
+ID = re.compile(rf"(?<![0-9A-Za-z.])(?:{'|'.join(IDS)})(?![0-9A-Za-z])".encode())
+PSEUDONYM = re.compile(r"sub-[0-9a-f]{8}\b")
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree in HCP's layout, of simulated people with HCP's kind of IDs."""
+    root, options = tmp_path_factory.mktemp("people") / "hcp", Simulate(resolution=8)
+    tables = (ROOT / options.peaks, ROOT / options.components)
+    rows = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False).to_dict("records") for path in tables]
+    template = build_template(*rows, options.resolution, options.blob_fwhm)
+    for subject in IDS:
+        for task, condition, values in simulate_subject(template, subject, 0, options.model_dump()):
+            write_map(map_path(root, subject, task, condition), values, template.affine)
+            if NEGATED + condition in COPES[task]:
+                write_map(map_path(root, subject, task, NEGATED + condition), -values, template.affine)
+    return root
+
+
+def run(copy: Clone, root: Path, *arguments: str, **dataset: str):
+    """Run the workflow on a tree; return the finished process."""
+    definition = {
+        "source": {"name": "hcp", "root": str(root)},
+        "split": {"train": 0.5, "validation": 0.25, "test": 0.25},
+        "models": {"linear": {"network": "linear", "training": {"name": "standard", "epochs": 2}}},
+        **dataset,
+    }
+    file = copy.path / "people.yaml"
+    file.write_text(yaml.safe_dump({"run": ["people"], "datasets": {"people": definition}}))
+    return copy.snakemake(*arguments, config=str(file))
+
+
+def content(path: Path) -> bytes:
+    """Return what a file holds, uncompressed."""
+    if path.suffix == ".gz":
+        return gzip.decompress(path.read_bytes())
+    if path.suffix == ".parquet":
+        table = pq.read_table(path)
+        words = [str(table[field.name].unique().to_pylist()) for field in table.schema if "string" in str(field.type)]
+        return "\n".join([str(table.schema), str(table.schema.metadata), *words]).encode()
+    return path.read_bytes()
+
+
+def files_with_ids(copy: Clone) -> list[str]:
+    """Return the files that name somebody, by path or content, of all but those that are private."""
+    files = [path for path in copy.path.rglob("*") if path.is_file()]
+    public = [path for path in files if path.relative_to(copy.path).parts[0] != "private"]
+    assert len(public) > 50
+    return [
+        str(path) for path in public
+        if ID.search(str(path.relative_to(copy.path)).encode()) or ID.search(content(path))
+    ]  # fmt: skip
+
+
+def private(copy: Clone, name: str) -> pd.DataFrame:
+    return pd.read_csv(copy.path / "private/people" / name, sep="\t", dtype=str, keep_default_na=False)
+
+
+@pytest.fixture
+def spoilt(people: Path, tmp_path: Path) -> Path:
+    """A copy of the tree, in which a test spoils a map (`bad_map`)."""
+    return Path(shutil.copytree(people, tmp_path / "spoilt"))
+
+
+def bad_map(root: Path) -> Path:
+    return map_path(root, IDS[3], "MOTOR", "LF")
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-400])
+
+
+def test_a_whole_run_names_nobody(people: Path, tmp_path: Path) -> None:
+    copy = clone(tmp_path / "copy")
+    result = run(copy, people)
+    assert result.returncode == 0, result.stdout
+    report = run(copy, people, "--report", "report.html")
+    assert report.returncode == 0, report.stdout
+    assert not ID.search((result.stdout + report.stdout).encode())
+    assert (copy.path / "report.html").is_file()
+    assert files_with_ids(copy) == []
+    images = private(copy, "images.tsv")
+    assert set(images["subject"]) == set(IDS)
+    assert all(Path(path).is_file() for path in images["path"])
+    samples = pd.read_csv(copy.path / "results/people/samples.tsv", sep="\t", dtype=str)
+    assert set(samples["image"]) == set(images["image"])
+    assert samples["subject"].str.fullmatch(PSEUDONYM.pattern).all()
+    assert (copy.path / "private/salt").stat().st_mode & 0o777 == 0o600
+    assert "Nothing to be done" in run(copy, people).stdout
+
+
+def test_a_run_that_fails_at_a_truncated_map_names_its_pseudonym_only(spoilt: Path, tmp_path: Path) -> None:
+    copy = clone(tmp_path / "copy")
+    truncate(bad_map(spoilt))
+    result = run(copy, spoilt)
+    assert result.returncode != 0
+    assert "truncated or unreadable" in result.stdout
+    assert not ID.search(result.stdout.encode())
+    assert files_with_ids(copy) == []
+    assert "private/people/images.tsv says what they stand for" in result.stdout
+    images = private(copy, "images.tsv").set_index("path")["image"]
+    assert f"{images[str(bad_map(spoilt))]}: truncated" in result.stdout
+
+
+def test_a_run_that_fails_at_a_missing_map_names_its_pseudonym_only(spoilt: Path, tmp_path: Path) -> None:
+    copy = clone(tmp_path / "copy")
+    bad_map(spoilt).unlink()
+    result = run(copy, spoilt)
+    assert result.returncode != 0
+    assert "condition LF" in result.stdout
+    assert not ID.search(result.stdout.encode())
+    assert files_with_ids(copy) == []
+    found = private(copy, "subjects.tsv").set_index("subject")["pseudonym"]
+    assert found[IDS[3]] in result.stdout
+
+
+def test_a_subject_that_is_skipped_is_listed_by_its_pseudonym(spoilt: Path, tmp_path: Path) -> None:
+    copy = clone(tmp_path / "copy")
+    truncate(bad_map(spoilt))
+    result = run(copy, spoilt, "results/people/models/linear/seed-0/model.json", on_bad_subject="skip")
+    assert result.returncode == 0, result.stdout
+    assert not ID.search(result.stdout.encode())
+    assert files_with_ids(copy) == []
+    images = private(copy, "images.tsv").set_index("path")["image"]
+    lists = [
+        pd.read_csv(path, sep="\t", dtype=str) for path in copy.path.glob("results/people/volumes/*/*.skipped.tsv")
+    ]
+    assert pd.concat(lists)["image"].tolist() == [images[str(bad_map(spoilt))]]

@@ -1,0 +1,123 @@
+"""What samples call their images, and where those are: `private/{dataset}/images.tsv`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+
+from truemap.files import DataError, whole
+from truemap.options import MethodOptions
+from truemap.privacy import Scrubber, write_private
+
+#: An image's name in tables and messages, the source's own name for it (a path), and whom it is of.
+COLUMNS = ("image", "path", "subject")
+
+
+def named(samples: pd.DataFrame) -> pd.Series:
+    """Return what each row gets a pseudonym for: its subject, or its image where there are no subjects."""
+    return samples["subject"].where(samples["subject"] != "", samples["image"])
+
+
+def pseudonymise(samples: pd.DataFrame, names: Mapping[str, str] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the samples as they are published, and their table of images.
+
+    Rows get the subject ``{pseudonym}`` and the image ``{pseudonym}/{label}/{condition}``. Without names the samples
+    stay as they are, and each image is its own path.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        Checked samples (`truemap.samples.check`), with their splits.
+    names : dict, optional
+        Pseudonym of each of `named`.
+
+    Raises
+    ------
+    DataError
+        If two images get one name.
+    """
+    images = pd.DataFrame({"image": samples["image"], "path": samples["image"], "subject": samples["subject"]})
+    if names is None:
+        return samples, images
+    people = named(samples).map(names)
+    image = people + "/" + samples["label"] + "/" + samples["condition"]
+    if image.duplicated().any():
+        one = samples[image.duplicated()].iloc[0]
+        raise DataError(f"{one['image']}: not the only {one['label']}/{one['condition']}. Use no '/' in labels.")
+    subject = people.where(samples["subject"] != "", "")
+    return samples.assign(image=image, subject=subject), images.assign(image=image)
+
+
+def write(path: str | Path, images: pd.DataFrame) -> None:
+    """Write images.tsv, sorted by image; its owner alone can read it."""
+    with whole(path) as temporary:
+        write_private(temporary, COLUMNS, images.sort_values("image")[list(COLUMNS)].to_numpy().tolist())
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """Read images.tsv."""
+    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+
+
+def public_names(images: pd.DataFrame) -> dict[str, str]:
+    """Return path -> image and subject -> pseudonym; empty where there are no pseudonyms."""
+    hidden = images[images["image"] != images["path"]]
+    names = {str(Path(path)): image for image, path in zip(hidden["image"], hidden["path"], strict=True)}
+    names |= dict(zip(hidden["path"], hidden["image"], strict=True))
+    people = hidden[hidden["subject"] != ""]
+    return names | dict(zip(people["subject"], people["image"].str.split("/").str[0], strict=True))
+
+
+class Images:
+    """A dataset's images by the names that samples have; errors have those names too.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `read`.
+    source : module
+        Of truemap.datasets.
+    options : MethodOptions
+        The source's.
+    seed : int
+    scrub : Scrubber
+        Replaces paths and subjects in messages, once it has learned `public_names`.
+    """
+
+    def __init__(
+        self, table: pd.DataFrame, source: ModuleType, options: MethodOptions, seed: int, scrub: Scrubber
+    ) -> None:
+        self._paths: Mapping[str, str] = dict(zip(table["image"], table["path"], strict=True))
+        self._source, self._options, self._seed, self._scrub = source, options, seed, scrub
+
+    def prepare(self, images: Sequence[str]) -> Sequence[str]:
+        """Have the source fetch what it needs for these images, where it has to; return them.
+
+        Raises
+        ------
+        DataError
+            If that fails: a server that does not answer is no fault of a subject's, to be skipped.
+        """
+        if hasattr(self._source, "prepare"):
+            try:
+                self._source.prepare([self._paths[image] for image in images], self._options, self._seed)
+            except DataError as error:
+                raise DataError(self._scrub(str(error))) from None
+        return images
+
+    def __call__(self, image: str) -> tuple[np.ndarray, np.ndarray, str]:
+        """Return (values, affine, sha256) of one image.
+
+        Raises
+        ------
+        DataError
+            If the source cannot read it.
+        """
+        try:
+            return self._source.read(self._paths[image], options=self._options, seed=self._seed)
+        except DataError as error:
+            raise DataError(self._scrub(str(error))) from None

@@ -1,0 +1,230 @@
+"""Quality of the maps: how full each is, how much it is like the others of its condition, and which to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from truemap.numerics import pearson
+from truemap.page import sortable_page
+from truemap.volumes import Grid, Volumes
+
+#: Maps held at a time.
+BLOCK = 16
+#: Maps that a condition must have for one of them to be compared with the mean of the others.
+MAPS = 3
+#: A voxel's value is a map's empty value if at least this share of the map has it.
+SHARE = 0.01
+#: Voxels of a map that are enough to find its empty value.
+SAMPLE = 10_000
+#: MAD of normal numbers to their sd.
+NORMAL = 1.4826
+#: Robust sd that a map's r must lie below its condition's median, as Iglewicz & Hoaglin (1993) advise. Of 10,000 normal
+#: numbers two or three do. At 5 a map of nothing but noise was not seen in simulated data.
+OUTLIER = 3.5
+#: Smallest robust sd of r: where maps are (almost) equal, a difference of a hundredth is no outlier.
+FLOOR = 0.01
+#: Share of the dataset's median of voxels that a map must have.
+FULL = 0.9
+#: Smallest mean r of a subject's mirrored maps: below, they are like the others neither way round.
+ALIKE = 0.1
+#: Flag -> the rule for it.
+RULES = {
+    "outlier": f"r lies more than {OUTLIER:g} robust SDs below the median of the map's condition. The robust SD is "
+    f"{NORMAL} times the median absolute deviation (MAD) from that median, of the condition or of all maps of the "
+    f"dataset, whichever is larger, and at least {FLOOR:g}. (The bound is Iglewicz and Hoaglin's; of 10,000 normal "
+    "numbers two or three lie beyond.)",
+    "few voxels": f"the map has less than {FULL:.0%} of the dataset's median of voxels that are in the mask and not "
+    "empty.",
+    "flip?": "left and right may be exchanged, on all maps of a subject: the mean over its conditions of r_flipped - r "
+    f"is positive and more than {OUTLIER:g} robust SDs above the subjects' median, and its mean r_flipped is above "
+    f"{ALIKE:g}. (One condition alone may be symmetric.)",
+}
+COLUMNS = ["sample", "subject", "label", "condition", "negated", "split"]
+MEASURES = ["voxels", "outside", "mean", "sd", "r", "r_flipped"]
+
+
+def quality_table(volumes: Volumes, grid: Grid) -> pd.DataFrame:
+    """Return what can be said of each map by itself and beside the others of its condition.
+
+    Map i of a condition with n maps is compared with the mean of the other maps,
+
+        r_i = pearson(x_i, (n m - x_i) / (n - 1)),
+
+    m the mean of all n, over the voxels of the mask. r_flipped is the same with x_i mirrored left-right before it is
+    compared, by turning round the voxel axis that runs along x. That is right, within a voxel, on grids that lie
+    symmetric about x = 0, as HCP's does; on others mirrored maps agree less, and fewer flips are seen.
+
+    The maps are read twice, in blocks: once to sum them by condition, once to compare. Memory does not grow with the
+    number of subjects.
+
+    Parameters
+    ----------
+    volumes : Volumes
+        Maps of all splits. Those without subjects are compared with the other maps of their label.
+    grid : Grid
+
+    Returns
+    -------
+    DataFrame
+        ``sample, subject, label, condition, negated, split`` of each map; ``voxels`` in the mask that are not empty
+        (`filled`) and voxels ``outside`` of it that are not; ``mean`` and (population) ``sd`` of all values in the
+        mask, as stored; ``r`` and ``r_flipped``, NaN where a condition has fewer than 3 maps, r_flipped also where
+        there are no subjects; ``flags``, words separated by commas, by `RULES`. Sorted by sample.
+    """
+    table, inside = volumes.table, grid.mask.reshape(-1)
+    conditions = _conditions(table)
+    others = np.zeros((conditions.max() + 1, int(inside.sum())))
+    for start, maps in _blocks(volumes):
+        for place, condition in enumerate(conditions[start : start + len(maps)]):
+            if condition >= 0:
+                others[condition] += maps[place, inside]
+    across = int(np.argmax(np.abs(grid.affine[0, :3])))
+    mirrored = np.flip(np.arange(inside.size).reshape(grid.shape), axis=across)[grid.mask]
+    named = (table["subject"] != "").to_numpy()
+    measured = np.concatenate(
+        [
+            _measure(maps, inside, mirrored, others, conditions[start:][: len(maps)], named[start:][: len(maps)])
+            for start, maps in _blocks(volumes)
+        ]
+    )
+    table = table[COLUMNS].join(pd.DataFrame(measured, columns=MEASURES, index=table.index))
+    table = table.astype({"voxels": int, "outside": int}).assign(flags=_flags(table, conditions))
+    return table.sort_values("sample", ignore_index=True)
+
+
+def _conditions(table: pd.DataFrame) -> np.ndarray:
+    """Return the number of each map's condition, -1 where it has too few maps: no sum is kept for those."""
+    condition = table["condition"].where(table["subject"] != "", "")
+    group = table.assign(condition=condition).groupby(["label", "condition"])["sample"]
+    enough = (group.transform("size") >= MAPS).to_numpy()
+    numbers = np.full(len(table), -1)
+    numbers[enough] = pd.factorize(group.ngroup()[enough])[0]
+    return numbers
+
+
+def _blocks(volumes: Volumes) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the number of the first map of each block, and the maps, shape (n, voxels), as stored."""
+    for start in range(0, len(volumes), BLOCK):
+        rows = range(start, min(start + BLOCK, len(volumes)))
+        yield start, volumes.take(rows).reshape(len(rows), -1)
+
+
+def _measure(
+    maps: np.ndarray,
+    inside: np.ndarray,
+    mirrored: np.ndarray,
+    sums: np.ndarray,
+    conditions: np.ndarray,
+    named: np.ndarray,
+) -> np.ndarray:
+    """Return `MEASURES` of each map, shape (maps, measures)."""
+    full, values = filled(maps), maps[:, inside].astype(np.float64)
+    r = np.full((2, len(maps)), np.nan)
+    known = conditions >= 0
+    # Of the sum and not the mean of the others: r is the same.
+    others = sums[conditions[known]] - values[known]
+    r[0, known] = pearson(values[known], others)
+    judged = known & named
+    r[1, judged] = pearson(maps[judged][:, mirrored], others[named[known]])
+    voxels, outside = full[:, inside].sum(axis=1), full[:, ~inside].sum(axis=1)
+    return np.stack([voxels, outside, values.mean(axis=1), values.std(axis=1), *r], axis=1)
+
+
+def filled(maps: np.ndarray) -> np.ndarray:
+    """Return where maps are not empty, shape (n, voxels).
+
+    A voxel without data is 0 in the image, but z-scoring over the volume makes that another number, the same all over
+    the map. So the most frequent value counts as empty if at least 1 % of the voxels have it, and else 0. (Values with
+    data that are equal to it to the last bit of float16 are a handful.)
+
+    Parameters
+    ----------
+    maps : ndarray, shape (n, voxels)
+    """
+    full = np.empty(maps.shape, dtype=bool)
+    for values, result in zip(maps, full, strict=True):
+        # Not all voxels: sorting those of each map would take longer than everything else.
+        found, counts = np.unique(values[:: max(1, len(values) // SAMPLE)], return_counts=True)
+        most = counts.argmax()
+        empty = found[most] if counts[most] >= SHARE * counts.sum() and counts[most] > 1 else 0
+        np.not_equal(values, empty, out=result)
+    return full
+
+
+def _flags(table: pd.DataFrame, conditions: np.ndarray) -> list[str]:
+    subjects = table[table["subject"] != ""].groupby("subject")[["r", "r_flipped"]].mean()
+    gain = subjects["r_flipped"] - subjects["r"]
+    distance = _robust_distance(gain, np.zeros(len(gain)))
+    suspects = subjects.index[(gain > 0) & (distance > OUTLIER) & (subjects["r_flipped"] > ALIKE)]
+    holds = pd.DataFrame(
+        {
+            "outlier": _robust_distance(table["r"], conditions) < -OUTLIER,
+            "few voxels": table["voxels"] < FULL * table["voxels"].median(),
+            "flip?": table["subject"].isin(suspects),
+        }
+    )
+    return [",".join(holds.columns[row]) for row in holds.to_numpy()]
+
+
+def _robust_distance(values: pd.Series, groups: np.ndarray) -> pd.Series:
+    """Return how many robust sd each value lies above the median of its group (below: negative)."""
+    away = values - values.groupby(groups).transform("median")
+    mad = away.abs().groupby(groups).transform("median")
+    # Of three or four numbers two may be close by chance; the MAD of all maps keeps the third from being an outlier.
+    return away / (NORMAL * mad.clip(lower=away.abs().median())).clip(lower=FLOOR)
+
+
+def read_skipped(files: Sequence[str | Path]) -> pd.DataFrame:
+    """Return the subjects that were skipped, ``subject, image, reason``, from the lists of all shards."""
+    tables = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in files]
+    return pd.concat(tables, ignore_index=True)
+
+
+def quality_page(table: pd.DataFrame, skipped: pd.DataFrame, dataset: str, data: str) -> str:
+    """Return the quality of a dataset's maps as one HTML page.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `quality_table`.
+    skipped : DataFrame
+        Of `read_skipped`.
+    dataset : str
+    data : str
+        What the data are called.
+    """
+    title = f"{dataset}: quality of the maps ({data})"
+    flagged = table[table["flags"] != ""]
+    rules = "".join(f"<li><em>{flag}</em>: {rule}</li>" for flag, rule in RULES.items())
+    shown = "Click a column's head to sort."
+    return sortable_page(
+        title,
+        f"<p>{_counts(table, skipped)}</p>"
+        "<p>Flags say what to look at; no map is left out for them. <em>r</em> is the correlation of a map, in the "
+        "brain mask, with the mean of all other maps of its condition (of its class, where there are no subjects), in "
+        "all splits; <em>r_flipped</em> the same of the map mirrored left-right, by its voxel axis along x. "
+        f"<em>voxels</em> are those in the mask that are not empty, <em>outside</em> those out of it.</p><ul>{rules}"
+        f"</ul><h2>Flagged maps</h2>{_html(flagged, 'No map is flagged.')}"
+        f"<h2>Skipped subjects</h2>{_html(skipped, 'No subject was skipped.')}"
+        f"<h2>All maps</h2><p>{shown}</p>{_html(table, 'No maps.')}",
+    )
+
+
+def _counts(table: pd.DataFrame, skipped: pd.DataFrame) -> str:
+    named = table[table["subject"] != ""]
+    counts = [f"{len(table)} maps of {named['subject'].nunique()} subjects" if len(named) else f"{len(table)} maps"]
+    for flag in RULES:
+        found = table[table["flags"].str.split(",").map(lambda words, flag=flag: flag in words)]
+        who = found["subject"].nunique() if len(named) else 0
+        counts.append(f"{flag}: {len(found)}" + (f" (subjects: {who})" if who else ""))
+    return f"{'; '.join(counts)}; skipped subjects: {skipped['subject'].nunique()}."
+
+
+def _html(table: pd.DataFrame, none: str) -> str:
+    if table.empty:
+        return f"<p>{none}</p>"
+    return table.to_html(index=False, border=0, na_rep="", float_format=lambda value: f"{value:.3f}")
