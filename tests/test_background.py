@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from truemap.background import BLOCK, read_background, write_background
+from truemap.files import DataError
 from truemap.volumes import Volumes, read_volumes
 
 SHAPE = (2, 3, 4)
@@ -117,3 +118,27 @@ def test_reading_gives_what_was_written_to_the_last_bit_of_float32(tmp_path):
         np.testing.assert_array_equal(found.means["all"][label], flat(volumes)[number])
     again = read_background(tmp_path / "background.parquet")
     np.testing.assert_array_equal(again.mean, found.mean)
+
+
+def test_chosen_conditions_have_a_file_of_their_own_that_is_read_beside_the_other(tmp_path):
+    volumes = volumes_of("abcabcab", [k == 3 for k in range(8)])
+    volumes.table["condition"] = ["A1", "B1", "C1", "A2", "B2", "C1", "A1", "B1"]
+    first = background_of(tmp_path, volumes)
+    write_background(tmp_path / "chosen.parquet", volumes, ["A1", "B2", "A2"])
+    found = read_background(tmp_path / "background.parquet", tmp_path / "chosen.parquet")
+    assert list(found.means) == ["all", "no_negated", "chosen"]
+    assert list(found.means["chosen"]) == ["a", "b"]
+    np.testing.assert_allclose(found.means["chosen"]["a"], flat(volumes)[[0, 3, 6]].mean(axis=0), atol=2e-7)
+    np.testing.assert_allclose(found.means["chosen"]["b"], flat(volumes)[4], atol=2e-7)
+    for conditions, means in first.means.items():
+        for label, mean in means.items():
+            np.testing.assert_array_equal(found.means[conditions][label], mean)
+    np.testing.assert_array_equal(found.mean, first.mean)
+    assert (found.low, found.high) == (first.low, first.high)
+
+
+def test_chosen_conditions_that_the_training_maps_lack_are_refused(tmp_path):
+    volumes = volumes_of("ab")
+    volumes.table["condition"] = ["LEFT", "RIGHT"]
+    with pytest.raises(DataError, match="did you mean 'RIGHT'"):
+        write_background(tmp_path / "chosen.parquet", volumes, ["LEFT", "RIGT"])

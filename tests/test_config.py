@@ -374,3 +374,32 @@ def test_a_sweep_is_of_saliency_labels():
 def test_a_sweep_needs_a_training_method_with_a_strength(training):
     with pytest.raises(ValueError, match="sweep: training 'standard' has no strength"):
         Model(network="linear", training=training, sweep=["gradient"])
+
+
+@pytest.mark.parametrize("conditions", ["table1", "no_negated", ["REL", "MATCH"]])
+def test_conditions_are_a_set_or_a_list(conditions):
+    assert parse(changed((*SYNTHETIC, "conditions"), conditions)).datasets["synthetic"].conditions == conditions
+    assert parse(RAW).datasets["synthetic"].conditions == "table1"
+
+
+def test_conditions_that_are_no_set_are_refused_with_the_nearest():
+    message = refusal((*SYNTHETIC, "conditions"), "no-negated")
+    assert "did you mean 'no_negated'" in message
+    assert "Or give a list of conditions" in message
+    assert len(message.splitlines()) == 2
+    assert "at least 1 item" in refusal((*SYNTHETIC, "conditions"), [])
+
+
+def test_maps_of_the_brain_are_refused_where_a_dataset_that_runs_is_scored_over_all_voxels():
+    assert "stores too little for dataset 'synthetic'" in refusal(("maps",), {"voxels": "brain"})
+    brain = {**changed((*SYNTHETIC, "voxels"), "brain"), "maps": {"voxels": "brain"}}
+    config = parse(brain)
+    assert (config.maps.voxels, config.maps.keep) == ("brain", True)
+    assert config.datasets["hcp"].voxels == "all"
+    with pytest.raises(ConfigError, match="stores too little for dataset 'hcp'"):
+        parse({**brain, "run": ["synthetic", "hcp"]})
+
+
+@pytest.mark.parametrize(("wrong", "words"), [({"kepp": True}, "did you mean 'keep'"), ({"voxels": "mask"}, "'brain'")])
+def test_slips_in_maps_are_refused(wrong, words):
+    assert words in refusal(("maps",), wrong)

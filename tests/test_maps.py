@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from truemap.maps import MapWriter, is_signed, read_blocks
+from truemap.maps import MapWriter, is_brain, is_signed, on_grid, read_blocks
 
 VOXELS = 11
 
@@ -85,3 +85,40 @@ def test_maps_of_another_size_or_number_are_refused(tmp_path):
         for shape in [(2, VOXELS + 1), (3, VOXELS)]:
             with pytest.raises((ValueError, pa.ArrowInvalid)):
                 writer.write(pd.DataFrame({"sample": [0, 1]}), np.zeros(shape))
+
+
+INSIDE = np.array([1, 0, 0, 1, 1, 0, 1, 1, 1, 0, 1], bool)
+
+
+def test_a_file_of_the_brain_holds_its_voxels_and_says_so(tmp_path, write, blocks):
+    with MapWriter(tmp_path / "brain.parquet", VOXELS, "float16", INSIDE) as writer:
+        for rows, maps in blocks:
+            writer.write(rows, maps)
+    whole = write("float16")
+    assert (is_brain(tmp_path / "brain.parquet"), is_brain(whole)) == (True, False)
+    pairs = zip(read_blocks(whole), read_blocks(tmp_path / "brain.parquet"), strict=True)
+    for (rows, maps), (brain_rows, brain) in pairs:
+        pd.testing.assert_frame_equal(rows, brain_rows)
+        assert brain.dtype == np.float16
+        np.testing.assert_array_equal(brain, maps[:, INSIDE])
+        np.testing.assert_array_equal(on_grid(brain, INSIDE), np.where(INSIDE, maps, 0))
+        assert on_grid(brain, INSIDE).dtype == np.float16
+
+
+def test_a_mask_of_all_voxels_is_a_brain_too(tmp_path):
+    with MapWriter(tmp_path / "maps.parquet", VOXELS, "float32", np.ones(VOXELS, bool)) as writer:
+        writer.write(pd.DataFrame({"sample": [0]}), np.ones((1, VOXELS)))
+    assert is_brain(tmp_path / "maps.parquet")
+
+
+def test_signs_outside_the_brain_count_though_they_are_not_stored(tmp_path):
+    """Scores in the brain are then made the same way whatever is stored."""
+    with MapWriter(tmp_path / "maps.parquet", VOXELS, "float16", INSIDE) as writer:
+        writer.write(pd.DataFrame({"sample": [0]}), np.where(INSIDE, 1.0, -1.0)[None])
+    assert is_signed(tmp_path / "maps.parquet")
+
+
+@pytest.mark.parametrize("size", [VOXELS + 1, INSIDE.sum()])
+def test_maps_that_do_not_fit_the_mask_are_refused(tmp_path, size):
+    with MapWriter(tmp_path / "maps.parquet", VOXELS, "float16", INSIDE) as writer, pytest.raises(IndexError):
+        writer.write(pd.DataFrame({"sample": [0]}), np.zeros((1, size)))

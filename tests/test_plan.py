@@ -341,8 +341,91 @@ def test_any_number_of_attacks_and_references_fits_the_params(rule: str, referen
         assert [param(job) for name, param in params.items() if name != "settings"][-1] is None
 
 
+@pytest.mark.parametrize(
+    ("source", "default"),
+    [
+        ({"name": "hcp", "root": "somewhere"}, True),
+        ({"name": "hcp", "simulate": {"subjects": 9}}, False),
+        ("neurovault", True),
+        ("synthetic", False),
+        ({"name": "sheet", "sheet": "maps.tsv"}, False),
+    ],
+    ids=["hcp", "simulated", "neurovault", "synthetic", "sheet"],
+)
+def test_people_have_pseudonyms_unless_the_config_says_otherwise(source: object, default: bool) -> None:
+    raw = changed(("source",), source)
+    assert plan(raw).samples_settings(IMAGES)["pseudonyms"] is default
+    for wanted in (True, False):
+        raw["datasets"]["images"]["pseudonyms"] = wanted
+        assert plan(raw).samples_settings(IMAGES)["pseudonyms"] is wanted
+    assert settings_that_differ(changed(("source",), source), changed(("pseudonyms",), not default, raw)) == {"samples"}
+
+
+def test_families_are_an_input_and_a_setting_of_the_samples_only() -> None:
+    raw = changed(("family",), "restricted/family.tsv")
+    assert plan(raw).family_file(IMAGES) == ["restricted/family.tsv"]
+    assert plan().family_file(IMAGES) == []
+    assert settings_that_differ(RAW, raw) == {"samples"}
+
+
+def test_what_is_done_about_bad_subjects_is_a_setting_of_what_reads_their_maps() -> None:
+    assert settings_that_differ(RAW, changed(("on_bad_subject",), "skip")) == {"samples", "grid", "volumes"}
+
+
 def test_drawn_rows_are_those_of_figures_of_maps_and_bars_and_the_grid_holds_all() -> None:
     p = plan(changed(("drawn",), ["nn/smoothgrad"]))
     assert p.drawn_files("scores", ".parquet")(IMAGES) == ["results/images/scores/nn/seed-0/smoothgrad.parquet"]
     assert [entry["method"] for entry in p.bars_settings(IMAGES)["entries"]] == ["smoothgrad"]
     assert [entry["method"] for entry in p.comparison_settings(IMAGES)["entries"]] == ["gradient", "smoothgrad"]
+
+
+CHOSEN = ["two", "one"]
+
+
+def test_conditions_are_no_setting_of_volumes_training_or_saliency() -> None:
+    figures = {"bars", "comparison", "maps", "strength", "subject_maps"}
+    assert settings_that_differ(SWEPT, changed(("conditions",), "no_negated", SWEPT)) == figures
+    more = {"truth", "background_chosen", "refer", "score", "statistics"}
+    assert settings_that_differ(SWEPT, changed(("conditions",), CHOSEN, SWEPT)) == figures | more
+    assert settings_that_differ(SWEPT, changed(("conditions",), "table1", SWEPT)) == set()
+
+
+@pytest.mark.parametrize(
+    ("conditions", "headline"), [("table1", "all"), ("no_negated", "no_negated"), (CHOSEN, "chosen")]
+)
+def test_the_set_that_figures_show_first_is_the_one_the_config_names(conditions: object, headline: str) -> None:
+    p = plan(changed(("conditions",), conditions, SWEPT))
+    for name in ("bars", "comparison", "maps", "strength", "subject_maps"):
+        assert getattr(p, f"{name}_settings")(IMAGES)["conditions"] == headline
+    assert p.score_settings(IMAGES)["chosen"] == (["one", "two"] if headline == "chosen" else [])
+    assert plan(SWEPT).score_settings(BRAINS) == p.score_settings(BRAINS)
+
+
+def test_the_order_of_a_list_of_conditions_changes_no_settings() -> None:
+    other = changed(("conditions",), ["one", "two", "one"])
+    assert settings_that_differ(changed(("conditions",), CHOSEN), other) == set()
+
+
+def test_references_read_a_second_background_where_conditions_are_listed() -> None:
+    first = "results/images/truth/background.parquet"
+    assert plan().background_files(IMAGES) == [first]
+    assert plan(changed(("conditions",), "no_negated")).background_files(IMAGES) == [first]
+    both = [first, "results/images/truth/background-chosen.parquet"]
+    assert plan(changed(("conditions",), CHOSEN)).background_files(IMAGES) == both
+
+
+def test_what_is_stored_of_maps_is_a_setting_of_explaining_and_whether_they_stay_of_nothing() -> None:
+    raw = changed(("voxels",), "brain", {**RAW, "run": ["images"]})
+    assert settings_that_differ(raw, {**raw, "maps": {"voxels": "brain"}}) == {"explain"}
+    assert settings_that_differ(raw, {**raw, "maps": {"keep": False}}) == set()
+    maps = {"voxels": "brain", "keep": False}
+    assert settings_that_differ({**raw, "maps": maps}, {**raw, "maps": dict(reversed(maps.items()))}) == set()
+    assert plan({**raw, "maps": maps}).explain_settings(IMAGES)["stored"] == "brain"
+
+
+def test_maps_that_are_not_kept_are_marked_as_temporary() -> None:
+    def temp(path: str) -> str:
+        return f"temp {path}"
+
+    assert plan().unless_kept(temp, "a") == "a"
+    assert plan({**RAW, "maps": {"keep": False}}).unless_kept(temp, "a") == "temp a"

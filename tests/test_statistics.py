@@ -103,6 +103,23 @@ def test_accuracy_units_are_shares_of_right_maps_with_and_without_negated_ones()
     assert set(some["conditions"]) == {"all"}
 
 
+def test_accuracy_units_of_chosen_conditions_are_shares_of_their_maps():
+    predictions = pd.DataFrame(
+        {
+            "model": "nn", "seed": 0, "method": "", "sample": range(6), "subject": ["s1"] * 4 + ["s2"] * 2,
+            "condition": ["A", "B", "C", "A", "B", "C"], "negated": [False, False, False, True, False, False],
+            "correct": [True, False, True, False, True, False],
+        }
+    )  # fmt: skip
+    units = share_units(predictions, "correct", "accuracy", ["A", "B"])
+    assert units.set_index(["conditions", "unit"])["value"].to_dict() == {
+        ("all", "s1"): 0.5, ("all", "s2"): 0.5, ("no_negated", "s1"): pytest.approx(2 / 3), ("no_negated", "s2"): 0.5,
+        ("chosen", "s1"): pytest.approx(1 / 3), ("chosen", "s2"): 1.0,
+    }  # fmt: skip
+    plain = share_units(predictions, "correct", "accuracy")
+    pd.testing.assert_frame_equal(units[units["conditions"] != "chosen"], plain)
+
+
 def test_robust_accuracy_is_the_share_of_maps_that_no_attack_turned():
     """A map that is wrong without an attack is not robust; the column `correct` is not asked."""
     table = pd.DataFrame(

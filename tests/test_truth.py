@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from truemap.conditions import condition_sets
+from truemap.files import DataError
 from truemap.maps import MapWriter
 from truemap.truth import (
     FLIP,
     OwnMaps,
     Truth,
     class_means,
-    condition_sets,
     read_truth,
     subject_blocks,
     write_class_means,
@@ -276,3 +277,68 @@ def test_leaving_a_map_out_leaves_the_truth_as_it_was():
         own.leave_out(truth, "all", sample)
     for pair, values in zip(("aa", "ab", "ba", "bb"), before, strict=True):
         np.testing.assert_array_equal(truth.of(*pair)[0], values)
+
+
+def chosen_rows():
+    """Conditions A1, A2 and NEG_A1 of class a, B1 and B2 of b, C1 of c."""
+    conditions = ["A1", "B1", "NEG_A1", "C1", "A2", "B2"]
+    labels = [name.removeprefix("NEG_")[0].lower() for name in conditions]
+    negated = [name.startswith("NEG_") for name in conditions]
+    return pd.DataFrame({"label": labels, "condition": conditions, "negated": negated, "subject": "s1"})
+
+
+@pytest.mark.parametrize("average", ["classes", "maps"])
+def test_truth_of_chosen_conditions_is_of_their_maps_alone(average):
+    rows, maps = chosen_rows(), maps_of(6)
+    table, means = class_means(rows, maps, ["A1", "B2", "NEG_A1"])
+    assert list(dict.fromkeys(table["conditions"])) == ["all", "no_negated", "chosen"]
+    part = table[table["conditions"] == "chosen"]
+    assert dict(zip(part["label"], part["n"], strict=True)) == {"a": 2, "b": 1}
+    truth = Truth(part, means[part.index], average)
+    a, b = (maps[0] + maps[2]) / 2, maps[5]
+    mean = (a + b) / 2 if average == "classes" else (2 * a + b) / 3
+    np.testing.assert_allclose(truth.of("a", "a")[0], a - mean, atol=1e-14)
+    np.testing.assert_allclose(truth.of("a", "b")[0], b - a, atol=1e-14)
+    assert truth.of("a", "c") == (None, "the subject has no map of class c")
+
+
+def test_a_list_of_conditions_leaves_the_other_sets_as_they_are():
+    rows, maps = chosen_rows(), maps_of(6)
+    table, means = class_means(rows, maps, ["A1", "B2"])
+    plain, plain_means = class_means(rows, maps)
+    others = table[table["conditions"] != "chosen"]
+    pd.testing.assert_frame_equal(others, plain)
+    np.testing.assert_array_equal(means[others.index], plain_means)
+
+
+def test_truth_of_chosen_conditions_leaves_a_map_out():
+    rows, maps = chosen_rows(), maps_of(6)
+    chosen = ["A1", "A2", "B1", "B2"]
+    table, means = class_means(rows, maps, chosen)
+    part = table[table["conditions"] == "chosen"]
+    own = OwnMaps(rows.assign(sample=np.arange(6) + 70), maps, chosen)
+    found = own.leave_out(Truth(part, means[part.index], "classes"), "chosen", 70)
+    b = (maps[1] + maps[5]) / 2
+    np.testing.assert_allclose(found.pairwise("a", "b"), b - maps[4], atol=1e-14)
+    np.testing.assert_allclose(found.informative("a"), maps[4] - (maps[4] + b) / 2, atol=1e-14)
+
+
+def test_templates_of_classes_that_have_a_chosen_condition_are_their_truth(tmp_path):
+    a, b, c = maps_of(3).astype(np.float32)
+    templates = {label: values.reshape(2, 3, 4) for label, values in zip("abc", (a, b, c), strict=True)}
+    volumes = Volumes([maps_of(6, seed=9).reshape(6, 2, 3, 4)], chosen_rows().assign(subject="", negated=False))
+    write_class_means(tmp_path / "means.parquet", volumes, templates, ["A2", "C1"])
+    found = read_truth(tmp_path / "means.parquet", "classes")
+    assert list(found) == [("", "all"), ("", "chosen")]
+    np.testing.assert_allclose(found["", "chosen"].of("c", "c")[0], c - (a + c) / 2, atol=1e-6)
+    np.testing.assert_allclose(found["", "all"].of("c", "c")[0], c - (a + b + c) / 3, atol=1e-6)
+    assert found["", "chosen"].of("a", "b")[0] is None
+
+
+@pytest.mark.parametrize("templates", [None, {"a": np.zeros((2, 3, 4))}])
+@pytest.mark.parametrize(("chosen", "words"), [(["A1", "B3"], "did you mean 'B2'"), (["A1", "A2"], "of class 'a'")])
+def test_conditions_that_cannot_be_used_stop_before_truth_is_written(tmp_path, templates, chosen, words):
+    volumes = Volumes([maps_of(6).reshape(6, 2, 3, 4)], chosen_rows())
+    with pytest.raises(DataError, match=words):
+        write_class_means(tmp_path / "means.parquet", volumes, templates, chosen)
+    assert not (tmp_path / "means.parquet").exists()

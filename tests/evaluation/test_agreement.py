@@ -4,6 +4,7 @@ import pytest
 from scipy.stats import pearsonr
 
 from truemap.evaluation.agreement import ABSOLUTE, COLUMNS, score_block
+from truemap.maps import MapWriter, is_brain, read_blocks
 from truemap.truth import OwnMaps, Truth, class_means
 
 VOXELS = 30
@@ -306,3 +307,50 @@ def test_without_subjects_nothing_is_left_out():
     rows, maps = block(subject="")
     found = score_block(rows, maps, {("", "all"): truth_of(means())}, None, absolute=True)
     assert set(found["truth"]) == {"full"}
+
+
+def test_scores_of_chosen_conditions_are_scipys_with_their_truth():
+    rows, maps = subject_of("aabbbcABcc")
+    every, saliency = explained(rows)
+    kept = np.array([0, 1, 2, 4, 6])
+    chosen = [f"condition-{k}" for k in kept]
+    table, class_maps = class_means(rows, maps, chosen)
+    truths = {
+        ("s1", name): Truth(part, class_maps[part.index], "classes") for name, part in table.groupby("conditions")
+    }
+    found = score_block(every, saliency, truths, None, OwnMaps(rows, maps, chosen), chosen=chosen)
+    some = found[found["conditions"] == "chosen"]
+    assert set(some["sample"]) == set(rows["sample"].iloc[kept])
+    assert len(some) == 5 * 3 * 2
+    of = {(sample, target): k for k, (sample, target) in enumerate(zip(every["sample"], every["target"], strict=True))}
+    for row in some.itertuples():
+        if row.target == "c":
+            assert row.reason == "the subject has no map of class c"
+            continue
+        rest = [k for k in kept if rows["sample"][k] != row.sample or row.truth == "full"]
+        mean = {label: maps[[k for k in rest if rows["label"][k] == label]].mean(axis=0) for label in "ab"}
+        a, b = mean[row.label], mean[row.target]
+        truth = a - (mean["a"] + mean["b"]) / 2 if row.label == row.target else b - a
+        assert row.r == pytest.approx(pearsonr(saliency[of[row.sample, row.target]], truth).statistic, abs=1e-12)
+    plain = score_block(every, saliency, truths_from(rows, maps), None, OwnMaps(rows, maps))
+    pd.testing.assert_frame_equal(found[found["conditions"] != "chosen"].reset_index(drop=True), plain)
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize("voxels", [VOXELS, 3000])
+def test_maps_stored_inside_the_brain_have_exactly_the_scores_of_whole_ones(tmp_path, absolute, voxels):
+    """Through the file, as the score rule reads it; a map that is zero in the brain and one that is constant too."""
+    rows, maps = subject_of("aabbcABc", voxels=voxels)
+    inside = np.random.default_rng(4).random(voxels) < 0.4
+    every, saliency = explained(rows, voxels=voxels)
+    saliency[3, inside], saliency[5, inside] = 0, 0.25
+    found = {}
+    for name, mask in (("all", None), ("brain", inside)):
+        path = tmp_path / f"{name}.parquet"
+        with MapWriter(path, voxels, "float16", mask) as writer:
+            writer.write(every, saliency)
+        ((read, stored),) = read_blocks(path)
+        truths, own = truths_from(rows, maps), OwnMaps(rows, maps)
+        found[name] = score_block(read, stored, truths, inside, own, absolute, brain=is_brain(path))
+    assert {"the saliency map is zero", "a map is constant over the voxels scored"} <= set(found["all"]["reason"])
+    pd.testing.assert_frame_equal(found["brain"], found["all"], check_exact=True)

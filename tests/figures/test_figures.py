@@ -78,7 +78,29 @@ def test_both_condition_sets_stand_side_by_side_where_there_are_two():
     left, right = ([bar.get_x() for bar in container] for container, _ in found)
     width = found[0][0][0].get_width()
     np.testing.assert_allclose(np.array(left) + width, right, atol=1e-12)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(style.SETS.values())
+    words = ["all conditions", "without negated conditions"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == words
+
+
+@pytest.mark.parametrize("first", ["all", "no_negated", "chosen"])
+def test_the_set_wanted_comes_first_and_references_are_of_it(first):
+    names = ("all", "no_negated", "chosen")
+    means = [[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8], [0.2, 0.3, 0.9, 0.1]]
+    rows = with_references(summary_of(means, names), names)
+    rows.loc[(rows["method"] == "input") & (rows["conditions"] == "chosen") & (rows["seed"] == "mean"), "mean"] = 0.77
+    figure = bars.agreement_bars(rows, "informative", ENTRIES, "b", ["input"], first)
+    order = [first, *(name for name in names if name != first)]
+    drawn = [[bar.get_height() for bar in container] for container, _ in bars_of(figure)]
+    np.testing.assert_allclose(drawn, [means[names.index(name)] for name in order])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [style.SETS[name] for name in order]
+    (line,) = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+    assert line.get_ydata()[0] == {"all": 0.35, "no_negated": pytest.approx(0.55), "chosen": 0.77}[first]
+
+
+def test_bars_of_a_set_that_was_not_made_start_with_all_conditions():
+    figure = bars.agreement_bars(summary_of([[0.1, 0.2, 0.3, 0.4]]), "informative", ENTRIES, "b", (), "no_negated")
+    ((container, _),) = bars_of(figure)
+    np.testing.assert_allclose([bar.get_height() for bar in container], [0.1, 0.2, 0.3, 0.4])
 
 
 def test_axis_of_the_bars_names_the_criterion():
@@ -166,6 +188,17 @@ def test_mean_r_is_of_all_conditions_and_of_maps_that_have_one():
     assert style.mean_r(scores, "B", "C") == pytest.approx(0.5)
     scores.loc[scores.index[20], "r"] = np.nan  # the first of the two of (B, C)
     assert style.mean_r(scores, "B", "C") == pytest.approx(0.55)
+
+
+def test_mean_r_is_of_the_set_asked_for_and_so_is_r_in_figure_1():
+    scores = scores_of()
+    assert style.mean_r(scores, "B", "C", "no_negated") == pytest.approx(7.5)
+    truth = {label: np.full((6, 5), float(k)) for k, label in enumerate(CLASSES, 1)}
+    rows = [images.Row("NN", image_maps(), scores, "no_negated")]
+    informative = images.informative_figure(CLASSES, truth, np.zeros((6, 5)), rows, "RdBu_r")
+    assert [axis.get_xlabel() for axis in panels_of(informative, 4)[2][:3]] == ["r = 7.00", "r = 7.40", "r = 7.80"]
+    pairwise = images.pairwise_figure(CLASSES, truth, rows, "RdBu_r")
+    assert panels_of(pairwise, 6)[1][0].get_xlabel() == "r = 7.10"
 
 
 def test_figure_1a_shows_truth_and_mean_maps_with_r_under_each():
@@ -275,3 +308,18 @@ def test_figures_show_the_truth_wanted_or_the_full_one_where_there_is_no_other()
     assert list(style.one_truth(table, "leave_out").index) == [1, 2]
     assert list(style.one_truth(table, "full").index) == [0, 2]
     assert list(style.one_truth(known, "leave_out").index) == [0, 2]
+
+
+def test_figures_show_the_set_wanted_or_all_conditions_where_it_was_not_made():
+    rows = [(t, c) for c in ("all", "chosen") for t in ("full", "leave_out", "")]
+    table = pd.DataFrame(rows, columns=["truth", "conditions"])
+    assert style.set_shown(table["conditions"], "chosen") == "chosen"
+    assert style.set_shown(table["conditions"], "no_negated") == "all"
+    assert list(style.one_truth(table, "full", "chosen").index) == [3, 5]
+    assert list(style.one_truth(table, "leave_out", "no_negated").index) == [1, 2]
+
+
+def test_the_foot_of_a_figure_names_the_conditions_where_they_are_not_all():
+    assert style.note("HCP", "all") == "HCP"
+    assert style.note("HCP", "no_negated") == "HCP; without negated conditions"
+    assert style.note("HCP", "chosen") == "HCP; chosen conditions"

@@ -307,6 +307,14 @@ def test_page_warns_first_with_the_means_of_references_and_the_best_map_of_a_net
     assert said.count("<li>") == 4
 
 
+def test_page_warns_of_the_condition_set_that_figures_show():
+    page = grid_page(whole_summary(), "pgd", "group_truth", "no_negated")
+    said = page[page.index("Read this first") : page.index("<table")]
+    assert said.count("<li>") == 2
+    assert f"best map of a network {0.711 - 0.04:.3f}" in said
+    assert page_rows(page) == page_rows(grid_page(whole_summary(), "pgd", "group_truth"))
+
+
 def test_page_names_the_dataset_and_that_its_data_are_simulated():
     page = grid_page(whole_summary(), "pgd", "group_truth")
     for tag in ("title", "h1"):

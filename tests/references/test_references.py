@@ -267,3 +267,33 @@ def test_images_without_subjects_are_scored_against_templates_and_have_no_truth_
         x = maps[row.sample - 200].ravel() * (1 if row.label == row.target else -1)
         expected = pearsonr(x.astype(np.float64), difference(flat, row.label, row.target)).statistic
         assert row.r == pytest.approx(expected, abs=2e-6)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_references_of_chosen_conditions_are_scored_with_the_truth_of_these(name, tmp_path):
+    """By hand: maps 0, 1, 3 and 5 of the test subject, and 0, 2, 3 and 4 of the training subject."""
+    chosen = ["condition-0", "condition-1", "condition-3", "condition-5"]
+    table, training = table_of(("s1", "aabbcb")), table_of(("t1", "aabbcb"))
+    training["condition"] = ["condition-0", "other", "condition-1", "condition-3", "condition-5", "other"]
+    maps, values = np.random.default_rng(3).standard_normal((2, 6, *SHAPE)).astype(np.float32)
+    volumes = Volumes([maps], table)
+    write_class_means(tmp_path / "means.parquet", volumes, None, chosen)
+    write_background(tmp_path / "background.parquet", Volumes([values], training))
+    write_background(tmp_path / "chosen.parquet", Volumes([values], training), chosen)
+    given = ScoreInputs(read_truth(tmp_path / "means.parquet", "classes"), None, volumes, chosen)
+    read = read_background(tmp_path / "background.parquet", tmp_path / "chosen.parquet")
+    found = score(name, (given, read))
+    found = found[(found["conditions"] == "chosen") & ~found["criterion"].str.endswith(ABSOLUTE)]
+    assert set(found["sample"]) == {200, 201, 203, 205}
+    maps, values = maps.reshape(6, -1).astype(np.float64), values.reshape(6, -1).astype(np.float64)
+    expected = {
+        "random": refer("random", pd.DataFrame({"sample": [203]}), np.zeros((1, VOXELS)), seed=11)[0, 0],
+        "input": -maps[3],
+        "input-centred": values.mean(axis=0) - maps[3],
+        "group_truth": values[0] - (values[2] + values[3]) / 2,
+    }[name]
+    r = found[(found["sample"] == 203) & (found["target"] == "a")].set_index("truth")["r"]
+    truth = {"full": (maps[0] + maps[1] - maps[3] - maps[5]) / 2, "leave_out": (maps[0] + maps[1]) / 2 - maps[5]}
+    for kind, values in truth.items():
+        assert r[kind] == pytest.approx(pearsonr(expected, values).statistic, abs=2e-6)
+    assert set(found.loc[found["target"] == "c", "reason"]) == {"the subject has no map of class c"}

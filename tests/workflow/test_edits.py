@@ -12,12 +12,14 @@ from conftest import ROOT, Clone
 #: Rules from a stage on to the end. What lies downstream of a job that re-runs, re-runs too.
 TABLES = {"statistics", "figure_2", "figure_grid", "figure_strength", "claims", "resources"}
 PAGES = {"figure_1", "figure_3", *TABLES}
-AFTER_MAPS = {"score", *PAGES}
+AFTER_MAPS = {"score", "subject_maps", *PAGES}
 AFTER_MODEL = {"explain", "robustness", *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
 #: Of a dataset with one kind of figure only; the synthetic one has no sweep.
-HCP_PAGES = PAGES - {"figure_1"}
-SYNTHETIC_ONLY = {"figure_3", "figure_strength"}
+AFTER_HCP_MAPS = AFTER_MAPS - {"figure_1"}
+SYNTHETIC_ONLY = {"subject_maps", "figure_3", "figure_strength"}
+#: Figures that show one truth and one set of conditions first.
+HEADLINES = {"figure_2", "figure_3", "figure_grid", "figure_strength"}
 NOTHING: set[str] = set()
 
 Edit = Callable[[Path], None]
@@ -95,9 +97,25 @@ def leave_out(raw: dict) -> None:
     raw["datasets"]["tiny-hcp"]["truth"] = {"leave_out": True}
 
 
+def no_negated(raw: dict) -> None:
+    raw["datasets"]["tiny-hcp"]["conditions"] = "no_negated"
+
+
+def choose(raw: dict) -> None:
+    raw["datasets"]["tiny-hcp"]["conditions"] = ["LF", "RH", "MATH"]
+
+
 def write_default(raw: dict) -> None:
     hcp_models(raw)["linear"]["tolerance"] = 0.01
     hcp_models(raw)["linear"]["training"]["batch_size"] = 32
+
+
+def store_brain(raw: dict) -> None:
+    raw["run"], raw["maps"] = ["tiny-hcp"], {"voxels": "brain"}
+
+
+def forget_maps(raw: dict) -> None:
+    raw["maps"] = {"keep": False}
 
 
 def colour(raw: dict) -> None:
@@ -132,7 +150,10 @@ def peaks(root: Path) -> None:
     path.write_text(path.read_text().replace("-12.08", "-12.09", 1))
 
 
-SIMULATED = {"simulate", "samples", "grid", "volumes", "truth", "background", "refer", *AFTER_TRAINING} - {"figure_1"}
+SIMULATED = {
+    *("simulate", "samples", "grid", "volumes", "quality", "truth", "background", "refer"),
+    *(AFTER_TRAINING - {"figure_1"}),
+}
 TABLE: list[tuple[str, Edit, set[str]]] = [
     ("a comment", source("training/free.py", "    bound = radius", "    # a remark\n    bound = radius"), NOTHING),
     ("a docstring", source("training/free.py", "Make m updates", "Make several updates"), NOTHING),
@@ -140,13 +161,14 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("a helper that only training imports", source("training/objective.py", "0.5 * l2", "0.25 * l2"), AFTER_TRAINING),
     ("a training method", source("training/free.py", "total / options.steps", "total"), AFTER_TRAINING - {"figure_1"}),
     ("one saliency method", source("saliency/smoothgrad.py", "div_(options.n)", "div_(options.n + 0)"),
-     {"explain", "score", *HCP_PAGES}),
+     {"explain", *AFTER_HCP_MAPS}),
     ("a reference", source("references/input.py", "0.0)", "0)"), {"refer", *TABLES}),
     ("an attack", source("attacks/pgd.py", "bound: float", "bound: float | int"), {"robustness", *TABLES}),
     ("the background of methods", source("background.py", "BLOCK = 64", "BLOCK = 65"),
      {"background", "refer", "explain", *AFTER_MAPS}),
+    ("the table of quality", source("quality.py", "BLOCK = 16", "BLOCK = 17"), {"quality", "resources"}),
     ("the agreement", source("evaluation/agreement.py", '"informative", "pair', '"informative", "p'),
-     {"refer", *AFTER_MAPS} - {"figure_3"}),
+     {"refer", *AFTER_MAPS} - {"subject_maps", "figure_3"}),
     ("the statistics", source("statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
      TABLES),
     ("one model's epsilon", config(change_epsilon), AFTER_TRAINING - {"figure_1"}),
@@ -154,11 +176,15 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("the order of keys", config(reverse_keys), NOTHING),
     ("a default written out", config(write_default), NOTHING),
     ("one more seed", config(add_seed), AFTER_TRAINING - {"figure_1", *SYNTHETIC_ONLY}),
-    ("one more saliency method", config(add_method), {"explain", "score", *HCP_PAGES}),
+    ("one more saliency method", config(add_method), {"explain", *AFTER_HCP_MAPS}),
     ("one more model", config(add_model), AFTER_TRAINING - SYNTHETIC_ONLY),
     ("one more strength", config(add_strength), AFTER_TRAINING - {"figure_1"}),
     ("one more reference", config(add_reference), {"refer", *TABLES} - {"figure_strength"}),
-    ("which truth figures show", config(leave_out), {"figure_2", "figure_3", "figure_grid", "figure_strength"}),
+    ("which truth figures show", config(leave_out), HEADLINES),
+    ("which conditions figures show", config(no_negated), {"subject_maps", *HEADLINES}),
+    ("a list of conditions", config(choose), {"truth", "background_chosen", "refer", *AFTER_HCP_MAPS}),
+    ("fewer voxels stored", config(store_brain), {"explain", *AFTER_HCP_MAPS}),
+    ("maps that are not kept", config(forget_maps), NOTHING),
     ("the average of truth", config(average), {"refer", *AFTER_MAPS} - {"figure_1"}),
     ("a figure's colour", config(colour), {"figure_2"}),
     ("published.tsv", published, {"claims"}),

@@ -28,8 +28,11 @@ rule samples:
     input:
         plan.tree_files,
         plan.source_file("sheet"),
+        plan.family_file,
     output:
-        "results/{dataset}/samples.tsv",
+        samples="results/{dataset}/samples.tsv",
+        images="private/{dataset}/images.tsv",
+        skipped="results/{dataset}/skipped.tsv",
     log:
         "logs/{dataset}/samples.log",
     conda:
@@ -49,6 +52,7 @@ rule grid:
     input:
         plan.mask_file,
         samples="results/{dataset}/samples.tsv",
+        images="private/{dataset}/images.tsv",
     output:
         "results/{dataset}/volumes/mask.nii.gz",
     log:
@@ -69,10 +73,12 @@ rule grid:
 rule volumes:
     input:
         samples="results/{dataset}/samples.tsv",
+        images="private/{dataset}/images.tsv",
         grid="results/{dataset}/volumes/mask.nii.gz",
     output:
         maps="results/{dataset}/volumes/{split}/{shard}.npy",
         table="results/{dataset}/volumes/{split}/{shard}.parquet",
+        skipped="results/{dataset}/volumes/{split}/{shard}.skipped.tsv",
     log:
         "logs/{dataset}/volumes-{split}-{shard}.log",
     benchmark:
@@ -88,6 +94,37 @@ rule volumes:
         **plan.settings("volumes"),
     script:
         "../scripts/volumes.py"
+
+
+rule quality:
+    input:
+        maps=plan.all_volume_files("npy"),
+        tables=plan.all_volume_files("parquet"),
+        skipped=plan.all_volume_files("skipped.tsv"),
+        grid="results/{dataset}/volumes/mask.nii.gz",
+    output:
+        tsv="results/{dataset}/quality.tsv",
+        html=report(
+            "results/{dataset}/quality.html",
+            caption="../report/quality.rst",
+            category="{dataset}",
+            labels={"what": "quality of the maps"},
+        ),
+    log:
+        "logs/{dataset}/quality.log",
+    benchmark:
+        "results/benchmarks/{dataset}/quality.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=scaled(120),
+    params:
+        **plan.code("quality"),
+        **plan.methods("quality", "datasets"),
+        **plan.settings("quality"),
+    script:
+        "../scripts/quality.py"
 
 
 rule truth:
@@ -130,6 +167,29 @@ rule background:
         runtime=scaled(60),
     params:
         **plan.code("background"),
-        settings={},
+        settings={"chosen": []},
+    script:
+        "../scripts/background.py"
+
+
+# By itself, so that a list of conditions makes no saliency map again.
+rule background_chosen:
+    input:
+        maps=plan.volume_files("train", "npy"),
+        tables=plan.volume_files("train", "parquet"),
+    output:
+        "results/{dataset}/truth/background-chosen.parquet",
+    log:
+        "logs/{dataset}/background-chosen.log",
+    benchmark:
+        "results/benchmarks/{dataset}/background-chosen.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=scaled(60),
+    params:
+        **plan.code("background"),
+        **plan.settings("background_chosen"),
     script:
         "../scripts/background.py"

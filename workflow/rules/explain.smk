@@ -12,7 +12,7 @@ rule explain:
         train_maps=plan.volume_files("train", "npy"),
         train_tables=plan.volume_files("train", "parquet"),
     output:
-        maps="results/{dataset}/saliency/{model}/seed-{seed}/{method}.parquet",
+        maps=plan.unless_kept(temp, "results/{dataset}/saliency/{model}/seed-{seed}/{method}.parquet"),
         mean="results/{dataset}/saliency/{model}/seed-{seed}/{method}.mean.nii.gz",
         mean_table="results/{dataset}/saliency/{model}/seed-{seed}/{method}.mean.tsv",
     log:
@@ -32,6 +32,29 @@ rule explain:
         **plan.settings("explain"),
     script:
         "../scripts/explain.py"
+
+
+rule subject_maps:
+    input:
+        maps="results/{dataset}/saliency/{model}/seed-{seed}/{method}.parquet",
+        truth="results/{dataset}/truth/class_means.parquet",
+        grid="results/{dataset}/volumes/mask.nii.gz",
+    output:
+        "results/{dataset}/subject_maps/{model}/seed-{seed}/{method}.parquet",
+    log:
+        "logs/{dataset}/subject_maps-{model}-{seed}-{method}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/subject_maps-{model}-{seed}-{method}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(30),
+    params:
+        **plan.code("subject_maps"),
+        **plan.settings("subject_maps"),
+    script:
+        "../scripts/subject_maps.py"
 
 
 rule score:
@@ -61,7 +84,7 @@ rule score:
 
 rule refer:
     input:
-        background="results/{dataset}/truth/background.parquet",
+        background=plan.background_files,
         truth="results/{dataset}/truth/class_means.parquet",
         grid="results/{dataset}/volumes/mask.nii.gz",
         own_maps=plan.volume_files("test", "npy"),

@@ -74,7 +74,7 @@ rule figure_3:
     input:
         grid="results/{dataset}/volumes/mask.nii.gz",
         truth="results/{dataset}/truth/class_means.parquet",
-        maps=plan.drawn_files("saliency", ".parquet"),
+        maps=plan.drawn_files("subject_maps", ".parquet"),
     output:
         report(
             "results/{dataset}/figures/figure-3{panel}.png",
@@ -188,6 +188,7 @@ rule claims:
 rule resources:
     input:
         expand("results/{dataset}/statistics/summary.parquet", dataset=plan.config.run),
+        expand("results/{dataset}/quality.tsv", dataset=plan.config.run),
     output:
         tsv="results/resources.tsv",
         html=report(

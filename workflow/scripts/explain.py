@@ -29,11 +29,12 @@ with job(snakemake) as settings:
         background.high,
     )
     module, options = method("saliency", settings["saliency"])
-    means = MeanMaps(decoder.classes, shape)
-    with whole(snakemake.output.maps) as path, MapWriter(path, int(means.total[0, 0].size), "float16") as writer:
+    means, grid = MeanMaps(decoder.classes, shape), read_grid(snakemake.input.grid)
+    inside = grid.mask.reshape(-1) if settings["stored"] == "brain" else None
+    with whole(snakemake.output.maps) as path, MapWriter(path, grid.mask.size, "float16", inside) as writer:
         blocks = explain_blocks(decoder, batches, module, options, context, settings["memory"], settings["explained"])
         for rows, maps in blocks:
             writer.write(rows, maps)
             means.add(rows, maps)
-    means.write(snakemake.output.mean, snakemake.output.mean_table, read_grid(snakemake.input.grid).affine)
+    means.write(snakemake.output.mean, snakemake.output.mean_table, grid.affine)
     log.info("%d maps for %d classes each", means.count.sum(), len(decoder.classes))

@@ -36,12 +36,13 @@ with job(snakemake) as settings:
 
     blocks = [(rows, maps) for rows, maps in read_blocks(snakemake.input.truth)]
     table = pd.concat([rows for rows, _ in blocks], ignore_index=True)
-    maps = np.concatenate([maps for _, maps in blocks])[table["conditions"] == "all"]
-    labels = table.loc[table["conditions"] == "all", "label"].to_numpy()
+    conditions = style.set_shown(table["conditions"], settings["conditions"])
+    maps = np.concatenate([maps for _, maps in blocks])[table["conditions"] == conditions]
+    labels = table.loc[table["conditions"] == conditions, "label"].to_numpy()
     means = {label: flat(maps[labels == label].mean(axis=0).reshape(grid.shape)) for label in np.unique(labels)}
     classes = style.choose_classes(list(means), settings["show"])
     rows = [
-        images.Row(style.entry_label(entry), mean_maps(image, volumes), shown(pd.read_parquet(scores)))
+        images.Row(style.entry_label(entry), mean_maps(image, volumes), shown(pd.read_parquet(scores)), conditions)
         for entry, image, volumes, scores in zip(
             settings["entries"], snakemake.input.means, snakemake.input.tables, snakemake.input.scores, strict=True
         )
@@ -52,4 +53,4 @@ with job(snakemake) as settings:
     pairwise = images.pairwise_figure(classes, means, rows, colormap)
     for panel, figure in (("a", informative), ("b", pairwise)):
         paths = [path for path in snakemake.output if f"figure-1{panel}" in path]
-        style.save(figure, paths, source.kind(options), settings["style"]["dpi"])
+        style.save(figure, paths, style.note(source.kind(options), conditions), settings["style"]["dpi"])

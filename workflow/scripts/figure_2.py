@@ -11,7 +11,8 @@ with job(snakemake) as settings:
     shown = summary[summary["truth"] == style.truth_shown(summary, settings["truth"])]
     for panel, criterion in (("a", "informative"), ("b", "pairwise")):
         figure = bars.agreement_bars(
-            shown, criterion, settings["entries"], settings["style"]["bars"], settings["references"]
-        )
+            shown, criterion, settings["entries"], settings["style"]["bars"], settings["references"],
+            settings["conditions"],
+        )  # fmt: skip
         paths = [path for path in snakemake.output if f"figure-2{panel}" in path]
         style.save(figure, paths, summary["data"].iloc[0], settings["style"]["dpi"])

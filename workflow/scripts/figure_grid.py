@@ -10,13 +10,13 @@ from truemap.job import job
 with job(snakemake) as settings:
     style.start()
     summary, comparisons = pd.read_parquet(snakemake.input.summary), pd.read_parquet(snakemake.input.comparisons)
-    write_text(snakemake.output.table, grid_page(summary, settings["attack"], settings["group"]))
-    shown = style.one_truth(summary, settings["truth"])
-    tests = style.one_truth(comparisons, settings["truth"])
+    conditions = style.set_shown(summary["conditions"], settings["conditions"])
+    write_text(snakemake.output.table, grid_page(summary, settings["attack"], settings["group"], conditions))
+    shown, tests = (style.one_truth(table, settings["truth"], conditions) for table in (summary, comparisons))
     for criterion in ("informative", "pairwise"):
         figure = grid.grid_figure(
             shown, tests, criterion, settings["entries"], settings["references"], settings["attack"],
             settings["style"]["sequential"],
         )  # fmt: skip
         paths = [path for path in snakemake.output if f"grid-{criterion}" in path]
-        style.save(figure, paths, summary["data"].iloc[0], settings["style"]["dpi"])
+        style.save(figure, paths, style.note(summary["data"].iloc[0], conditions), settings["style"]["dpi"])

@@ -12,6 +12,8 @@ with job(snakemake) as settings:
     for entry in settings["swept"]:
         curves = pd.concat([pd.read_parquet(next(files)) for _ in entry["seeds"]])
         histories[entry["model"]] = curves.groupby("epoch", as_index=False).mean()
-    shown = style.one_truth(summary, settings["truth"])
+    conditions = style.set_shown(summary["conditions"], settings["conditions"])
+    shown = style.one_truth(summary, settings["truth"], conditions)
     figure = strength.strength_figure(shown, settings["swept"], histories, settings["attack"])
-    style.save(figure, list(snakemake.output), summary["data"].iloc[0], settings["style"]["dpi"])
+    note = style.note(summary["data"].iloc[0], conditions)
+    style.save(figure, list(snakemake.output), note, settings["style"]["dpi"])

@@ -19,9 +19,10 @@ with job(snakemake) as settings:
     scored = [*settings["entries"], *settings["references"]]
     scores = read([*snakemake.input.scores, *snakemake.input.references], scored)
     predictions = read(snakemake.input.predictions, settings["models"]).query("split == 'test'").assign(method="")
-    units = [agreement_units(scores), share_units(predictions, "correct", "accuracy")]
+    units = [agreement_units(scores), share_units(predictions, "correct", "accuracy", settings["chosen"])]
     if settings["attacked"]:
-        units.append(share_units(read(snakemake.input.robustness, settings["attacked"]), "robust", "robust_accuracy"))
+        attacked = read(snakemake.input.robustness, settings["attacked"])
+        units.append(share_units(attacked, "robust", "robust_accuracy", settings["chosen"]))
     units = pd.concat(units, ignore_index=True)
     group = (REFERENCE, settings["group"]) if settings["group"] else None
     # Candidates of a sweep are no finalists: they are summed up, not tested.

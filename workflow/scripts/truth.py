@@ -11,4 +11,4 @@ with job(snakemake) as settings:
     templates = source.templates(options) if hasattr(source, "templates") else None
     volumes = read_volumes(snakemake.input.maps, snakemake.input.tables)
     with whole(snakemake.output[0]) as path:
-        write_class_means(path, volumes, templates)
+        write_class_means(path, volumes, templates, settings["chosen"])

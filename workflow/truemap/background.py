@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from truemap.conditions import check_chosen, condition_sets, in_set
 from truemap.maps import MapWriter, read_blocks
-from truemap.truth import CONDITION_SETS, condition_sets
+from truemap.names import CHOSEN
 from truemap.volumes import Volumes
 
 #: Maps summed at a time.
@@ -36,14 +38,26 @@ class Background:
     high: float
 
 
-def write_background(path: str | Path, volumes: Volumes) -> None:
+def write_background(path: str | Path, volumes: Volumes, chosen: Sequence[str] = ()) -> None:
     """Write the mean of the training maps of each class and condition set, and the range of all.
 
     A class mean is over maps: each subject counts as often as it has maps of the class. The maps are read
     once, in blocks.
+
+    Parameters
+    ----------
+    chosen : sequence of str
+        Write the set of these conditions, and no other. It has a file of its own, because saliency methods read the
+        other sets' and need not run again for a list of conditions.
+
+    Raises
+    ------
+    DataError
+        If the chosen conditions cannot be used (`truemap.conditions.check_chosen`).
     """
     table = volumes.table
-    sets = condition_sets(table["negated"])
+    check_chosen(table, chosen)
+    sets = [CHOSEN] if chosen else condition_sets(table["negated"])
     labels = sorted(table["label"].unique())
     voxels = int(np.prod(volumes.shape))
     sums, counts = np.zeros((len(sets), len(labels), voxels)), np.zeros((len(sets), len(labels)), int)
@@ -53,11 +67,11 @@ def write_background(path: str | Path, volumes: Volumes) -> None:
         maps = volumes.take(range(start, start + len(rows))).reshape(len(rows), -1).astype(np.float64)
         low, high = min(low, maps.min()), max(high, maps.max())
         for s, conditions in enumerate(sets):
-            kept = np.ones(len(rows), bool) if CONDITION_SETS[conditions] else ~rows["negated"].to_numpy()
+            kept = in_set(rows, conditions, chosen)
             for c, label in enumerate(labels):
-                chosen = kept & (rows["label"] == label).to_numpy()
-                sums[s, c] += maps[chosen].sum(axis=0)
-                counts[s, c] += chosen.sum()
+                mine = kept & (rows["label"] == label).to_numpy()
+                sums[s, c] += maps[mine].sum(axis=0)
+                counts[s, c] += mine.sum()
     entries = [(name, label, int(counts[s, c])) for s, name in enumerate(sets) for c, label in enumerate(labels)]
     rows = pd.DataFrame(entries, columns=["conditions", "label", "n"]).assign(low=low, high=high)
     present = rows["n"].to_numpy() > 0
@@ -66,11 +80,19 @@ def write_background(path: str | Path, volumes: Volumes) -> None:
         writer.write(rows[present], means)
 
 
-def read_background(path: str | Path) -> Background:
-    """Read what `write_background` wrote."""
+def read_background(path: str | Path, *chosen: str | Path) -> Background:
+    """Read what `write_background` wrote, and the file of chosen conditions where there is one."""
     ((rows, maps),) = read_blocks(path)
     maps = maps.astype(np.float64)
-    means = {name: dict(zip(part["label"], maps[part.index], strict=True)) for name, part in rows.groupby("conditions")}
+    means = _means(rows, maps)
+    for other in chosen:
+        ((more, values),) = read_blocks(other)
+        means |= _means(more, values.astype(np.float64))
     every = (rows["conditions"] == "all").to_numpy()
     mean = np.average(maps[every], axis=0, weights=rows.loc[every, "n"])
     return Background(means, mean, float(rows["low"].iloc[0]), float(rows["high"].iloc[0]))
+
+
+def _means(rows: pd.DataFrame, maps: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+    groups = rows.groupby("conditions")
+    return {name: dict(zip(part["label"], maps[part.index], strict=True)) for name, part in groups}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from truemap.names import REFERENCE, STRENGTHS
+from truemap.names import HEADLINES, REFERENCE, STRENGTHS
 from truemap.options import Count, Fraction, MethodOptions, Positive, Seed, Strict, load, suggest
 from truemap.versions import installed
 
@@ -192,6 +192,22 @@ class Dataset(Strict):
 
     source: dict[str, Any] = Field(description="name of a module in truemap/datasets, with its options")
     split: Split = Field(Split(), description="by subject, where the source does not state the split itself")
+    family: str | None = Field(
+        None,
+        description="TSV file with columns subject and family (HCP's restricted data tell them): families are kept "
+        "together in the splits, subjects that are not listed are families of their own. It shows in no result or log",
+    )
+    pseudonyms: bool | None = Field(
+        None,
+        description="true: results and logs show pseudonyms for subjects' IDs; `private/`, which is not to be shared, "
+        "holds the salt they hang on and the list of who is who; null: for the sources hcp (but not simulated) and "
+        "neurovault",
+    )
+    on_bad_subject: Literal["stop", "skip"] = Field(
+        "stop",
+        description="skip: a subject with a map that cannot be used (missing, truncated, NaN, constant, on another "
+        "grid) is left out as a whole, and listed; stop: the run ends there",
+    )
     standardize: Literal["volume", "none"] = Field(
         "volume",
         description="volume: z-score each map over all its voxels, zeros outside the brain included (as the paper's "
@@ -213,6 +229,13 @@ class Dataset(Strict):
         "classes",
         description="the mean that a class is compared with: of the class means (each class counts the same) or of all "
         "maps. The paper says 'average example across classes'",
+    )
+    conditions: Literal["table1", "no_negated"] | Annotated[list[str], Field(min_length=1)] = Field(
+        "table1",
+        description="which conditions figures show first. Scores, tests and tables hold them all, and without negated "
+        "ones (HCP's NEG_*). table1: all, as in the paper; no_negated: without negated ones; a list of conditions: "
+        "these, as a third set, `chosen`, beside the two. Networks and maps are the same in any case; published claims "
+        "are judged by all conditions",
     )
     truth: TruthOptions = Field(TruthOptions(), description="which truth figures show")
     explained: Count | None = Field(
@@ -248,6 +271,13 @@ class Dataset(Strict):
     def _source(cls, value: Any) -> dict[str, Any]:
         return resolve_method("datasets", value)
 
+    @field_validator("conditions", mode="before")
+    @classmethod
+    def _conditions(cls, value: Any) -> Any:
+        if isinstance(value, str) and value not in HEADLINES:
+            raise ValueError(f"no set '{value}'{suggest(value, HEADLINES)} Or give a list of conditions.")
+        return value
+
     @field_validator("references", mode="before")
     @classmethod
     def _references(cls, value: Any) -> dict[str, dict[str, Any]]:
@@ -271,6 +301,21 @@ class Dataset(Strict):
             if entry not in known:
                 raise ValueError(f"drawn: no '{entry}'{suggest(entry, known)}")
         return self
+
+
+class Maps(Strict):
+    """What stays of the saliency maps on disk; their means by class stay in any case."""
+
+    voxels: Literal["all", "brain"] = Field(
+        "all",
+        description="voxels of each map that are stored; brain: those of the mask only, a quarter at 2 mm. All "
+        "datasets that run must then have `voxels: brain`",
+    )
+    keep: bool = Field(
+        True,
+        description="false: a method's maps go once they are scored; whatever asks for single maps later makes them "
+        "again",
+    )
 
 
 class Style(Strict):
@@ -317,6 +362,7 @@ class Config(Strict):
         "not measured)",
     )
     datasets: dict[str, Dataset] = Field(description="definitions, by name")
+    maps: Maps = Field(Maps(), description="what stays of the saliency maps on disk")
     style: Style = Field(Style(), description="how figures look")
     provenance: Provenance = Field(Provenance(), description="what counts as code")
 
@@ -327,6 +373,11 @@ class Config(Strict):
         for name in self.run:
             if name not in self.datasets:
                 raise ValueError(f"run: unknown dataset '{name}'{suggest(name, self.datasets)}")
+            if self.maps.voxels == "brain" and self.datasets[name].voxels == "all":
+                raise ValueError(
+                    f"maps: `voxels: brain` stores too little for dataset '{name}', whose agreement is over all "
+                    "voxels. Set `voxels: brain` there, or `voxels: all` here."
+                )
         return self
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from truemap.config import Config, Dataset, Model, Provenance, Split, Style
+from truemap.config import Config, Dataset, Maps, Model, Provenance, Split, Style
 from truemap.options import MethodOptions, load, methods
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ def tables() -> str:
     """Return the tables of all parameters, as Markdown."""
     parts = [_section("Top level", Config), _section("`datasets.<name>`", Dataset)]
     parts += [_section("`datasets.<name>.split`", Split), _section("`datasets.<name>.models.<name>`", Model)]
-    parts += [_section("`style`", Style), _section("`provenance`", Provenance)]
+    parts += [_section("`maps`", Maps), _section("`style`", Style), _section("`provenance`", Provenance)]
     for family, key in FAMILIES.items():
         parts.append(f"## Methods: `{key}`\n\nOne module in `workflow/truemap/{family}/` each.\n")
         for name in methods(family):
@@ -61,7 +61,7 @@ def _section(title: str, model: type[BaseModel], level: int = 2) -> str:
     return "\n".join([head, "| key | type | default | meaning |", "| --- | --- | --- | --- |", *rows]) + "\n"
 
 
-_TOP = ("Config", "Dataset", "Model", "Provenance", "Split", "Style")
+_TOP = ("Config", "Dataset", "Maps", "Model", "Provenance", "Split", "Style")
 
 
 def _type(annotation: Any) -> str:

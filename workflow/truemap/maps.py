@@ -19,12 +19,16 @@ class MapWriter:
     path : path
         Of the Parquet file (a temporary name; see `truemap.files.whole`).
     voxels : int
+        Of a map.
     dtype : {"float16", "float32"}
         Of the fixed-size list ``map``.
+    inside : ndarray of bool, shape (voxels,), optional
+        Voxels to store, those of the brain; None is all.
     """
 
-    def __init__(self, path: Path, voxels: int, dtype: str) -> None:
-        self.path, self.voxels = path, voxels
+    def __init__(self, path: Path, voxels: int, dtype: str, inside: np.ndarray | None = None) -> None:
+        self.path, self.inside = path, inside
+        self.voxels = voxels if inside is None else int(inside.sum())
         self.dtype = np.dtype(dtype)
         self._writer: pq.ParquetWriter | None = None
         self._signed = False
@@ -34,12 +38,14 @@ class MapWriter:
 
     def __exit__(self, *error: object) -> None:
         if self._writer is not None:
-            self._writer.add_key_value_metadata({"signed": str(self._signed)})
+            stored = "all" if self.inside is None else "brain"
+            self._writer.add_key_value_metadata({"signed": str(self._signed), "voxels": stored})
             self._writer.close()
 
     def write(self, rows: pd.DataFrame, maps: np.ndarray) -> None:
         """Write one row group: columns of `rows`, and ``map`` from `maps`, shape (rows, voxels)."""
         self._signed = self._signed or bool((maps < 0).any())
+        maps = maps if self.inside is None else maps[:, self.inside]
         flat = pa.array(np.ascontiguousarray(maps, dtype=self.dtype).reshape(-1))
         table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
         table = table.append_column("map", pa.FixedSizeListArray.from_arrays(flat, self.voxels))
@@ -53,6 +59,19 @@ def is_signed(path: str | Path) -> bool:
     """Return whether any of the file's maps has a negative value."""
     with pq.ParquetFile(path) as file:
         return file.metadata.metadata[b"signed"] == b"True"
+
+
+def is_brain(path: str | Path) -> bool:
+    """Return whether the file holds the brain's voxels only."""
+    with pq.ParquetFile(path) as file:
+        return file.metadata.metadata[b"voxels"] == b"brain"
+
+
+def on_grid(maps: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return maps of the voxels `inside` put back among all, shape (rows, len(inside)); zero outside."""
+    result = np.zeros((len(maps), len(inside)), maps.dtype)
+    result[:, inside] = maps
+    return result
 
 
 def read_blocks(path: str | Path) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:

@@ -2,6 +2,12 @@
 
 #: What references are called where models have their names.
 REFERENCE = "reference"
+#: Sources whose subjects are people, by numbers that those who have the data know them by.
+PEOPLE = ("hcp", "neurovault")
+#: What the set of the conditions that a config lists is called, beside `all` and `no_negated`.
+CHOSEN = "chosen"
+#: Condition set that figures show first, by what the config calls it.
+HEADLINES = {"table1": "all", "no_negated": "no_negated"}
 #: Ending of a criterion whose maps and truth are compared without their signs.
 ABSOLUTE = "_absolute"
 #: Options that are a training method's strength, the first that it has: of several candidates the largest

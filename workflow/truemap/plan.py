@@ -96,6 +96,11 @@ class Plan(JobSettings):
         mask = self.dataset(wildcards).mask
         return [mask] if mask else []
 
+    def family_file(self, wildcards: Any) -> list[str]:
+        """The list of families that the config names, if any."""
+        family = self.dataset(wildcards).family
+        return [family] if family else []
+
     def volume_files(self, split: str, ending: str) -> Files:
         """Input function: the shards of one split."""
 
@@ -104,6 +109,11 @@ class Plan(JobSettings):
             return [f"{folder}/{shard}.{ending}" for shard in range(self.dataset(wildcards).shards)]
 
         return signed(files)
+
+    def all_volume_files(self, ending: str) -> Files:
+        """Input function: the shards of all splits."""
+        parts = [self.volume_files(split, ending) for split in ("train", "validation", "test")]
+        return signed(lambda wildcards: [path for files in parts for path in files(wildcards)])
 
     def candidate_files(self, name: str) -> Files:
         """Input function: one file of each candidate of a model."""
@@ -119,6 +129,11 @@ class Plan(JobSettings):
         """Scores of every model, seed and method of a dataset."""
         folder = f"results/{wildcards.dataset}/scores"
         return [f"{folder}/{m}/seed-{s}/{method}.parquet" for m, s, method in self._explained(wildcards)]
+
+    def background_files(self, wildcards: Any) -> list[str]:
+        """Class means of the training maps, those of chosen conditions too."""
+        names = ["background", *(["background-chosen"] if self._chosen(wildcards) else [])]
+        return [f"results/{wildcards.dataset}/truth/{name}.parquet" for name in names]
 
     def prediction_files(self, wildcards: Any) -> list[str]:
         """Predictions of every model and seed of a dataset."""
@@ -152,6 +167,10 @@ class Plan(JobSettings):
             return [f"{folder}/{m}/seed-{s}/{method}{ending}" for m, s, method in self._drawn(wildcards)]
 
         return signed(files)
+
+    def unless_kept(self, temp: Callable[[str], str], path: str) -> str:
+        """Return a saliency output's path, marked by Snakemake's `temp` where the config does not keep maps."""
+        return path if self.config.maps.keep else temp(path)
 
     def figure_files(self) -> list[str]:
         """All figures of all datasets that run."""

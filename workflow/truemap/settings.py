@@ -10,7 +10,7 @@ from typing import Any
 
 from truemap.candidates import candidates, strength
 from truemap.jobs import Entry, Jobs
-from truemap.names import REFERENCE
+from truemap.names import CHOSEN, HEADLINES, PEOPLE, REFERENCE
 from truemap.params import Settings
 
 
@@ -26,20 +26,30 @@ class JobSettings(Jobs):
     def samples_settings(self, wildcards: Any) -> Settings:
         """Of the list of samples."""
         root = f"results/{wildcards.dataset}/tree" if self._simulated(wildcards) else None
-        return {**self._shared(wildcards, "source", "split"), "seed": self.config.seed, "root": root}
+        shared = self._shared(wildcards, "source", "split", "family", "on_bad_subject")
+        return {**shared, "seed": self.config.seed, "root": root, "pseudonyms": self._pseudonyms(wildcards)}
 
     def grid_settings(self, wildcards: Any) -> Settings:
         """Of the grid and mask."""
-        return {**self._shared(wildcards, "source", "mask"), "seed": self.config.seed}
+        return {**self._shared(wildcards, "source", "mask", "on_bad_subject"), "seed": self.config.seed}
 
     def volumes_settings(self, wildcards: Any) -> Settings:
         """Of one shard of volumes."""
         part = {"seed": self.config.seed, "split": wildcards.split, "shard": int(wildcards.shard)}
-        return {**self._shared(wildcards, "source", "standardize", "precision", "shards"), **part}
+        names = ("source", "standardize", "precision", "shards", "on_bad_subject")
+        return {**self._shared(wildcards, *names), **part}
+
+    def quality_settings(self, wildcards: Any) -> Settings:
+        """Of the table of quality."""
+        return self._shared(wildcards, "source")
 
     def truth_settings(self, wildcards: Any) -> Settings:
         """Of the class means."""
-        return self._shared(wildcards, "source")
+        return {**self._shared(wildcards, "source"), "chosen": self._chosen(wildcards)}
+
+    def background_chosen_settings(self, wildcards: Any) -> Settings:
+        """Of the class means of the training maps of chosen conditions."""
+        return {"chosen": self._chosen(wildcards)}
 
     def train_settings(self, wildcards: Any) -> Settings:
         """Of one candidate."""
@@ -56,7 +66,7 @@ class JobSettings(Jobs):
     def explain_settings(self, wildcards: Any) -> Settings:
         """Of one method's saliency maps."""
         saliency = self.model(wildcards).saliency[wildcards.method]
-        choice = {"seed": self.config.seed, **self._shared(wildcards, "explained")}
+        choice = {"seed": self.config.seed, **self._shared(wildcards, "explained"), "stored": self.config.maps.voxels}
         return {"saliency": saliency, **choice, "memory": self.config.memory, **self._torch()}
 
     def robustness_settings(self, wildcards: Any) -> Settings:
@@ -69,11 +79,16 @@ class JobSettings(Jobs):
         """Of one reference's scores."""
         reference = self.dataset(wildcards).references[wildcards.reference]
         shared = self._shared(wildcards, "average", "voxels", "explained")
-        return {"reference": reference, **shared, "seed": self.config.seed}
+        return {"reference": reference, **shared, "chosen": self._chosen(wildcards), "seed": self.config.seed}
+
+    def subject_maps_settings(self, wildcards: Any) -> Settings:
+        """Of the mean maps of the test subject that Figure 3 draws."""
+        choice = {"conditions": self._headline(wildcards)["conditions"], "chosen": self._chosen(wildcards)}
+        return {**self._shared(wildcards, "show", "average"), **choice, "seed": self.config.seed}
 
     def score_settings(self, wildcards: Any) -> Settings:
         """Of the agreement with truth."""
-        return self._shared(wildcards, "average", "voxels")
+        return {**self._shared(wildcards, "average", "voxels"), "chosen": self._chosen(wildcards)}
 
     def statistics_settings(self, wildcards: Any) -> Settings:
         """Of a dataset's summary and tests."""
@@ -87,6 +102,7 @@ class JobSettings(Jobs):
             "references": [{"model": REFERENCE, "seed": 0, "method": label} for label in references],
             "swept": list(self._swept[wildcards.dataset]),
             "group": self._group(wildcards),
+            "chosen": self._chosen(wildcards),
         }
 
     def bars_settings(self, wildcards: Any) -> Settings:
@@ -108,7 +124,7 @@ class JobSettings(Jobs):
         swept = self._swept[wildcards.dataset]
         models = self.dataset(wildcards).models
         return {
-            "truth": self._truth(wildcards),
+            **self._headline(wildcards),
             "attack": next(iter(self.dataset(wildcards).robustness.attacks), None),
             "swept": [
                 {
@@ -131,7 +147,7 @@ class JobSettings(Jobs):
         shared = {**self._shared(wildcards, "source", "show", "average"), "seed": self.config.seed}
         style = self._style("colormap", "dpi")
         entries = self._labels(self._drawn(wildcards), wildcards)
-        return {**shared, "truth": self._truth(wildcards), "entries": entries, "style": style}
+        return {**shared, **self._headline(wildcards), "entries": entries, "style": style}
 
     # Parts
 
@@ -144,9 +160,22 @@ class JobSettings(Jobs):
     def _style(self, *names: str) -> Settings:
         return self.config.style.model_dump(mode="json", include=set(names))
 
-    def _truth(self, wildcards: Any) -> str:
-        """Return which truth figures show (`truemap.evaluation.agreement`)."""
-        return "leave_out" if self.dataset(wildcards).truth.leave_out else "full"
+    def _headline(self, wildcards: Any) -> Settings:
+        """Return which truth and which condition set figures show (`truemap.evaluation.agreement`)."""
+        dataset = self.dataset(wildcards)
+        conditions = CHOSEN if isinstance(dataset.conditions, list) else HEADLINES[dataset.conditions]
+        return {"truth": "leave_out" if dataset.truth.leave_out else "full", "conditions": conditions}
+
+    def _pseudonyms(self, wildcards: Any) -> bool:
+        """Return whether subjects get pseudonyms: as the config says, or else where they are people."""
+        dataset = self.dataset(wildcards)
+        people = dataset.source["name"] in PEOPLE and not self._simulated(wildcards)
+        return people if dataset.pseudonyms is None else dataset.pseudonyms
+
+    def _chosen(self, wildcards: Any) -> list[str]:
+        """Return the conditions that the config lists, in an order of their own."""
+        conditions = self.dataset(wildcards).conditions
+        return sorted(set(conditions)) if isinstance(conditions, list) else []
 
     def _group(self, wildcards: Any) -> str | None:
         """Return the label of the reference that agreement is given as a share of."""
@@ -156,7 +185,7 @@ class JobSettings(Jobs):
     def _compared(self, wildcards: Any, entries: list[Entry]) -> Settings:
         references = list(self.dataset(wildcards).references)
         labels = self._labels(entries, wildcards)
-        return {"truth": self._truth(wildcards), "entries": labels, "references": references}
+        return {**self._headline(wildcards), "entries": labels, "references": references}
 
     def _labels(self, entries: list[Entry], wildcards: Any) -> list[dict[str, str]]:
         models = self.dataset(wildcards).models

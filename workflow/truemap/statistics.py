@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+
+from truemap.conditions import condition_sets, in_set
 
 #: What a mean or a test is of: a family of comparisons shares these.
 FAMILY = ["criterion", "conditions", "truth"]
@@ -39,21 +42,21 @@ def agreement_units(scores: pd.DataFrame) -> pd.DataFrame:
     return _to_units(samples)
 
 
-def share_units(table: pd.DataFrame, right: str, criterion: str) -> pd.DataFrame:
+def share_units(table: pd.DataFrame, right: str, criterion: str, chosen: Sequence[str] = ()) -> pd.DataFrame:
     """Return each unit's share of maps that are right, in the columns of `agreement_units` (truth empty).
 
     Parameters
     ----------
     table : DataFrame
-        ``model, seed, method, sample, subject, negated`` and the column `right` of test maps.
+        ``model, seed, method, sample, subject, condition, negated`` and the column `right` of test maps.
     criterion : str
         What the share is called: ``accuracy``, ``robust_accuracy``.
+    chosen : sequence of str
+        See `truemap.conditions.in_set`.
     """
     table = table.assign(criterion=criterion, truth="", value=table[right].astype(float), missing=0)
-    sets = [table.assign(conditions="all")]
-    if table["negated"].any():
-        sets.append(table[~table["negated"]].assign(conditions="no_negated"))
-    return _to_units(pd.concat(sets))
+    sets = condition_sets(table["negated"], chosen)
+    return _to_units(pd.concat([table[in_set(table, name, chosen)].assign(conditions=name) for name in sets]))
 
 
 def _to_units(samples: pd.DataFrame) -> pd.DataFrame:

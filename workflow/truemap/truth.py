@@ -1,32 +1,28 @@
 """Ground truth: class-informative activation and pairwise class differences (McClure et al. 2020, section 2.2.2).
 
 Everything is computed twice: over all maps, and without negated ones (HCP's NEG_* conditions are exact sign
-flips of others, so that with them the means of two tasks are zero and their truth is no truth).
+flips of others, so that with them the means of two tasks are zero and their truth is no truth). A third time over
+the conditions that the config lists, where it does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from truemap.conditions import check_chosen, condition_sets, in_set
 from truemap.maps import MapWriter, read_blocks
+from truemap.names import CHOSEN
 from truemap.volumes import Volumes
 
-#: Sets of conditions that truth and scores are made for: name -> whether negated maps belong to it.
-CONDITION_SETS = {"all": True, "no_negated": False}
 #: A truth map whose sd is below this share of the maps' sd is rounding noise.
 DEGENERATE = 1e-6
 #: Two maps are sign flips of each other if their sum stays below this share of their peak.
 FLIP = 1e-3
-
-
-def condition_sets(negated: pd.Series) -> list[str]:
-    """Return the sets to report: without negated maps both are the same, and ``all`` is enough."""
-    return list(CONDITION_SETS) if negated.any() else ["all"]
 
 
 def subject_blocks(table: pd.DataFrame, limit: int = 200) -> Iterator[pd.DataFrame]:
@@ -38,14 +34,16 @@ def subject_blocks(table: pd.DataFrame, limit: int = 200) -> Iterator[pd.DataFra
             yield from (rows.iloc[start : start + limit] for start in range(0, len(rows), limit))
 
 
-def class_means(rows: pd.DataFrame, maps: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+def class_means(rows: pd.DataFrame, maps: np.ndarray, chosen: Sequence[str] = ()) -> tuple[pd.DataFrame, np.ndarray]:
     """Return mean maps of one subject for each condition set and class.
 
     Parameters
     ----------
     rows : DataFrame
-        ``subject, label, negated`` of each map.
+        ``subject, label, condition, negated`` of each map.
     maps : ndarray, shape (rows, voxels)
+    chosen : sequence of str
+        See `truemap.conditions.in_set`.
 
     Returns
     -------
@@ -55,26 +53,39 @@ def class_means(rows: pd.DataFrame, maps: np.ndarray) -> tuple[pd.DataFrame, np.
     """
     entries, means = [], []
     scale = float(np.sqrt(np.mean(maps.astype(np.float64).var(axis=1))))
-    for conditions in condition_sets(rows["negated"]):
-        kept = np.ones(len(rows), bool) if CONDITION_SETS[conditions] else ~rows["negated"].to_numpy()
+    for conditions in condition_sets(rows["negated"], chosen):
+        kept = in_set(rows, conditions, chosen)
         for label in sorted(rows["label"].unique()):
-            chosen = kept & (rows["label"] == label).to_numpy()
-            if chosen.any():
-                means.append(maps[chosen].mean(axis=0, dtype=np.float64))
-                entries.append((rows["subject"].iloc[0], conditions, label, int(chosen.sum()), scale))
+            mine = kept & (rows["label"] == label).to_numpy()
+            if mine.any():
+                means.append(maps[mine].mean(axis=0, dtype=np.float64))
+                entries.append((rows["subject"].iloc[0], conditions, label, int(mine.sum()), scale))
     return pd.DataFrame(entries, columns=["subject", "conditions", "label", "n", "scale"]), np.stack(means)
 
 
-def write_class_means(path: Path, volumes: Volumes, templates: Mapping[str, np.ndarray] | None) -> None:
-    """Write class means of each subject; of all images at once from `templates` where the source knows them."""
+def write_class_means(
+    path: Path, volumes: Volumes, templates: Mapping[str, np.ndarray] | None, chosen: Sequence[str] = ()
+) -> None:
+    """Write class means of each subject; of all images at once from `templates` where the source knows them.
+
+    Raises
+    ------
+    DataError
+        If the chosen conditions cannot be used (`truemap.conditions.check_chosen`).
+    """
+    check_chosen(volumes.table, chosen)
     with MapWriter(path, int(np.prod(volumes.shape)), "float32") as writer:
         if templates is not None:
             maps = np.stack([template.reshape(-1) for template in templates.values()])
             rows = pd.DataFrame({"subject": "", "label": list(templates), "negated": False})
-            writer.write(*class_means(rows, maps))
+            if chosen:
+                # A template belongs to the set if any image of its class does.
+                table = volumes.table[in_set(volumes.table, CHOSEN, chosen)].drop_duplicates("label")
+                rows["condition"] = rows["label"].map(table.set_index("label")["condition"])
+            writer.write(*class_means(rows, maps, chosen))
             return
         for rows in subject_blocks(volumes.table):
-            writer.write(*class_means(rows, volumes.take(rows.index).reshape(len(rows), -1)))
+            writer.write(*class_means(rows, volumes.take(rows.index).reshape(len(rows), -1), chosen))
 
 
 class Truth:
@@ -140,11 +151,14 @@ class OwnMaps:
     Parameters
     ----------
     rows : DataFrame
-        ``sample, label, negated`` of each map.
+        ``sample, label, condition, negated`` of each map.
     maps : ndarray, shape (rows, voxels)
+    chosen : sequence of str
+        See `truemap.conditions.in_set`.
     """
 
-    def __init__(self, rows: pd.DataFrame, maps: np.ndarray) -> None:
+    def __init__(self, rows: pd.DataFrame, maps: np.ndarray, chosen: Sequence[str] = ()) -> None:
+        self.rows, self.chosen = rows, chosen
         self.maps = maps.astype(np.promote_types(maps.dtype, np.float32), copy=False)
         self.labels, self.negated = rows["label"].to_numpy(), rows["negated"].to_numpy(dtype=bool)
         self.places = {sample: place for place, sample in enumerate(rows["sample"])}
@@ -157,8 +171,7 @@ class OwnMaps:
         place = self.places[sample]
         left = self.labels == self.labels[place]
         left[place] = False
-        if not CONDITION_SETS[conditions]:
-            left &= ~self.negated
+        left &= in_set(self.rows, conditions, self.chosen)
         for twin in np.flatnonzero(left & (self.negated != self.negated[place])):
             rest = np.abs(self.maps[twin] + self.maps[place])
             left[twin] = rest.max() > FLIP * np.abs(self.maps[place]).max()

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from truemap.conditions import CONDITION_SETS, in_set
 from truemap.names import ABSOLUTE
 from truemap.numerics import pearson
-from truemap.truth import CONDITION_SETS, OwnMaps, Truth
+from truemap.truth import OwnMaps, Truth
 
 COLUMNS = [
     "sample", "subject", "label", "condition", "negated", "target", "criterion", "conditions", "truth", "r", "reason",
@@ -23,6 +24,8 @@ def score_block(
     inside: np.ndarray | None,
     own: OwnMaps | None = None,
     absolute: bool = False,
+    chosen: Sequence[str] = (),
+    brain: bool = False,
 ) -> pd.DataFrame:
     """Return the agreement of each map of one subject, for each condition set it belongs to.
 
@@ -40,6 +43,10 @@ def score_block(
         The subject's own maps. With them each map is also scored against the truth that leaves it out.
     absolute : bool
         Score the maps' sizes against the truth's sizes too, for maps that have no signs.
+    chosen : sequence of str
+        See `truemap.conditions.in_set`.
+    brain : bool
+        The maps have the voxels `inside` only, shape (rows, inside.sum()).
 
     Returns
     -------
@@ -49,8 +56,9 @@ def score_block(
         signs were dropped on both sides. `truth` is ``full`` or ``leave_out``. `r` is null where `reason` says why.
     """
     subject = rows["subject"].iloc[0]
-    labels, targets, negated = (rows[name].to_numpy() for name in ("label", "target", "negated"))
+    labels, targets = rows["label"].to_numpy(), rows["target"].to_numpy()
     sets = {name: truths[subject, name] for name in CONDITION_SETS if (subject, name) in truths}
+    belongs = {name: in_set(rows, name, chosen) for name in sets}
     kinds = [
         (name, truth, ending)
         for name in sets
@@ -60,9 +68,9 @@ def score_block(
     scored: dict[tuple[str, str, str], list[tuple[int, float, str]]] = {kind: [] for kind in kinds}
     # By sample: its maps are converted once, and the truths without it are not all held at once.
     for sample, at in rows.groupby("sample", sort=False).indices.items():
-        values = (maps[at] if inside is None else maps[at][:, inside]).astype(np.float64)
+        values = (maps[at] if inside is None or brain else maps[at][:, inside]).astype(np.float64, order="C")
         for name, whole in sets.items():
-            if negated[at[0]] and not CONDITION_SETS[name]:
+            if not belongs[name][at[0]]:
                 continue
             found = {"full": whole} if own is None else {"full": whole, "leave_out": own.leave_out(whole, name, sample)}
             for truth, of in found.items():

@@ -56,5 +56,5 @@ def score_reference(
                 if (subject, conditions) in given.truths:
                     maps = module.refer(part, x, background, conditions, options, seed).reshape(len(rows), -1)
                     truths = {(subject, conditions): given.truths[subject, conditions]}
-                    blocks.append(score_block(rows, maps, truths, given.inside, own, absolute=True))
+                    blocks.append(score_block(rows, maps, truths, given.inside, own, True, given.chosen))
     return blocks

@@ -32,24 +32,28 @@ class ScoreInputs:
         Voxels to correlate over; None is all.
     volumes : Volumes
         The test maps.
+    chosen : sequence of str
+        See `truemap.conditions.in_set`.
     """
 
     truths: Mapping[tuple[str, str], Truth]
     inside: np.ndarray | None
     volumes: Volumes
+    chosen: Sequence[str] = ()
 
     @classmethod
     def read(cls, files: Any, settings: Mapping[str, Any]) -> ScoreInputs:
-        """Read them from a rule's inputs ``truth, grid, own_maps, own_tables`` and settings ``average, voxels``."""
+        """Read them from inputs ``truth, grid, own_maps, own_tables`` and settings ``average, voxels, chosen``."""
         inside = read_grid(files.grid).mask.reshape(-1) if settings["voxels"] == "brain" else None
-        return cls(read_truth(files.truth, settings["average"]), inside, read_volumes(files.own_maps, files.own_tables))
+        volumes = read_volumes(files.own_maps, files.own_tables)
+        return cls(read_truth(files.truth, settings["average"]), inside, volumes, settings["chosen"])
 
     def own(self, subject: str) -> OwnMaps | None:
         """Return a subject's own maps; None where there are no subjects: no map is then part of the truth."""
         if not subject:
             return None
         rows = self.volumes.table[self.volumes.table["subject"] == subject]
-        return OwnMaps(rows, self.volumes.take(rows.index).reshape(len(rows), -1))
+        return OwnMaps(rows, self.volumes.take(rows.index).reshape(len(rows), -1), self.chosen)
 
 
 def write_scores(path: str | Path, blocks: Sequence[pd.DataFrame]) -> None:

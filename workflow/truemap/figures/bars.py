@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from truemap.figures.style import CRITERIA, SETS, entry_label, together
+from truemap.figures.style import CRITERIA, SETS, entry_label, set_shown, together
 from truemap.names import REFERENCE
 
 
@@ -19,10 +19,11 @@ def agreement_bars(
     entries: Sequence[dict[str, Any]],
     color: str,
     references: Sequence[str] = (),
+    conditions: str = "all",
 ) -> plt.Figure:
     """Return a bar for each entry and condition set: mean r over units, with its standard error.
 
-    References are lines, for all conditions.
+    References are lines, for the first set.
 
     Parameters
     ----------
@@ -32,23 +33,27 @@ def agreement_bars(
     entries : sequence of dict
         ``model, method, label`` in the order of the bars.
     references : sequence of str
+    conditions : str
+        The set that comes first.
     """
     rows = summary[(summary["criterion"] == criterion) & (summary["seed"] == "mean")].set_index(["model", "method"])
-    sets = [name for name in SETS if name in set(rows["conditions"])]
+    made = [name for name in SETS if name in set(rows["conditions"])]
+    first = set_shown(made, conditions)
+    sets = [first, *(name for name in made if name != first)]
     width = 0.8 / len(sets)
     figure, axis = plt.subplots(figsize=(1.1 * len(entries) + 1.6, 3.4))
-    for number, conditions in enumerate(sets):
-        part = rows[rows["conditions"] == conditions].loc[[(e["model"], e["method"]) for e in entries]]
+    for number, name in enumerate(sets):
+        part = rows[rows["conditions"] == name].loc[[(e["model"], e["method"]) for e in entries]]
         x = np.arange(len(entries)) + (number - (len(sets) - 1) / 2) * width
-        alpha = 1.0 if number == 0 else 0.5
-        axis.bar(x, part["mean"], width, yerr=part["se"], capsize=3, color=color, alpha=alpha, label=SETS[conditions])
+        alpha = (1.0, 0.5, 0.25)[number]
+        axis.bar(x, part["mean"], width, yerr=part["se"], capsize=3, color=color, alpha=alpha, label=SETS[name])
         for position, (mean, se) in zip(x, part[["mean", "se"]].to_numpy(), strict=True):
             offset = 3 if mean >= 0 else -10
             top = mean + (np.nan_to_num(se) if mean >= 0 else -np.nan_to_num(se))
             axis.annotate(
                 f"{mean:.3f}", (position, top), (0, offset), textcoords="offset points", ha="center", fontsize=7
             )
-    every = rows[rows["conditions"] == "all"]["mean"]
+    every = rows[rows["conditions"] == first]["mean"]
     lines = {name: every[REFERENCE, name] for name in references if np.isfinite(every[REFERENCE, name])}
     for height in lines.values():
         axis.axhline(height, color="0.45", linewidth=0.8, linestyle="--")
@@ -62,6 +67,6 @@ def agreement_bars(
     axis.set_ylabel(f"correlation with\n{CRITERIA[criterion]}")
     axis.spines[["top", "right"]].set_visible(False)
     if len(sets) > 1:
-        figure.legend(frameon=False, fontsize=8, loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.04))
+        figure.legend(frameon=False, fontsize=8, loc="upper center", ncols=len(sets), bbox_to_anchor=(0.5, 1.04))
     figure.tight_layout()
     return figure

@@ -5,27 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from truemap.names import REFERENCE
-
-STYLE = (
-    "body{font:14px sans-serif;margin:2em;max-width:75em}table{border-collapse:collapse}"
-    "td,th{border:1px solid #ccc;padding:2px 7px;text-align:right}th{cursor:pointer;background:#eee}"
-)
-#: A click on a column's head sorts by it, a second one the other way.
-SCRIPT = """
-for (const head of document.querySelectorAll("th")) head.onclick = () => {
-  const table = head.closest("table"), place = head.cellIndex, down = head.dataset.down !== "1";
-  head.dataset.down = down ? "1" : "0";
-  const key = row => {
-    const text = row.cells[place].textContent, number = Number(text);
-    return text && !isNaN(number) ? number : text;
-  };
-  const order = (a, b) => (key(a) > key(b) ? 1 : key(a) < key(b) ? -1 : 0) * (down ? -1 : 1);
-  table.tBodies[0].append(...[...table.tBodies[0].rows].sort(order));
-};
-"""
+from truemap.page import sortable_page
 
 
-def grid_page(summary: pd.DataFrame, attack: str, group: str | None) -> str:
+def grid_page(summary: pd.DataFrame, attack: str, group: str | None, conditions: str = "all") -> str:
     """Return the agreement of all models, methods and references of a dataset as one HTML page.
 
     Parameters
@@ -36,6 +19,8 @@ def grid_page(summary: pd.DataFrame, attack: str, group: str | None) -> str:
         Whose robust accuracy is shown.
     group : str, optional
         Name of the reference that others are a share of.
+    conditions : str
+        Condition set that the warning is about.
     """
     rows = summary[summary["seed"] == "mean"]
     beside = rows[rows["criterion"].isin(["accuracy", "robust_accuracy"]) & rows["method"].isin(["", attack])]
@@ -47,16 +32,15 @@ def grid_page(summary: pd.DataFrame, attack: str, group: str | None) -> str:
     shown = table[columns].rename(columns={"share": f"share of {group}" if group else "share"})
     body = shown.to_html(index=False, border=0, na_rep="", float_format=lambda value: f"{value:.3f}")
     title = f"{summary['dataset'].iloc[0]}: every way to train, every way to explain ({summary['data'].iloc[0]})"
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-        f"<h1>{title}</h1>{_warning(table)}<p>Click a column's head to sort. Criteria that end in _absolute compare "
-        "sizes without signs, for methods whose maps have none.</p>"
-        f"{body}<script>{SCRIPT}</script></html>\n"
+    said = (
+        f"{_warning(table, conditions)}<p>Click a column's head to sort. Criteria that end in _absolute compare sizes "
+        "without signs, for methods whose maps have none.</p>"
     )
+    return sortable_page(title, said + body)
 
 
-def _warning(table: pd.DataFrame) -> str:
-    full = table[table["conditions"].eq("all") & table["criterion"].isin(["informative", "pairwise"])]
+def _warning(table: pd.DataFrame, conditions: str) -> str:
+    full = table[table["conditions"].eq(conditions) & table["criterion"].isin(["informative", "pairwise"])]
     ours = full[full["model"] != REFERENCE]
     said = []
     for (criterion, truth), part in full[full["model"] == REFERENCE].groupby(["criterion", "truth"], sort=False):

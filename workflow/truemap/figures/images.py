@@ -24,11 +24,14 @@ class Row:
         (class, target) -> mean saliency map, a 2D array.
     scores : DataFrame
         Agreement of each map (see `truemap.evaluation.agreement`).
+    conditions : str
+        Condition set whose agreement is shown.
     """
 
     label: str
     means: Mapping[tuple[str, str], np.ndarray]
     scores: pd.DataFrame
+    conditions: str = "all"
 
 
 def informative_figure(
@@ -48,7 +51,7 @@ def informative_figure(
     panels = [("template", [means[label] for label in classes] + [average], None)]
     panels.append(("template − average", [means[label] - average for label in classes], None))
     for row in rows:
-        r = [mean_r(row.scores, label, label) for label in classes]
+        r = [mean_r(row.scores, label, label, row.conditions) for label in classes]
         panels.append((row.label, [row.means[label, label] for label in classes], r))
     return _draw([*classes, "average"], panels, colormap)
 
@@ -60,7 +63,7 @@ def pairwise_figure(
     pairs = list(itertools.permutations(classes, 2))
     panels = [("template difference", [means[b] - means[a] for a, b in pairs], None)]
     for row in rows:
-        r = [mean_r(row.scores, a, b) for a, b in pairs]
+        r = [mean_r(row.scores, a, b, row.conditions) for a, b in pairs]
         panels.append((row.label, [row.means[a, b] for a, b in pairs], r))
     return _draw([f"{a} → {b}" for a, b in pairs], panels, colormap)
 

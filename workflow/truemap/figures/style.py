@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from truemap.files import whole
+from truemap.names import CHOSEN
 
 #: Condition sets in words.
-SETS = {"all": "all conditions", "no_negated": "without negated conditions"}
+SETS = {"all": "all conditions", "no_negated": "without negated conditions", CHOSEN: "chosen conditions"}
 #: Truth and maps of the two criteria, in words.
 CRITERIA = {"informative": "class-informative activation", "pairwise": "pairwise class differences"}
 
@@ -71,12 +72,23 @@ def truth_shown(table: pd.DataFrame, wanted: str) -> str:
     return wanted if wanted in set(table["truth"]) else "full"
 
 
-def one_truth(table: pd.DataFrame, wanted: str) -> pd.DataFrame:
-    """Return the rows of all conditions that are of the truth shown, and of none (accuracies)."""
-    return table[table["truth"].isin([truth_shown(table, wanted), ""]) & (table["conditions"] == "all")]
+def set_shown(sets: Iterable[str], wanted: str) -> str:
+    """Return which of the condition sets figures show: `wanted`, or all conditions where it was not made."""
+    return wanted if wanted in set(sets) else "all"
 
 
-def mean_r(scores: pd.DataFrame, label: str, target: str) -> float:
-    """Return the mean agreement of all test maps of `label` explained for `target`, all conditions, signs and all."""
-    rows = scores[(scores["label"] == label) & (scores["target"] == target) & (scores["conditions"] == "all")]
+def one_truth(table: pd.DataFrame, wanted: str, conditions: str = "all") -> pd.DataFrame:
+    """Return the rows of the condition set shown that are of the truth shown, and of none (accuracies)."""
+    shown = table["conditions"] == set_shown(table["conditions"], conditions)
+    return table[table["truth"].isin([truth_shown(table, wanted), ""]) & shown]
+
+
+def note(kind: str, conditions: str) -> str:
+    """Return the foot of a figure: what the data are, and of which conditions where not of all."""
+    return kind if conditions == "all" else f"{kind}; {SETS[conditions]}"
+
+
+def mean_r(scores: pd.DataFrame, label: str, target: str, conditions: str = "all") -> float:
+    """Return the mean agreement of a set's test maps of `label` explained for `target`, signs and all."""
+    rows = scores[(scores["label"] == label) & (scores["target"] == target) & (scores["conditions"] == conditions)]
     return rows.loc[rows["criterion"].isin(list(CRITERIA)), "r"].mean()

@@ -1,0 +1,22 @@
+"""Average one method's maps of the test subject that Figure 3 draws, so that drawing needs no single maps."""
+
+import numpy as np
+import pandas as pd
+
+from truemap.figures.style import choose_classes
+from truemap.figures.subject import choose_subject, subject_maps
+from truemap.files import whole
+from truemap.job import job
+from truemap.maps import MapWriter
+from truemap.truth import read_truth
+from truemap.volumes import read_grid
+
+with job(snakemake) as settings:
+    inside = read_grid(snakemake.input.grid).mask.reshape(-1)
+    truths = read_truth(snakemake.input.truth, settings["average"])
+    subject, truth, conditions = choose_subject(truths, settings["conditions"], settings["seed"])
+    target = choose_classes(sorted(truth.means), settings["show"])[0]
+    means = subject_maps(snakemake.input.maps, subject, target, inside, conditions, settings["chosen"])
+    with whole(snakemake.output[0]) as path, MapWriter(path, inside.size, "float32") as writer:
+        rows = pd.DataFrame({"subject": subject, "label": list(means), "target": target})
+        writer.write(rows, np.stack(list(means.values())))

@@ -1,0 +1,61 @@
+"""The test subject of Figure 3, and its mean saliency maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from truemap.conditions import in_set
+from truemap.figures.style import set_shown
+from truemap.files import DataError
+from truemap.maps import is_brain, on_grid, read_blocks
+from truemap.numerics import derive_seed
+from truemap.truth import Truth
+
+
+def choose_subject(truths: Mapping[tuple[str, str], Truth], conditions: str, seed: int) -> tuple[str, Truth, str]:
+    """Return the subject that is drawn, its truth, and the condition set that this is of.
+
+    Parameters
+    ----------
+    truths : mapping
+        (subject, condition set) -> Truth.
+    conditions : str
+        The set wanted; all conditions where it was not made.
+    """
+    shown = set_shown((name for _, name in truths), conditions)
+    subjects = sorted(subject for subject, name in truths if name == shown)
+    subject = subjects[derive_seed(seed, "figure-3") % len(subjects)]
+    return subject, truths[subject, shown], shown
+
+
+def subject_maps(
+    path: str | Path, subject: str, target: str, inside: np.ndarray, conditions: str = "all", chosen: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """Return class -> a subject's mean saliency map for `target`, shape (voxels,), at the maps' own scale.
+
+    Parameters
+    ----------
+    path : path
+        Saliency maps of a method.
+    inside : ndarray of bool, shape (voxels,)
+        The brain; a map is zero outside where the file holds the brain only.
+    conditions, chosen
+        Maps that are averaged (`truemap.conditions.in_set`); a class without any has no mean.
+
+    Raises
+    ------
+    DataError
+        If the file has no maps of the subject.
+    """
+    for rows, maps in read_blocks(path):
+        if rows["subject"].iloc[0] == subject:
+            maps = on_grid(maps, inside) if is_brain(path) else maps
+            of_target = rows[(rows["target"] == target) & in_set(rows, conditions, chosen)]
+            return {
+                label: (maps[part.index].astype(np.float64) * part["scale"].to_numpy()[:, None]).mean(axis=0)
+                for label, part in of_target.groupby("label")
+            }
+    raise DataError(f"{path}: has no maps of the test subject drawn. Run the saliency stage again.")
