@@ -64,7 +64,7 @@ def grid_figure(
     extra = np.array([[means.get((name, m, method), np.nan) for name, method in beside.items()] for m in labels])
     width = [len(methods), len(beside)]
     figure, (axis, side) = plt.subplots(
-        1, 2, figsize=(0.62 * sum(width) + 3.2, 0.4 * len(labels) + 2.2), width_ratios=width, layout="constrained"
+        1, 2, figsize=(0.62 * sum(width) + 3.2, 0.46 * len(labels) + 2.2), width_ratios=width, layout="constrained"
     )
     found = {name: means.get((criterion, REFERENCE, name), np.nan) for name in references}
     lines = {name: value for name, value in found.items() if np.isfinite(value)}
@@ -105,4 +105,4 @@ def _write(axis: plt.Axes, values: np.ndarray, image: Any = None, unsigned: np.n
             text += f"\n|{unsigned[row, column]:.2f}|"
         dark = image is not None and np.dot(image.cmap(image.norm(value))[:3], (0.3, 0.6, 0.1)) < 0.5
         color = "white" if dark else "black"
-        axis.text(column, row, text, ha="center", va="center", fontsize=7, color=color, linespacing=0.9)
+        axis.text(column, row, text, ha="center", va="center", fontsize=7, color=color, linespacing=1.1)

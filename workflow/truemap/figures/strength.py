@@ -54,11 +54,12 @@ def strength_figure(
             line[3].plot(x, y, color=COLORS[criterion], marker="o", markersize=3, label=criterion)
             for entry, a, b in zip(points, x, y, strict=True):
                 line[3].annotate(f"{entry['value']:g}", (a, b), (3, 3), textcoords="offset points", fontsize=6)
-        _label(line, points[0])
+        _label(line, points)
     return figure
 
 
-def _label(line: Sequence[plt.Axes], entry: dict[str, Any]) -> None:
+def _label(line: Sequence[plt.Axes], points: Sequence[dict[str, Any]]) -> None:
+    entry, strengths = points[0], [point["value"] for point in points]
     option, name = entry["option"], entry["label"]
     axes = [
         (option, f"{name}\nmean r, {entry['method']}"),
@@ -73,3 +74,5 @@ def _label(line: Sequence[plt.Axes], entry: dict[str, Any]) -> None:
         axis.legend(frameon=False, fontsize=6, title=option if x == "epoch" else None, title_fontsize=6)
     for axis in line[:2]:
         axis.set_xscale("log")
+        axis.set_xticks(strengths, [f"{value:g}" for value in strengths])
+        axis.set_xticks([], minor=True)
