@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -118,16 +117,19 @@ def compare(units: pd.DataFrame, alpha: float = 0.05, reference: str | None = No
         ``criterion, conditions, truth, pairs, model_a, method_a, model_b, method_b, n, difference, t, df, p,
         p_bonferroni, significant``; the difference is a - b. Entries that do not differ in any unit have p = 1.
     """
-    averaged = _over_seeds(units)
+    tables = []
+    for key, family in _over_seeds(units).groupby(FAMILY, sort=False):
+        wide = family.pivot(index=UNIT, columns=ENTRY, values="value")
+        wide = wide[list(family[ENTRY].drop_duplicates().itertuples(index=False, name=None))]
+        a, b = np.triu_indices(wide.shape[1], 1)
+        names = [np.array([*entry]) for entry in zip(*wide.columns, strict=True)]
+        entries = {f"{part}_{side}": names[k][at] for side, at in (("a", a), ("b", b)) for k, part in enumerate(ENTRY)}
+        with_reference = (entries["model_a"] == reference) | (entries["model_b"] == reference)
+        pairs = np.where(with_reference, "references", "methods")
+        tests = _paired(wide.to_numpy()[:, a] - wide.to_numpy()[:, b])
+        tables.append(pd.DataFrame(dict(zip(FAMILY, key, strict=True)) | {"pairs": pairs} | entries | tests))
     columns = [*FAMILY, "pairs", "model_a", "method_a", "model_b", "method_b", "n", "difference", "t", "df", "p"]
-    rows = []
-    for key, family in averaged.groupby(FAMILY, sort=False):
-        entries = family.groupby(ENTRY, sort=False)
-        wide = pd.DataFrame({entry: part.set_index(UNIT)["value"] for entry, part in entries})
-        for a, b in itertools.combinations(wide.columns, 2):
-            pairs = "references" if reference in (a[0], b[0]) else "methods"
-            rows.append((*key, pairs, *a, *b, *_paired(wide[a], wide[b])))
-    tests = pd.DataFrame(rows, columns=columns)
+    tests = pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
     tests["p_bonferroni"] = np.nan
     for _, part in tests[tests["p"].notna()].groupby([*FAMILY, "pairs"], sort=False):
         tests.loc[part.index, "p_bonferroni"] = multipletests(part["p"], method="bonferroni")[1]
@@ -139,13 +141,18 @@ def _over_seeds(units: pd.DataFrame) -> pd.DataFrame:
     return units.groupby(keys, sort=False).agg(value=("value", "mean"), missing=("missing", "sum")).reset_index()
 
 
-def _paired(a: pd.Series, b: pd.Series) -> tuple[int, float, float, float, float]:
-    both = a.notna() & b.notna()
-    n = int(both.sum())
-    if n < 2:
-        return n, float((a - b)[both].mean()), np.nan, np.nan, np.nan
-    difference = (a[both] - b[both]).to_numpy()
-    if np.all(difference == 0):
-        return n, 0.0, 0.0, n - 1.0, 1.0
-    result = stats.ttest_rel(a[both], b[both])
-    return n, float(difference.mean()), float(result.statistic), float(result.df), float(result.pvalue)
+def _paired(differences: np.ndarray) -> dict[str, np.ndarray]:
+    """Return n, mean difference, t, df and p of each column; fewer than two units have neither t nor p."""
+    n = np.isfinite(differences).sum(0)
+    enough = n > 1
+    t, p, mean = (np.full(len(n), np.nan) for _ in range(3))
+    mean[n > 0] = np.nanmean(differences[:, n > 0], axis=0)
+    moving = enough & (np.nan_to_num(differences) != 0).any(0)
+    for complete in (True, False):
+        # scipy leaves missing values out column by column, which takes long: only where there are any.
+        some = moving & (np.isfinite(differences).all(0) == complete)
+        if some.any():
+            result = stats.ttest_1samp(differences[:, some], 0.0, axis=0, nan_policy="omit")
+            t[some], p[some] = result.statistic, result.pvalue
+    t[enough & ~moving], p[enough & ~moving] = 0.0, 1.0
+    return {"n": n, "difference": mean, "t": t, "df": np.where(enough, n - 1.0, np.nan), "p": p}
