@@ -429,3 +429,19 @@ def test_maps_that_are_not_kept_are_marked_as_temporary() -> None:
 
     assert plan().unless_kept(temp, "a") == "a"
     assert plan({**RAW, "maps": {"keep": False}}).unless_kept(temp, "a") == "temp a"
+
+
+def test_how_data_are_fetched_is_recorded_nowhere() -> None:
+    """The script is told, but nothing is run again for another number of downloads at a time."""
+
+    def recorded(fetch: dict) -> tuple[list, object]:
+        source = {"name": "neurovault", "fetch": fetch}
+        raw = {"run": ["open"], "datasets": {"open": {"source": source, "models": RAW["datasets"]["brains"]["models"]}}}
+        params = plan(raw).settings("volumes")
+        job = at(dataset="open", split="test", shard="0")
+        return [param(job) for name, param in params.items() if name != "settings"], params["settings"](job)
+
+    few, many = recorded({"parallel": 1}), recorded({"parallel": 8, "timeout": 5})
+    assert few[0] == many[0]
+    assert [told.source["fetch"]["parallel"] for _, told in (few, many)] == [1, 8]
+    assert any("source.collection" in line for line in few[0] if line)

@@ -19,7 +19,7 @@ import pytest
 
 from truemap.datasets import fetch as http
 from truemap.datasets import neurovault
-from truemap.datasets.neurovault import CONDITIONS, Options, contrasts, index, kind, prepare, read
+from truemap.datasets.neurovault import CONDITIONS, Fetch, Options, contrasts, index, kind, prepare, read
 from truemap.files import DataError
 from truemap.options import load
 
@@ -145,7 +145,8 @@ def options(server, tmp_path):
 
     def made(**changes):
         neurovault._listed.cache_clear()
-        return Options(**{"url": server.url, "cache": str(tmp_path / "nv"), "subjects": 3, "page": 40} | changes)
+        fetch = {"page": 40} | {key: changes.pop(key) for key in Fetch.model_fields if key in changes}
+        return Options(**{"url": server.url, "cache": str(tmp_path / "nv"), "subjects": 3, "fetch": fetch} | changes)
 
     return made
 
@@ -419,7 +420,7 @@ def test_without_a_network_the_address_and_the_remedy_are_named(tmp_path, server
     dead = Server()
     dead.server_close()
     with pytest.raises(DataError, match=rf"{dead.url}{LIST}.*refused.*asked 2 times.*set `cache` to a folder"):
-        index(Options(url=f"{dead.url}/", cache=str(tmp_path), attempts=2), 0)
+        index(Options(url=f"{dead.url}/", cache=str(tmp_path), fetch={"attempts": 2}), 0)
     with pytest.raises(DataError, match="not an http"):
         index(Options(url="file:///etc", cache=str(tmp_path)), 0)
 

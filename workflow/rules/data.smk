@@ -101,6 +101,7 @@ rule quality:
         maps=plan.all_volume_files("npy"),
         tables=plan.all_volume_files("parquet"),
         skipped=plan.all_volume_files("skipped.tsv"),
+        incomplete="results/{dataset}/skipped.tsv",
         grid="results/{dataset}/volumes/mask.nii.gz",
     output:
         tsv="results/{dataset}/quality.tsv",

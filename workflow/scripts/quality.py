@@ -12,6 +12,7 @@ with job(snakemake) as settings:
     table = quality_table(volumes, read_grid(snakemake.input.grid))
     with whole(snakemake.output.tsv) as path:
         table.to_csv(path, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
-    page = quality_page(table, read_skipped(snakemake.input.skipped), snakemake.wildcards.dataset, source.kind(options))
+    skipped = read_skipped([snakemake.input.incomplete, *snakemake.input.skipped])
+    page = quality_page(table, skipped, snakemake.wildcards.dataset, source.kind(options))
     write_text(snakemake.output.html, page)
     log.info("%d maps, %d of them flagged", len(table), (table["flags"] != "").sum())

@@ -8,64 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from truemap.names import HEADLINES, REFERENCE, STRENGTHS
-from truemap.options import Count, Fraction, MethodOptions, Positive, Seed, Strict, load, suggest
+from truemap.options import Count, Fraction, Positive, Seed, Strict, suggest
+from truemap.resolve import check_fit, method_options, path_word, resolve_method, resolve_methods
 from truemap.versions import installed
 
 
 class ConfigError(ValueError):
     """The config is not usable; the message says where and what to do."""
-
-
-def resolve_method(family: str, value: Any, name: str | None = None) -> dict[str, Any]:
-    """Return ``{"name": ..., every option}`` for a method named in the config.
-
-    Parameters
-    ----------
-    family : str
-        Subpackage that holds the method: datasets, networks, training, saliency, references, attacks.
-    value : str or dict or None
-        A name, or options with the key ``name``.
-    name : str, optional
-        The name where `value` has none.
-    """
-    if not isinstance(value, str | dict | None):
-        raise ValueError(f"a {family} method is a name, or options with a 'name', not {value!r}")
-    options = {"name": value} if isinstance(value, str) else dict(value or {})
-    for key in options:
-        if not isinstance(key, str):
-            raise ValueError(f"unknown key '{key}'")
-    chosen = options.pop("name", name)
-    if not isinstance(chosen, str):
-        raise ValueError(f"a {family} method needs a 'name'")
-    model: type[MethodOptions] = load(family, chosen)
-    return {"name": chosen, **model(**options).model_dump(mode="json")}
-
-
-def _path_word(word: str) -> str:
-    if not isinstance(word, str) or not word or not all(c.isalnum() or c in "-_" for c in word):
-        raise ValueError(f"'{word}' becomes a file name: use letters, digits, '-' and '_' only")
-    return word
-
-
-def resolve_methods(family: str, value: Any) -> dict[str, dict[str, Any]]:
-    """Return label -> method for a name, a list of names, or a mapping from a label to options."""
-    if isinstance(value, str):
-        value = [value]
-    if isinstance(value, list):
-        value = {entry if isinstance(entry, str) else repr(entry): None for entry in value}
-    if not isinstance(value, dict):
-        raise ValueError(f"{family}: give a name, a list of names, or a mapping from a label to options")
-    return {_path_word(label): resolve_method(family, options, label) for label, options in value.items()}
-
-
-def _options(family: str, method: dict[str, Any]) -> MethodOptions:
-    return load(family, method["name"])(**{key: value for key, value in method.items() if key != "name"})
-
-
-def _fit(kind: str, name: str, needs: set[str], of: str, other: str, traits: set[str]) -> None:
-    if needs - traits:
-        has = ", ".join(sorted(traits)) or "nothing of the kind"
-        raise ValueError(f"{kind} '{name}' needs a {of} with: {', '.join(sorted(needs))}; '{other}' has: {has}")
 
 
 class Model(Strict):
@@ -122,12 +71,14 @@ class Model(Strict):
 
     @model_validator(mode="after")
     def _fitting(self) -> Model:
-        network, training = _options("networks", self.network), _options("training", self.training)
-        _fit("network", self.network["name"], network.needs(), "training", self.training["name"], training.traits())
+        network, training = method_options("networks", self.network), method_options("training", self.training)
+        check_fit(
+            "network", self.network["name"], network.needs(), "training", self.training["name"], training.traits()
+        )
         of_network = ("network", self.network["name"], network.traits())
-        _fit("training", self.training["name"], training.needs(), *of_network)
+        check_fit("training", self.training["name"], training.needs(), *of_network)
         for label, saliency in self.saliency.items():
-            _fit("saliency", label, _options("saliency", saliency).needs(), *of_network)
+            check_fit("saliency", label, method_options("saliency", saliency).needs(), *of_network)
         return self
 
     @model_validator(mode="after")
@@ -287,7 +238,7 @@ class Dataset(Strict):
     @classmethod
     def _names(cls, value: dict[str, Model]) -> dict[str, Model]:
         for name in value:
-            _path_word(name)
+            path_word(name)
             if "--" in name:
                 raise ValueError(f"a model cannot be called '{name}': '--' stands between a model and its candidate")
             if name == REFERENCE:
@@ -369,7 +320,7 @@ class Config(Strict):
     @model_validator(mode="after")
     def _run(self) -> Config:
         for name in self.datasets:
-            _path_word(name)
+            path_word(name)
         for name in self.run:
             if name not in self.datasets:
                 raise ValueError(f"run: unknown dataset '{name}'{suggest(name, self.datasets)}")

@@ -13,20 +13,29 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from truemap.config import Config, Dataset, Maps, Model, Provenance, Split, Style
+from truemap.config import Config, Dataset, Maps, Model, Provenance, Robustness, Split, Style, TruthOptions
 from truemap.options import MethodOptions, load, methods
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "config" / "README.md"
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.json"
 MARK = "<!-- From here on written by `make docs`. -->\n"
-FAMILIES = {"datasets": "source", "networks": "network", "training": "training", "saliency": "saliency"}
+#: Families of methods, and the key of the config that names one.
+FAMILIES = {
+    "datasets": "source",
+    "networks": "network",
+    "training": "training",
+    "saliency": "saliency",
+    "references": "references",
+    "attacks": "robustness.attacks",
+}
 
 
 def tables() -> str:
     """Return the tables of all parameters, as Markdown."""
     parts = [_section("Top level", Config), _section("`datasets.<name>`", Dataset)]
     parts += [_section("`datasets.<name>.split`", Split), _section("`datasets.<name>.models.<name>`", Model)]
+    parts += [_section("`datasets.<name>.truth`", TruthOptions), _section("`datasets.<name>.robustness`", Robustness)]
     parts += [_section("`maps`", Maps), _section("`style`", Style), _section("`provenance`", Provenance)]
     for family, key in FAMILIES.items():
         parts.append(f"## Methods: `{key}`\n\nOne module in `workflow/truemap/{family}/` each.\n")
@@ -45,12 +54,12 @@ def schema() -> dict[str, Any]:
 
 
 def _with_parts(options: type[MethodOptions]) -> list[type[MethodOptions]]:
-    parts = [a for f in options.model_fields.values() for a in get_args(f.annotation)]
+    parts = [a for f in options.model_fields.values() for a in (f.annotation, *get_args(f.annotation))]
     return [options, *(part for part in parts if isinstance(part, type) and issubclass(part, MethodOptions))]
 
 
 def _section(title: str, model: type[BaseModel], level: int = 2) -> str:
-    name = "" if model.__name__ in ("Options", *_TOP) else f" {model.__name__.lower()}"
+    name = f" {model.__name__.lower()}" if level > 2 and model.__name__ != "Options" else ""
     head = f"{'#' * level} {title}{name}\n\n{(model.__doc__ or '').strip()}\n"
     if not model.model_fields:
         return head
@@ -59,9 +68,6 @@ def _section(title: str, model: type[BaseModel], level: int = 2) -> str:
         for key, field in model.model_fields.items()
     ]
     return "\n".join([head, "| key | type | default | meaning |", "| --- | --- | --- | --- |", *rows]) + "\n"
-
-
-_TOP = ("Config", "Dataset", "Maps", "Model", "Provenance", "Split", "Style")
 
 
 def _type(annotation: Any) -> str:

@@ -17,7 +17,7 @@ def method(family: str, settings: dict[str, Any]) -> tuple[ModuleType, MethodOpt
     family : str
         datasets, networks, training or saliency.
     settings : dict
-        ``name`` and every option, as `truemap.config.resolve_method` gives them.
+        ``name`` and every option, as `truemap.resolve.resolve_method` gives them.
     """
     options = dict(settings)
     module = importlib.import_module(f"truemap.{family}.{options.pop('name')}")

@@ -17,6 +17,8 @@ from truemap.provenance import method_code
 Settings = dict[str, Any]
 Params = dict[str, Callable[[Any], Any]]
 WILDCARDS = ("dataset", "model", "seed", "candidate", "method", "attack", "reference", "split", "shard", "panel")
+#: How data are fetched: it changes no result.
+UNRECORDED = ("source.fetch",)
 SIGNATURE = inspect.signature(lambda wildcards: None)
 
 
@@ -94,6 +96,8 @@ def signed(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _lines(settings: Settings, prefix: str = "") -> list[str]:
     lines = []
     for key, value in settings.items():
+        if f"{prefix}{key}" in UNRECORDED:
+            continue
         if isinstance(value, dict) and value:
             lines += _lines(value, f"{prefix}{key}.")
         else:

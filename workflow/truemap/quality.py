@@ -179,7 +179,7 @@ def _robust_distance(values: pd.Series, groups: np.ndarray) -> pd.Series:
 
 
 def read_skipped(files: Sequence[str | Path]) -> pd.DataFrame:
-    """Return the subjects that were skipped, ``subject, image, reason``, from the lists of all shards."""
+    """Return the subjects that were skipped, ``subject, image, reason``, from lists of `write_skipped`."""
     tables = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in files]
     return pd.concat(tables, ignore_index=True)
 

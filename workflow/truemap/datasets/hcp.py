@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -13,7 +11,8 @@ from pydantic import Field, model_validator
 
 from truemap.datasets import contrasts
 from truemap.datasets.nifti import decode_map, read_map
-from truemap.datasets.s3 import WORKERS, Bucket, download, each, fetch, is_s3, read_cached
+from truemap.datasets.s3 import WORKERS, download, each, fetch, is_s3, read_cached
+from truemap.datasets.trees import Bucket, Disk
 from truemap.files import DataError, IncompleteSubjects
 from truemap.job import log
 from truemap.options import Count, MethodOptions, NonNegative, Positive
@@ -111,32 +110,6 @@ class Options(MethodOptions):
         if "statistic" not in names and self.statistic != "cope":
             raise ValueError(f"layout: has no {{statistic}}, so 'statistic: {self.statistic}' would change nothing")
         return self
-
-
-class Disk:
-    """A tree of files, with the methods of `truemap.datasets.s3.Bucket`."""
-
-    def subjects(self, root: str) -> list[str]:
-        """Return the names of the folders in `root` that hold MNINonLinear/."""
-        if not Path(root).is_dir():
-            raise DataError(f"{root}: no such folder. Set `root` to the folder that holds the subjects' folders.")
-        return sorted(entry.name for entry in os.scandir(root) if Path(entry.path, "MNINonLinear").is_dir())
-
-    def look(self, places: Iterable[str]) -> None:
-        """Do nothing: to ask for one file is cheap."""
-
-    def has(self, path: str) -> bool:
-        """Return whether there is such a file."""
-        return os.path.isfile(path)  # noqa: PTH113  (a Path for each of 24,125 maps takes longer)
-
-    exists = has
-
-    def text(self, path: str) -> str | None:
-        """Return a text file's content, None where there is none."""
-        try:
-            return Path(path).read_text(encoding="utf-8", errors="replace")
-        except (FileNotFoundError, NotADirectoryError):
-            return None
 
 
 def simulated_subjects(count: int) -> list[str]:

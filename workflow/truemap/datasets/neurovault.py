@@ -49,6 +49,15 @@ PAGE = "{:06d}.json"
 Key = tuple[str, str, str]
 
 
+class Fetch(MethodOptions):
+    """How the server is asked. It changes no map, so nothing is run again for it."""
+
+    parallel: Count = Field(4, description="images fetched at a time")
+    page: Count = Field(100, description="images a page of the collection's list; NeuroVault gives at most 1000")
+    attempts: Count = Field(5, description="times to ask for a page or image; pauses of 1, 2, 4, ... s between")
+    timeout: Positive = Field(60.0, description="seconds without an answer after which to ask again")
+
+
 class Options(MethodOptions):
     """Subject-level maps of a NeuroVault collection, fetched once."""
 
@@ -58,16 +67,13 @@ class Options(MethodOptions):
     )
     exclude: list[str] = Field([], description="subjects to leave out")
     cache: str = Field("resources/neurovault", description="folder that keeps the collection's list and the images")
-    parallel: Count = Field(4, description="images fetched at a time")
     url: str = Field("https://neurovault.org", description="server with NeuroVault's API")
     pattern: str = Field(
         r"(?P<subject>\d+)_(?P<task>[A-Z]+)_(?P<contrast>\w+)",
         description="regular expression for the whole of an image's name, with groups subject, task and contrast; "
         "images with other names are left out",
     )
-    page: Count = Field(100, description="images a page of the collection's list; NeuroVault gives at most 1000")
-    attempts: Count = Field(5, description="times to ask for a page or image; pauses of 1, 2, 4, ... s between")
-    timeout: Positive = Field(60.0, description="seconds without an answer after which to ask again")
+    fetch: Fetch = Field(Fetch(), description="how the server is asked; nothing is run again for it")
 
 
 def contrasts(task: str, condition: str) -> tuple[str, ...]:
@@ -124,7 +130,7 @@ def prepare(images: Sequence[str], options: Options, seed: int) -> None:
     DataError
         If one cannot be fetched; those fetched before are kept.
     """
-    fetch_all([file for image in images for file in _files(image, options)], _patience(options), options.parallel)
+    fetch_all([file for image in images for file in _files(image, options)], _patience(options), options.fetch.parallel)
 
 
 def read(image: str, options: Options, seed: int, root: str | None = None) -> tuple[np.ndarray, np.ndarray, str]:
@@ -177,12 +183,12 @@ def _address(options: Options) -> str:
 
 
 def _patience(options: Options) -> Patience:
-    return Patience(options.timeout, options.attempts)
+    return Patience(options.fetch.timeout, options.fetch.attempts)
 
 
 def _maps(options: Options) -> dict[Key, Remote]:
     folder = Path(options.cache) / f"collection_{options.collection}"
-    return _listed(folder, _address(options), options.pattern, options.page, _patience(options))
+    return _listed(folder, _address(options), options.pattern, options.fetch.page, _patience(options))
 
 
 @cache

@@ -156,47 +156,6 @@ class DamagedError(OSError):
     """An object did not arrive as it is stored."""
 
 
-class Bucket:
-    """A tree in a bucket, for `truemap.datasets.hcp`: objects are known by listing their folders."""
-
-    def __init__(self, endpoint_url: str | None) -> None:
-        self.endpoint_url = endpoint_url
-        self._listed: set[str] = set()
-
-    def subjects(self, root: str) -> list[str]:
-        """Return the names of the folders in `root` that hold MNINonLinear/."""
-        names = self._folders(root)
-        inside = each(lambda name: self._folders(f"{root}/{name}"), names, WORKERS)
-        return sorted(name for name, held in zip(names, inside, strict=True) if "MNINonLinear" in held)
-
-    def look(self, places: Iterable[str]) -> None:
-        """List all objects below each of `places`, for `has`."""
-        wanted = list(dict.fromkeys(places))
-        found = each(lambda place: _list(place, self.endpoint_url, ""), wanted, WORKERS)
-        for place, pages in zip(progress(wanted, "folder"), found, strict=True):
-            start = SCHEME + split(place)[0]
-            self._listed.update(f"{start}/{entry['Key']}" for page in pages for entry in page.get("Contents", []))
-
-    def has(self, path: str) -> bool:
-        """Return whether a listing showed this object."""
-        return path in self._listed
-
-    def exists(self, path: str) -> bool:
-        """Return whether the bucket has this object, listed or not."""
-        return size(path, self.endpoint_url) is not None
-
-    def text(self, path: str) -> str | None:
-        """Return a text object's content, None where there is none."""
-        try:
-            return fetch(path, self.endpoint_url).decode("utf-8", "replace")
-        except MissingError:
-            return None
-
-    def _folders(self, url: str) -> list[str]:
-        pages = _list(url, self.endpoint_url, "/")
-        return [entry["Prefix"].split("/")[-2] for page in pages for entry in page.get("CommonPrefixes", [])]
-
-
 def _bring(url: str, cache: str | Path, endpoint_url: str | None) -> bool:
     path = cached(url, cache)
     if path.is_file() and path.stat().st_size == size(url, endpoint_url):
@@ -211,7 +170,8 @@ def _store(url: str, path: Path, endpoint_url: str | None) -> None:
         temporary.write_bytes(content)
 
 
-def _list(url: str, endpoint_url: str | None, delimiter: str) -> list[dict[str, Any]]:
+def listing(url: str, endpoint_url: str | None, delimiter: str) -> list[dict[str, Any]]:
+    """Return the pages of what is below a folder: all objects, or with the delimiter "/" what lies in it."""
     bucket, key = split(url)
     request = {"Bucket": bucket, "Prefix": f"{key.strip('/')}/".lstrip("/"), "Delimiter": delimiter}
     pages: list[dict[str, Any]] = []

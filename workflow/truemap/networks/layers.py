@@ -32,8 +32,8 @@ class SamePool3d(nn.Module):
         return self.pool(x)[:, :, a:, b:, c:]
 
 
-#: Products held at a time (float32: 4 MB).
-BLOCK = 1 << 20
+#: Products held at a time (float32: 2 MB).
+BLOCK = 1 << 19
 
 
 class _InputConvolution(torch.autograd.Function):

@@ -1,0 +1,70 @@
+"""Methods that the config names: which they are, their options, and whether they fit each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from truemap.options import MethodOptions, load
+
+
+def resolve_method(family: str, value: Any, name: str | None = None) -> dict[str, Any]:
+    """Return ``{"name": ..., every option}`` for a method named in the config.
+
+    Parameters
+    ----------
+    family : str
+        Subpackage that holds the method: datasets, networks, training, saliency, references, attacks.
+    value : str or dict or None
+        A name, or options with the key ``name``.
+    name : str, optional
+        The name where `value` has none.
+    """
+    if not isinstance(value, str | dict | None):
+        raise ValueError(f"a {family} method is a name, or options with a 'name', not {value!r}")
+    options = {"name": value} if isinstance(value, str) else dict(value or {})
+    for key in options:
+        if not isinstance(key, str):
+            raise ValueError(f"unknown key '{key}'")
+    chosen = options.pop("name", name)
+    if not isinstance(chosen, str):
+        raise ValueError(f"a {family} method needs a 'name'")
+    model: type[MethodOptions] = load(family, chosen)
+    return {"name": chosen, **model(**options).model_dump(mode="json")}
+
+
+def path_word(word: str) -> str:
+    """Return the word, or raise ValueError where it cannot be part of a path."""
+    if not isinstance(word, str) or not word or not all(c.isalnum() or c in "-_" for c in word):
+        raise ValueError(f"'{word}' becomes a file name: use letters, digits, '-' and '_' only")
+    return word
+
+
+def resolve_methods(family: str, value: Any) -> dict[str, dict[str, Any]]:
+    """Return label -> method for a name, a list of names, or a mapping from a label to options."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, list):
+        value = {entry if isinstance(entry, str) else repr(entry): None for entry in value}
+    if not isinstance(value, dict):
+        raise ValueError(f"{family}: give a name, a list of names, or a mapping from a label to options")
+    return {path_word(label): resolve_method(family, options, label) for label, options in value.items()}
+
+
+def method_options(family: str, method: dict[str, Any]) -> MethodOptions:
+    """Return the options of what `resolve_method` gave."""
+    return load(family, method["name"])(**{key: value for key, value in method.items() if key != "name"})
+
+
+def check_fit(kind: str, name: str, needs: set[str], of: str, other: str, traits: set[str]) -> None:
+    """Raise ValueError where a method needs more than another has.
+
+    Parameters
+    ----------
+    kind, name : str
+        Family and name of the method that needs something.
+    of, other : str
+        Family and name of the method that should have it.
+    """
+    if needs - traits:
+        has = ", ".join(sorted(traits)) or "nothing of the kind"
+        raise ValueError(f"{kind} '{name}' needs a {of} with: {', '.join(sorted(needs))}; '{other}' has: {has}")
