@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import torch
@@ -32,12 +31,8 @@ class SamePool3d(nn.Module):
         return self.pool(x)[:, :, a:, b:, c:]
 
 
-#: Products held at a time (float32: 2 MB).
-BLOCK = 1 << 19
-
-
 class _InputConvolution(torch.autograd.Function):
-    """A 3D convolution of one channel, stride 1, whose input gradient is a matrix product and shifted sums."""
+    """A 3D convolution of one channel, stride 1, whose input gradient is matrix products and shifted sums."""
 
     @staticmethod
     def forward(
@@ -52,8 +47,8 @@ class _InputConvolution(torch.autograd.Function):
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the gradients of x, weight and bias; made of operations that have gradients themselves.
 
-        The gradient of voxel v is the sum over offsets k of w[k] . g[v - k]: one product with all w[k], then each
-        of its rows is added where its offset belongs.
+        The gradient of voxel v is the sum over offsets k of w[k] . g[v - k]: one product with all w[k], whose rows
+        are then added where their offsets belong.
         """
         x, weight = context.saved_tensors
         needs_x, *needs, _ = context.needs_input_grad
@@ -64,20 +59,28 @@ class _InputConvolution(torch.autograd.Function):
                 [False, *needs],
             )  # fmt: skip
         if needs_x:
-            kernel, size = weight.shape[2:], gradient.shape[2:]
-            padded = x.new_zeros(len(x), *(a + b - 1 for a, b in zip(size, kernel, strict=True)))
-            # A few maps at a time: their products are the largest array here. bmm, since matmul may copy it.
-            few = max(1, BLOCK // (weight[0].numel() * size.numel()))
-            every = weight.flatten(1).t().expand(few, -1, -1)
-            for rows in torch.arange(len(x)).split(few):
-                part = slice(rows[0], rows[-1] + 1)
-                products = torch.bmm(every[: len(rows)], gradient[part].flatten(2)).view(len(rows), -1, *size)
-                for number, at in enumerate(itertools.product(*map(range, kernel))):
-                    place = tuple(slice(a, a + b) for a, b in zip(at, size, strict=True))
-                    padded[part, *place] += products[:, number]
-            inner = (slice(p, p + n) for p, n in zip(context.padding, x.shape[2:], strict=True))
-            back = padded[:, *inner][:, None]
+            every = weight.flatten(1).t()
+            # One map at a time: the products are the largest array here.
+            maps = [_sum_shifted((every @ g.flatten(1)).view(*weight.shape[2:], *g.shape[1:])) for g in gradient]
+            back = torch.stack(maps)[:, None]
+            for axis, (pad, size) in enumerate(zip(context.padding, x.shape[2:], strict=True), 2):
+                back = back.narrow(axis, pad, size)
         return back, back_weight, back_bias, None
+
+
+def _sum_shifted(products: torch.Tensor) -> torch.Tensor:
+    """Return sum_k products[k][v - k], shape (size + kernel - 1), of products of shape (*kernel, *size).
+
+    Axis by axis: of a kernel of 27 offsets that makes 9 additions, of ever smaller arrays.
+    """
+    for axis in (2, 1, 0):
+        first, *others = products.unbind(axis)
+        # Axes of the kernel that are left come first.
+        along, size = 2 * axis, first.shape[2 * axis]
+        products = functional.pad(first, [0, 0] * (first.dim() - 1 - along) + [0, len(others)])
+        for offset, other in enumerate(others, 1):
+            products.narrow(along, offset, size).add_(other)
+    return products
 
 
 class InputConv3d(nn.Conv3d):
