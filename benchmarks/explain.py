@@ -2,7 +2,8 @@
 
 Run from the checkout's root:  .venv/bin/python benchmarks/explain.py
 One thread, the default's CNN at 8 mm, 7 classes, 16 maps. Figures are ratios of medians in one run; processor time is
-taken, since other processes disturb it less. Each way runs in a process of its own, for its peak memory.
+taken, since other processes disturb it less. Each way runs in a process of its own, for its peak memory; that
+of the process differs by some 10 MB from run to run, so the tensors held at a time are counted too.
 """
 
 import json
@@ -11,12 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from statistics import median
 
 import torch
 from captum.attr import NoiseTunnel, Saliency
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -51,7 +54,7 @@ def plain(network: nn.Module) -> nn.Module:
     return nn.Sequential(*layers)
 
 
-def ways() -> dict:
+def ways(draws: int = DRAWS) -> dict:
     """Return name -> function that makes the maps, shape (maps, classes, *shape)."""
     model = decoder()
     own, users = model.network, plain(model.network)
@@ -72,15 +75,15 @@ def ways() -> dict:
         for c in range(CLASSES - 1):
             torch.autograd.grad(logits[:, c].sum(), z, retain_graph=True)
 
-    options = smoothgrad.Options(n=DRAWS, sigma=2.0)
+    options = smoothgrad.Options(n=draws, sigma=2.0)
     return {
         "gradient, ours": lambda: gradient.explain(model, x, range(MAPS), gradient.Options(), context),
         "gradient, captum": lambda: captum(users),
         "gradient, captum on our layers": lambda: captum(own),
         "gradient, one forward and six backward passes": passes,
         "smoothgrad, ours": lambda: smoothgrad.explain(model, x, range(MAPS), options, context),
-        "smoothgrad, captum": lambda: captum(users, DRAWS),
-        "smoothgrad, captum on our layers": lambda: captum(own, DRAWS),
+        "smoothgrad, captum": lambda: captum(users, draws),
+        "smoothgrad, captum on our layers": lambda: captum(own, draws),
     }
 
 
@@ -106,6 +109,16 @@ def measure(name: str) -> dict[str, float]:
     return {"seconds": median(times), "peak": peak / 1024}
 
 
+def held(run: Callable[[], object]) -> float:
+    """Return how many MB of tensors there are at most at a time during one call."""
+    run()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        run()
+    events = [event for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]
+    sizes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return max(accumulate(sizes)) / 1e6
+
+
 def processor_time(run: Callable[[], object]) -> float:
     """Return the processor time of one call."""
     start = time.process_time()
@@ -126,8 +139,10 @@ def main() -> None:
     names = list(ways())
     calls = {name: [sys.executable, __file__, name] for name in names}
     found = {name: json.loads(subprocess.run(calls[name], check=True, capture_output=True).stdout) for name in names}
+    # Draws come one after the other: two take as much memory as ten.
+    tensors = {name: held(run) for name, run in ways(draws=2).items()}
     for name, row in found.items():
-        print(f"{name:48s} {row['seconds']:8.3f} s   peak {row['peak']:6.0f} MB")
+        print(f"{name:48s} {row['seconds']:8.3f} s   tensors {tensors[name]:5.1f} MB, process +{row['peak']:.0f} MB")
     seconds = {name: row["seconds"] for name, row in found.items()}
     made = {name: run() for name, run in ways().items() if name in ("gradient, ours", "gradient, captum")}
     ours, captums = made.values()

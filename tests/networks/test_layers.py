@@ -10,10 +10,10 @@ torch.set_num_threads(1)
 SHAPES = [(5, 4, 6), (7, 3, 1), (1, 1, 1)]
 
 
-def pair(kernel=3, padding=1, dtype=torch.float64):
+def pair(kernel=3, dtype=torch.float64):
     torch.manual_seed(0)
-    ours = InputConv3d(4, kernel, padding).to(dtype)
-    plain = nn.Conv3d(1, 4, kernel, padding=padding).to(dtype)
+    ours = InputConv3d(4, kernel).to(dtype)
+    plain = nn.Conv3d(1, 4, kernel, padding="same").to(dtype)
     plain.load_state_dict(ours.state_dict())
     return ours, plain
 
@@ -23,9 +23,9 @@ def maps(shape, n=3, dtype=torch.float64):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("kernel", "padding"), [(3, 1), (1, 0), (3, 2)])
-def test_output_and_all_gradients_are_pytorchs(shape, kernel, padding):
-    ours, plain = pair(kernel, padding)
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_output_and_all_gradients_are_pytorchs(shape, kernel):
+    ours, plain = pair(kernel)
     results = []
     for layer in (ours, plain):
         x = maps(shape)

@@ -58,7 +58,7 @@ def build(shape: tuple[int, ...], classes: int, options: Options) -> nn.Module:
             break
         pool = SamePool3d(kernel) if options.pool_stride == 1 else nn.AvgPool3d(kernel)
         activation = [nn.ReLU()] if options.activation == "relu" else []
-        convolution = InputConv3d(filters, 3, 1) if len(layers) == 1 else nn.Conv3d(channels, filters, 3, padding=1)
+        convolution = InputConv3d(filters, 3) if len(layers) == 1 else nn.Conv3d(channels, filters, 3, padding=1)
         layers += [convolution, *activation, pool]
         channels, size = filters, after
     layers += [nn.Flatten(), nn.Linear(channels * math.prod(size), classes)]

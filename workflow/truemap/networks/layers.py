@@ -32,16 +32,13 @@ class SamePool3d(nn.Module):
 
 
 class _InputConvolution(torch.autograd.Function):
-    """A 3D convolution of one channel, stride 1, whose input gradient is matrix products and shifted sums."""
+    """A 3D convolution of one channel that keeps the size; its input gradient is matrix products and shifted sums."""
 
     @staticmethod
-    def forward(
-        context: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, padding: tuple[int, int, int]
-    ) -> torch.Tensor:
+    def forward(context: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         """Return the convolution of x, shape (n, 1, *shape)."""
         context.save_for_backward(x, weight)
-        context.padding = padding
-        return functional.conv3d(x, weight, bias, padding=padding)
+        return functional.conv3d(x, weight, bias, padding="same")
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -51,53 +48,56 @@ class _InputConvolution(torch.autograd.Function):
         are then added where their offsets belong.
         """
         x, weight = context.saved_tensors
-        needs_x, *needs, _ = context.needs_input_grad
+        needs_x, *needs = context.needs_input_grad
         back, back_weight, back_bias = None, None, None
         if any(needs):
+            padding = [size // 2 for size in weight.shape[2:]]
             _, back_weight, back_bias = torch.ops.aten.convolution_backward(
-                gradient, x, weight, weight.shape[:1], [1] * 3, context.padding, [1] * 3, False, [0] * 3, 1,
-                [False, *needs],
-            )  # fmt: skip
+                gradient, x, weight, weight.shape[:1], [1] * 3, padding, [1] * 3, False, [0] * 3, 1, [False, *needs]
+            )
         if needs_x:
             every = weight.flatten(1).t()
+            back = torch.empty_like(x)
             # One map at a time: the products are the largest array here.
-            maps = [_sum_shifted((every @ g.flatten(1)).view(*weight.shape[2:], *g.shape[1:])) for g in gradient]
-            back = torch.stack(maps)[:, None]
-            for axis, (pad, size) in enumerate(zip(context.padding, x.shape[2:], strict=True), 2):
-                back = back.narrow(axis, pad, size)
-        return back, back_weight, back_bias, None
+            for row, g in enumerate(gradient):
+                back[row, 0] = _sum_shifted((every @ g.flatten(1)).view(*weight.shape[2:], *g.shape[1:]))
+        return back, back_weight, back_bias
 
 
 def _sum_shifted(products: torch.Tensor) -> torch.Tensor:
-    """Return sum_k products[k][v - k], shape (size + kernel - 1), of products of shape (*kernel, *size).
+    """Return sum_k products[k][v - k], shape ``size``, of products of shape (*kernel, *size); they are overwritten.
 
-    Axis by axis: of a kernel of 27 offsets that makes 9 additions, of ever smaller arrays.
+    Offsets k are counted from the kernel's middle. Axis by axis: for a kernel of 27 offsets that makes 6 additions, of
+    ever smaller arrays.
     """
     for axis in (2, 1, 0):
-        first, *others = products.unbind(axis)
-        # Axes of the kernel that are left come first.
-        along, size = 2 * axis, first.shape[2 * axis]
-        products = functional.pad(first, [0, 0] * (first.dim() - 1 - along) + [0, len(others)])
-        for offset, other in enumerate(others, 1):
-            products.narrow(along, offset, size).add_(other)
+        count, along = products.shape[axis], 2 * axis  # axes of the kernel that are left come first
+        total = products.select(axis, count // 2)
+        size = total.shape[along]
+        for offset in range(-(count // 2), count // 2 + 1):
+            rest = size - abs(offset)
+            if offset and rest > 0:
+                part = products.select(axis, count // 2 + offset).narrow(along, max(-offset, 0), rest)
+                total.narrow(along, max(offset, 0), rest).add_(part)
+        products = total
     return products
 
 
 class InputConv3d(nn.Conv3d):
-    """The convolution that meets the map: one channel in, stride 1.
+    """The convolution that meets the map: one channel in, an odd kernel, output of the input's size.
 
-    The same numbers as nn.Conv3d. On a CPU its input gradient takes another way, since PyTorch's takes six times as
+    The same numbers as nn.Conv3d. On a CPU its input gradient takes another way, since PyTorch's takes many times as
     long for one channel (benchmarks/explain.py): every saliency map and every attack needs it.
     """
 
-    def __init__(self, filters: int, kernel: int, padding: int) -> None:
-        super().__init__(1, filters, kernel, padding=padding)
+    def __init__(self, filters: int, kernel: int) -> None:
+        super().__init__(1, filters, kernel, padding=kernel // 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return feature maps ``(n, filters, *shape)`` of maps ``(n, 1, *shape)``."""
         if x.device.type != "cpu":
             return super().forward(x)
-        return _InputConvolution.apply(x, self.weight, self.bias, self.padding)
+        return _InputConvolution.apply(x, self.weight, self.bias)
 
 
 def initialise(network: nn.Module, options: NetworkOptions) -> nn.Module:

@@ -18,16 +18,16 @@ def logit_differences(network: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor
     Returns
     -------
     logits : Tensor, shape (n, classes), float64
-    jacobian : Tensor, shape (n, classes, voxels)
-        Entry c is d(z_c - z_last)/dx; the last one is zero.
+    jacobian : Tensor, shape (n, classes - 1, voxels)
+        Entry c is d(z_c - z_last)/dx.
     """
     x = x.detach().requires_grad_(True)
     logits = network(x)
-    count = logits.shape[1]
-    jacobian = x.new_zeros(len(x), count, x[0].numel())
-    for c in range(count - 1):
+    count = logits.shape[1] - 1
+    jacobian = x.new_empty(len(x), count, x[0].numel())
+    for c in range(count):
         difference = (logits[:, c] - logits[:, -1]).sum()
-        (gradient,) = torch.autograd.grad(difference, x, retain_graph=c < count - 2)
+        (gradient,) = torch.autograd.grad(difference, x, retain_graph=c < count - 1)
         jacobian[:, c] = gradient.flatten(1)
     return logits.detach().double(), jacobian
 
@@ -56,8 +56,9 @@ def coefficients(logits: torch.Tensor, temperature: float) -> torch.Tensor:
 def probability_gradients(network: nn.Module, x: torch.Tensor, temperature: float) -> torch.Tensor:
     """Return the gradient of every class probability, shape (n, classes, *shape), float64."""
     logits, jacobian = logit_differences(network, x)
-    maps = torch.empty(jacobian.shape, dtype=torch.float64, device=x.device)
+    maps = torch.empty(len(x), logits.shape[1], jacobian.shape[2], dtype=torch.float64, device=x.device)
     # One map at a time: the whole Jacobian in float64 would double the memory.
     for row, weights in enumerate(coefficients(logits, temperature)):
-        maps[row] = weights @ jacobian[row].double()
+        # A class's weights add up to zero, so that differences to the last logit do for logits.
+        maps[row] = weights[:, :-1] @ jacobian[row].double()
     return maps.view(len(x), logits.shape[1], *x.shape[1:])
