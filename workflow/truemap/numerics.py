@@ -28,8 +28,8 @@ def pearson(a: np.ndarray, b: np.ndarray, block: int = 1 << 16) -> np.ndarray:
     shift_a, shift_b = _row_means(a, block), _row_means(b, block)
     aa, bb, ab = (np.zeros(len(a)) for _ in range(3))
     for start in range(0, count, block):
-        x = a[:, start : start + block].astype(np.float64) - shift_a[:, None]
-        y = b[:, start : start + block].astype(np.float64) - shift_b[:, None]
+        x = np.subtract(a[:, start : start + block], shift_a[:, None], dtype=np.float64)
+        y = np.subtract(b[:, start : start + block], shift_b[:, None], dtype=np.float64)
         aa += np.einsum("ij,ij->i", x, x)
         bb += np.einsum("ij,ij->i", y, y)
         ab += np.einsum("ij,ij->i", x, y)
