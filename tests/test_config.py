@@ -1,5 +1,6 @@
 import copy
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -175,6 +176,31 @@ def test_a_name_that_cannot_be_a_file_name_is_refused(kind, word):
 def test_weights_explain_linear_networks_only(saliency):
     assert "needs a network with: linear; 'cnn3d' has" in refusal((*CNN, "saliency"), saliency)
     parse(changed((*LINEAR, "saliency"), saliency))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("grad_cam", {}), ("guided_grad_cam", {}), ("decoy", {"decoys": "optimised"})],
+)
+def test_layers_that_a_network_has_not_are_refused_before_anything_runs(name, options):
+    message = refusal((*CNN, "saliency"), {name: {**options, "layer": 9}})
+    assert re.search(rf"saliency '{name}' needs a network with: .*\brelu 9\b.*; 'cnn3d' has: .*\brelu 1\b", message)
+    parse(changed((*CNN, "saliency"), {name: {**options, "layer": 1}}))
+
+
+def test_a_decoy_of_a_gradient_that_is_the_same_everywhere_is_refused():
+    assert "needs a network with: relu; 'linear' has" in refusal((*LINEAR, "saliency"), {"decoy": {"output": "logit"}})
+    parse(changed((*LINEAR, "saliency"), {"decoy": {"output": "logit", "inner": "integrated_gradients"}}))
+    parse(changed((*LINEAR, "saliency"), {"decoy": {}}))
+
+
+def test_nsloss_counts_layers_that_are_there():
+    training = {"name": "nsloss", "layers": [0, 9]}
+    assert "training 'nsloss' needs a network with: relu 1, relu 10; 'linear' has" in refusal(
+        (*LINEAR, "training"), training
+    )
+    assert "needs a network with: relu; 'linear'" in refusal((*LINEAR, "training"), {"name": "nsloss", "logits": False})
+    parse(changed((*LINEAR, "training"), "nsloss"))
 
 
 def test_the_default_split_is_the_papers():

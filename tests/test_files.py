@@ -1,5 +1,10 @@
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +65,38 @@ def test_json_refuses_numbers_that_json_has_not(tmp_path, value):
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(tmp_path / "a.json", {"nll": value})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path):
+    """Gigabytes otherwise, hidden beside the results; what belongs to somebody who lives is not touched."""
+    code = (
+        "import os, sys\nfrom truemap.files import whole\n"
+        f"with whole({str(tmp_path / 'maps.npy')!r}) as path:\n"
+        "    path.write_text('half')\n    os.kill(os.getpid(), 9)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "workflow")}
+    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == -9
+    (left,) = tmp_path.iterdir()
+    alive = left.with_name(left.name.replace(left.name.split("-")[-2], str(os.getppid())))
+    alive.touch()
+    with whole(tmp_path / "other.npy") as temporary:
+        temporary.touch()
+    assert left.exists()
+    with whole(tmp_path / "maps.npy") as temporary:
+        temporary.write_text("all")
+    assert {path.name for path in tmp_path.iterdir()} == {"maps.npy", "other.npy", alive.name}
+
+
+def test_a_job_that_a_scheduler_ends_removes_its_unfinished_file(tmp_path):
+    code = (
+        "import time\nfrom types import SimpleNamespace as N\nfrom truemap.files import whole\n"
+        f"from truemap.job import job\nfolder = {str(tmp_path)!r}\n"
+        "with job(N(log=[folder + '/log'], rule='r', params=N(settings={}))), whole(folder + '/maps.npy') as path:\n"
+        "    path.write_text('half')\n    print('ready', flush=True)\n    time.sleep(60)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "workflow")}
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    process.terminate()
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]

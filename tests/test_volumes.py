@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from truemap.files import DataError
+from truemap.files import DataError, SourceError
 from truemap.store import write_volumes
-from truemap.volumes import BadMap, Grid, Volumes, find_grid, first_grid, read_grid, read_volumes, write_grid
+from truemap.volumes import BadMap, Grid, Volumes, find_grid, first_grid, read_grid, read_volumes, usable, write_grid
 
 SHAPE = (4, 5, 6)
 AFFINE = np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]])
@@ -104,9 +104,24 @@ def test_a_map_with_nan_gives_no_grid(maps, read):
 
 def test_the_grid_is_that_of_the_first_subject_whose_maps_can_all_be_used(maps, read, caplog):
     maps["b.nii"] = maps["b.nii"][:-1]
-    grid = first_grid(iter([["a.nii", "b.nii"], ["c.nii"], ["never read"]]), read, None)
+    grid = first_grid(iter([["a.nii", "b.nii"], ["c.nii"]]), read, None)
     np.testing.assert_array_equal(grid.mask, maps["c.nii"] != 0)
-    assert "not that of the first subject: b.nii: grid (3, 5, 6)" in caplog.text
+    assert "not asked for the grid: b.nii: grid (3, 5, 6)" in caplog.text
+
+
+def test_one_subject_on_an_odd_grid_does_not_decide_for_the_others(maps, read, caplog):
+    maps["a.nii"] = maps["a.nii"][:-1]
+    grid = first_grid([["a.nii"], ["b.nii"], ["c.nii"]], read, None)
+    np.testing.assert_array_equal(grid.mask, maps["b.nii"] != 0)
+    assert "on different grids ((3, 5, 6): 1, (4, 5, 6): 2)" in caplog.text
+
+
+def test_a_source_that_does_not_answer_is_no_bad_map():
+    def read(image):
+        raise SourceError("s3://bucket/a.nii: the server refused the keys")
+
+    with pytest.raises(SourceError, match="refused the keys"):
+        usable("a.nii", read)
 
 
 def test_a_mask_says_which_subject_the_grid_is_of(tmp_path, maps, read):

@@ -311,8 +311,23 @@ def test_a_mean_over_two_grids_is_refused(server, options):
             listed["file_size"] = len(other)
     for page in Path(options().cache).glob("*/index/*"):
         page.unlink()
-    with pytest.raises(DataError, match="another grid"):
+    with pytest.raises(
+        DataError, match=rf"{image}: its part 0BK_FACE is on another grid than its part 2BK_FACE"
+    ) as told:
         read(image, options(), 0)
+    assert "image_" not in str(told.value)
+
+
+def test_a_bad_file_is_named_by_its_map_and_not_by_its_number(server, options):
+    """The number says in NeuroVault's open list whose map it is; the name of the map gets a pseudonym."""
+    image, *_ = images(index(options(), 0), "SOCIAL/TOM")
+    prepare([image], options(), 0)
+    (file,) = Path(options().cache).rglob("*.nii.gz")
+    listed = next(entry for entry in server.images if file.name == f"image_{entry['id']}.nii.gz")
+    file.write_bytes(gzip.compress(b"x" * (listed["file_size"] or 9))[:40].ljust(file.stat().st_size, b"x"))
+    with pytest.raises(DataError, match=rf"^{image} \(TOM\): ") as told:
+        read(image, options(), 0)
+    assert file.stem not in str(told.value)
 
 
 @pytest.mark.parametrize("fault", [503, 500, 429, "truncated", "shorter"])
@@ -404,8 +419,8 @@ def test_what_is_no_list_of_images_is_refused_and_not_kept(server, options, body
 
 def test_a_damaged_page_in_the_cache_is_named(options):
     index(options(), 0)
-    (Path(options().cache) / "collection_4337/index/000040.json").write_text("{")
-    with pytest.raises(DataError, match=r"index/000040\.json: is no page of a list.*Delete it"):
+    (Path(options().cache) / "collection_4337/index/from-40.json").write_text("{")
+    with pytest.raises(DataError, match=r"index/from-40\.json: is no page of a list.*Delete it"):
         index(options(), 0)
 
 

@@ -11,7 +11,8 @@ import pytest
 from truemap.datasets import hcp, s3
 from truemap.datasets.hcp import COPES, LAYOUTS, Options
 from truemap.datasets.nifti import write_map
-from truemap.files import DataError
+from truemap.files import DataError, SourceError
+from truemap.volumes import BadMap, usable
 
 boto3 = pytest.importorskip("boto3")
 server = pytest.importorskip("moto.server")
@@ -343,3 +344,25 @@ def test_a_damaged_transfer_leaves_nothing_in_the_cache(tree, proxy, tmp_path, m
 
 def test_without_a_cache_nothing_is_prepared(keys):
     hcp.prepare([place("100307", "MOTOR", "T")], Options(root=ROOT), 0)
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "AccessDenied"])
+def test_refused_keys_leave_no_subject_out(tree, proxy, code):
+    """With on_bad_subject: skip, everybody after the keys expired would be gone."""
+    options = Options(root=ROOT, endpoint_url=proxy)
+    url = place("100307", "WM", "FACE")
+    Proxy.faults[s3.split(url)[1]] = [(403, code)] * 9
+    with pytest.raises(SourceError, match="refused the keys"):
+        usable(url, lambda image: hcp.read(image, options, 0))
+
+
+def test_a_missing_object_is_a_fault_of_the_subjects(tree, proxy):
+    url = place("100307", "WM", "FACE")
+    tree.delete_object(Bucket="hcp-openaccess", Key=s3.split(url)[1])
+    with pytest.raises(BadMap, match="no such object"):
+        usable(url, lambda image: hcp.read(image, Options(root=ROOT, endpoint_url=proxy), 0))
+
+
+def test_an_endpoint_is_an_address():
+    with pytest.raises(ValueError, match="'endpoint_url' is an address like"):
+        Options(root=ROOT, endpoint_url="localhost:9000")

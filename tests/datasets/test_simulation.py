@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from truemap.datasets import simulation
-from truemap.datasets.hcp import COPES, Simulate
-from truemap.datasets.simulation import Template, build_template, hcp_grid, simulate_subject
+from truemap.datasets.hcp import COPES, NEGATED, Simulate
+from truemap.datasets.simulation import Template, build_template, hcp_grid, read_tables, simulate_subject
+from truemap.files import DataError
 
 TABLES = Path(__file__).parents[2] / "config/simulation"
 STILL = {
@@ -234,3 +235,48 @@ def test_the_displacement_has_its_sd_in_mm(axis):
     shift = np.take(shift, range(4, ramp.shape[axis] - 4), axis=axis + 1)  # clear of the edges
     assert 8.0 * shift.std() == pytest.approx(4.0, abs=0.15)
     assert 8.0 * shift.mean() == pytest.approx(0.0, abs=0.15)
+
+
+def tables_with(tmp_path, **changes):
+    """Paths of the tables, with lines of one of them changed."""
+    paths = {}
+    for name in ("peaks", "components"):
+        text = (Path(__file__).parents[2] / f"config/simulation/task_{name}.tsv").read_text()
+        old, new = changes.get(name, ("", ""))
+        assert old in text
+        paths[name] = tmp_path / f"{name}.tsv"
+        paths[name].write_text(text.replace(old, new, 1) if old else text)
+    return paths
+
+
+OWN = [(task, name) for task, names in COPES.items() for name in names if not name.startswith(NEGATED)]
+
+
+def test_the_tables_of_the_simulation_are_whole(tmp_path):
+    peaks, components = read_tables(**tables_with(tmp_path), conditions=OWN)
+    assert {row["component"] for row in components} <= {row["component"] for row in peaks}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"components": ("weight", "wait")}, r"components\.tsv: has no column 'weight'; did you mean 'wait'"),
+        ({"components": ("\t0.9\n", "\t0,9\n")}, r"components\.tsv, line 2: weight is '0,9'\. Write a number"),
+        ({"components": ("visual", "visaul")}, r"peaks\.tsv: no peak of visaul"),
+        ({"components": ("WM\t0-BACK", "WM\t1-BACK")}, r"components\.tsv: HCP has no WM/1-BACK"),
+        ({"peaks": ("component", "part")}, r"peaks\.tsv: has no column 'component'"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_named(tmp_path, changes, message):
+    with pytest.raises(DataError, match=message):
+        read_tables(**tables_with(tmp_path, **changes), conditions=OWN)
+
+
+def test_a_condition_without_lines_is_named(tmp_path):
+    paths = tables_with(tmp_path)
+    lines = paths["components"].read_text().splitlines(keepends=True)
+    paths["components"].write_text("".join(line for line in lines if not line.startswith("SOCIAL\tTOM")))
+    with pytest.raises(DataError, match=r"components\.tsv: no line for SOCIAL/TOM"):
+        read_tables(**paths, conditions=OWN)
+    with pytest.raises(DataError, match=r"none\.tsv: cannot be read"):
+        read_tables(tmp_path / "none.tsv", paths["components"], OWN)

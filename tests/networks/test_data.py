@@ -1,5 +1,8 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from torch import nn
 
@@ -37,12 +40,26 @@ def test_get_does_not_lend_the_stored_maps():
     np.testing.assert_array_equal(maps, before)
 
 
-def test_logits_are_the_networks_in_row_order_whatever_the_chunk():
+def test_logits_are_the_networks_in_row_order_whatever_the_chunk(monkeypatch):
     maps, data = batches()
     network = nn.Sequential(nn.Flatten(), nn.Linear(24, 3))
     weight, bias = (p.detach().numpy().astype(np.float64) for p in network.parameters())
     expected = maps.reshape(5, 24).astype(np.float64) @ weight.T + bias
     for size in (2, 64):
-        found = data.logits(network, size)
+        monkeypatch.setattr("truemap.networks.data.VOXELS", size * 24)
+        assert len(data.chunks(torch.arange(5))) == -(-5 // size)
+        found = data.logits(network)
         assert found.dtype == torch.float64
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((32, 32, 1), 64), ((23, 28, 23), 64), ((91, 109, 91), 8), ((400, 400, 400), 1)]
+)
+def test_fewer_large_maps_meet_a_network_at_a_time(shape, size):
+    """At 2 mm as many as the minibatches of config/paper.yaml: what can be trained can be validated and attacked."""
+    rows = torch.arange(100)
+    volumes = SimpleNamespace(shape=shape)
+    found = Batches.chunks(SimpleNamespace(volumes=volumes), rows)
+    assert len(found[0]) == size
+    assert torch.equal(torch.cat(found), rows)

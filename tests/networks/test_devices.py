@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from truemap.files import DataError
 from truemap.networks.devices import acquire, prepare_device
 
 NAMES = ["GPU-one", "GPU-two"]
@@ -62,11 +63,26 @@ def test_a_gpu_is_taken_with_its_lock_and_made_repeatable(monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(uuid="made-up"))
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     before = torch.get_num_threads()
     try:
         assert prepare_device("auto", 1) == torch.device("cuda", 0)
         assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
         assert [path.name for path in tmp_path.rglob("*.lock")] == ["made-up.lock"]
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(before)
+
+
+def test_a_gpu_that_is_asked_for_and_not_there_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    before = torch.get_num_threads()
+    try:
+        with pytest.raises(DataError, match="PyTorch sees no GPU here"):
+            prepare_device("cuda", 1)
     finally:
         torch.use_deterministic_algorithms(False)
         torch.set_num_threads(before)

@@ -29,7 +29,8 @@ def background(seed=3, voxels=VOXELS):
         name: dict(zip(CLASSES, part, strict=True)) for name, part in zip(("all", "no_negated"), values, strict=True)
     }
     mean = np.random.default_rng(seed + 1).standard_normal(voxels)
-    return Background(means, mean, -3.0, 3.0)
+    averages = {name: np.mean(list(part.values()), axis=0) for name, part in means.items()}
+    return Background(means, averages, mean, -3.0, 3.0)
 
 
 def rows_of(labels, first=40):
@@ -102,10 +103,25 @@ def test_group_truth_is_the_training_maps_truth_of_the_same_conditions(condition
         np.testing.assert_allclose(found[k], expected[label], atol=1e-12)
 
 
+def test_group_truth_is_compared_with_the_average_that_the_truth_is(tmp_path):
+    """Unequal classes: the truth of training maps as a subject's own is group_truth, for either average."""
+    table = table_of(("t1", "aaaabbc"))
+    training = Volumes([np.random.default_rng(4).standard_normal((7, *SHAPE)).astype(np.float32)], table)
+    write_background(tmp_path / "background.parquet", training)
+    write_class_means(tmp_path / "means.parquet", training, None)
+    for average in ("classes", "maps"):
+        given = read_background(tmp_path / "background.parquet", average=average)
+        truth = read_truth(tmp_path / "means.parquet", average)["t1", "all"]
+        found = refer("group_truth", rows_of("b"), maps_of(1), given=given)[0]
+        for target, values in zip("abc", found, strict=True):
+            np.testing.assert_allclose(values, truth.of("b", target)[0], atol=1e-6)
+
+
 def test_group_truth_of_a_class_that_the_set_lacks_is_zero():
     given = background()
     a, _, c = given.means["no_negated"].values()
     del given.means["no_negated"]["b"]
+    given.averages["no_negated"] = (a + c) / 2
     found = refer("group_truth", rows_of("ab"), maps_of(2), "no_negated", given=given)
     np.testing.assert_allclose(found[0], [(a - c) / 2, np.zeros(VOXELS), c - a], atol=1e-12)
     np.testing.assert_array_equal(found[1], 0)

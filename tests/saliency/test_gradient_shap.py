@@ -95,6 +95,13 @@ def test_residual_is_the_sum_less_the_difference_from_the_drawn_baselines_and_fa
     assert fallen.abs().mean() < 0.5 * missed.abs().mean()
 
 
+def test_noisy_maps_promise_no_sum():
+    model, x = decoder("mlp"), maps("mlp")
+    found = explain("gradient_shap", model, x, SAMPLES, n=5, sigma=0.3)
+    missed = residual("gradient_shap", model, x, found, SAMPLES, n=5, sigma=0.3)
+    assert missed.shape == found.shape[:2] and missed.isnan().all()
+
+
 def test_the_logits_of_a_linear_network_are_complete_with_one_draw():
     model, x = decoder("linear"), maps("linear")
     found = explain("gradient_shap", model, x, output="logit", n=1)

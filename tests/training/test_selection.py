@@ -70,14 +70,15 @@ def test_the_order_of_candidates_does_not_matter():
 def test_temperature_is_the_minimum_of_a_dense_grid(scale):
     logits, labels = noisy_logits(scale=scale)
     temperature, status = fit_temperature(logits, labels)
-    grid = np.exp(np.linspace(*map(math.log, BOUNDS), 3000))
+    sd = (logits - logits.mean(axis=1, keepdims=True)).std()
+    grid = sd * np.exp(np.linspace(*map(math.log, BOUNDS), 3000))
     values = [nll(logits, labels, t) for t in grid]
     assert status == "fitted"
     assert temperature == pytest.approx(grid[np.argmin(values)], rel=3e-3)
     assert nll(logits, labels, temperature) <= min(values) + 1e-12
 
 
-@pytest.mark.parametrize(("gap", "right"), [(3.0, 9), (8.0, 8), (0.9, 6)])
+@pytest.mark.parametrize(("gap", "right"), [(3.0, 9), (8.0, 8), (0.9, 6), (0.1, 9), (1e-4, 8), (3e3, 7)])
 def test_temperature_of_one_gap_makes_the_confidence_the_accuracy(gap, right):
     """Two classes, logits (gap, 0), k of 10 right: 1 / (1 + exp(-gap / T)) = k / 10."""
     labels = np.repeat([0, 1], [right, 10 - right])
@@ -86,7 +87,7 @@ def test_temperature_of_one_gap_makes_the_confidence_the_accuracy(gap, right):
 
 
 @settings(max_examples=40)
-@given(st.floats(0.2, 5.0), st.integers(0, 50))
+@given(st.floats(1e-3, 1e3), st.integers(0, 50))
 def test_logits_k_times_as_large_have_k_times_the_temperature(k, seed):
     logits, labels = noisy_logits(n=60, scale=1.0, seed=seed)
     (one, status), (other, same) = fit_temperature(logits, labels), fit_temperature(k * logits, labels)
@@ -107,6 +108,10 @@ def test_separable_data_have_temperature_one_although_nll_asks_for_zero():
     logits = np.eye(3)[labels] + 0.1 * np.random.default_rng(0).standard_normal((30, 3))
     assert nll(logits, labels, 0.1) < nll(logits, labels, 1.0)
     assert fit_temperature(logits, labels) == (1.0, "separable")
+
+
+def test_equal_logits_have_temperature_one():
+    assert fit_temperature(np.full((6, 3), 0.7), np.arange(6) % 3) == (1.0, "bound")
 
 
 def test_labels_that_contradict_the_logits_stop_at_the_bound():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Clone
+from conftest import ROOT, Clone, clone
 
 #: Rules from a stage on to the end. What lies downstream of a job that re-runs, re-runs too.
 TABLES = {"statistics", "figure_2", "figure_grid", "figure_strength", "claims", "resources"}
@@ -256,3 +256,20 @@ def test_the_dry_run_names_the_setting_that_changed(edited: Clone) -> None:
     config(lambda raw: raw["datasets"]["tiny-hcp"].update(voxels="all"))(edited.path)
     output = edited.snakemake("--dry-run").stdout
     assert "before: 'voxels = \"brain\"' now: 'voxels = \"all\"'" in output
+
+
+def test_a_simulation_that_was_broken_off_leaves_no_old_volumes(tmp_path: Path) -> None:
+    """What is simulated anew in one run is z-scored anew in the next, though the list of samples is the same."""
+    copy = clone(tmp_path / "copy")
+    definition = {
+        "source": {"name": "hcp", "simulate": {"subjects": 4, "resolution": 8}},
+        "split": {"train": 0.5, "validation": 0.25, "test": 0.25},
+        "models": {"linear": {"network": "linear"}},
+    }
+    file = copy.path / "again.yaml"
+    file.write_text(yaml.safe_dump({"run": ["again"], "datasets": {"again": definition}}))
+    volumes = "results/again/volumes/train/0.npy"
+    assert copy.snakemake(volumes, config=str(file)).returncode == 0
+    peaks(copy.path)
+    assert copy.snakemake("results/again/samples.tsv", config=str(file)).returncode == 0
+    assert planned(copy.snakemake("--dry-run", volumes, config=str(file)).stdout) == {"grid": 1, "volumes": 1}

@@ -58,6 +58,7 @@ def test_a_run_killed_at_twenty_moments_ends_with_the_same_outputs(finished: Clo
     final = results(copy)
     assert set(final) == set(wanted)
     assert [name for name in wanted if final[name] != wanted[name]] == []
+    assert list(copy.path.rglob(".partial-*")) == []
     assert not [path for path in copy.path.glob("results/*/.checkpoints/**/*") if path.is_file()]
     print(f"{kills} kills, {len(final)} files equal")
 

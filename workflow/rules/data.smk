@@ -51,6 +51,7 @@ rule samples:
 rule grid:
     input:
         plan.mask_file,
+        plan.tree_files,
         samples="results/{dataset}/samples.tsv",
         images="private/{dataset}/images.tsv",
     output:
@@ -72,6 +73,7 @@ rule grid:
 
 rule volumes:
     input:
+        plan.tree_files,
         samples="results/{dataset}/samples.tsv",
         images="private/{dataset}/images.tsv",
         grid="results/{dataset}/volumes/mask.nii.gz",

@@ -9,6 +9,7 @@ from truemap.files import DataError
 from truemap.job import job
 from truemap.maps import read_blocks
 from truemap.methods import method
+from truemap.truth import read_truth
 
 
 def mean_maps(image, table):
@@ -47,7 +48,9 @@ with job(snakemake) as settings:
             settings["entries"], snakemake.input.means, snakemake.input.tables, snakemake.input.scores, strict=True
         )
     ]
-    average = np.mean(list(means.values()), axis=0)
+    truths = read_truth(snakemake.input.truth, settings["average"])
+    average = np.mean([truth.mean for (_, name), truth in truths.items() if name == conditions], axis=0)
+    average = flat(average.reshape(grid.shape))
     colormap = settings["style"]["colormap"]
     informative = images.informative_figure(classes, means, average, rows, colormap)
     pairwise = images.pairwise_figure(classes, means, rows, colormap)

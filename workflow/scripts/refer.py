@@ -9,6 +9,6 @@ from truemap.methods import method
 with job(snakemake) as settings:
     given = ScoreInputs.read(snakemake.input, settings)
     module, options = method("references", settings["reference"])
-    background = read_background(*snakemake.input.background)
+    background = read_background(*snakemake.input.background, average=settings["average"])
     blocks = score_reference(module, options, given, background, settings["seed"], settings["explained"])
     write_scores(snakemake.output[0], blocks)

@@ -1,9 +1,10 @@
 """List a dataset's maps, split them by subject and check the list."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from truemap import images
-from truemap.files import IncompleteSubjects
+from truemap.files import DataError, IncompleteSubjects
 from truemap.job import job, log
 from truemap.methods import method
 from truemap.privacy import Scrubber, pseudonyms, read_salt
@@ -16,19 +17,28 @@ with job(snakemake, scrub) as settings:
     if salt:
         scrub.guess(salt, Path(snakemake.output.images).with_name("subjects.tsv"))
     source, options = method("datasets", settings["source"])
-    incomplete, reason = [], ""
+    lacking = {}
     try:
-        samples = source.index(options, settings["seed"], settings["root"])
-    except IncompleteSubjects as error:
-        if settings["on_bad_subject"] == "stop":
-            raise
-        incomplete, reason = error.subjects, str(error)
-        options = options.model_copy(update={"exclude": [*options.exclude, *incomplete]})
-        samples = source.index(options, settings["seed"], settings["root"])
-    names = pseudonyms(salt, [*images.named(samples), *incomplete]) if salt else None
+        try:
+            samples = source.index(options, settings["seed"], settings["root"])
+        except IncompleteSubjects as error:
+            if settings["on_bad_subject"] == "stop":
+                raise
+            lacking = error.lacking
+            options = options.model_copy(update={"exclude": [*options.exclude, *lacking]})
+            samples = source.index(options, settings["seed"], settings["root"])
+    except DataError:
+        # Not all that are called otherwise than HCP's people are known yet, and the message may name one.
+        if salt and hasattr(source, "subjects_of"):
+            with suppress(DataError):
+                scrub.learn(pseudonyms(salt, source.subjects_of(options, settings["root"])))
+        raise
+    names = pseudonyms(salt, [*images.named(samples), *lacking]) if salt else None
     scrub.learn(names or {})
-    for subject in incomplete:
-        log.warning("left out: subject %s lacks maps", subject)
+    public, paths = images.pseudonymise(samples, names)
+    scrub.learn(images.public_names(paths))
+    for subject, (image, reason) in lacking.items():
+        log.warning("left out: subject %s, %s, the first is %s", subject, reason, image)
     people = samples["subject"].unique()
     family = read_family(settings["family"], people) if settings["family"] else {}
     if family:
@@ -38,8 +48,9 @@ with job(snakemake, scrub) as settings:
     log.info(
         "%d maps, %d classes: %s", len(samples), samples["label"].nunique(), samples["split"].value_counts().to_dict()
     )
-    public, paths = images.pseudonymise(samples, names)
-    write(snakemake.output.samples, public)
+    write(snakemake.output.samples, public.assign(split=samples["split"]))
     images.write(snakemake.output.images, paths)
-    left_out = [names[subject] if names else subject for subject in incomplete]
-    write_skipped(snakemake.output.skipped, [(subject, "", scrub(reason)) for subject in left_out])
+    write_skipped(
+        snakemake.output.skipped,
+        [(names[who] if names else who, scrub(image), scrub(reason)) for who, (image, reason) in lacking.items()],
+    )

@@ -3,7 +3,7 @@
 from truemap import images
 from truemap.job import job, log
 from truemap.methods import method
-from truemap.privacy import Scrubber
+from truemap.privacy import Scrubber, read_salt
 from truemap.samples import read, shard
 from truemap.store import write_volumes
 from truemap.volumes import read_grid
@@ -12,8 +12,9 @@ scrub = Scrubber()
 with job(snakemake, scrub) as settings:
     source, options = method("datasets", settings["source"])
     paths = images.read(snakemake.input.images)
-    scrub.learn(images.public_names(paths), snakemake.input.images)
-    maps = images.Images(paths, source, options, settings["seed"], scrub)
+    names = images.public_names(paths)
+    scrub.learn(names, snakemake.input.images)
+    maps = images.Images(paths, source, options, settings["seed"], scrub, read_salt() if names else "")
     rows = shard(read(snakemake.input.samples), settings["split"], settings["shard"], settings["shards"])
     maps.prepare(rows["image"].tolist())
     stored = write_volumes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,8 @@ class Background:
     ----------
     means : dict
         Condition set -> class -> mean map, shape (voxels,), float64.
+    averages : dict
+        Condition set -> the mean that a class is compared with, shape (voxels,).
     mean : ndarray, shape (voxels,)
         Mean of all training maps.
     low, high : float
@@ -33,6 +36,7 @@ class Background:
     """
 
     means: dict[str, dict[str, np.ndarray]]
+    averages: dict[str, np.ndarray]
     mean: np.ndarray
     low: float
     high: float
@@ -80,19 +84,24 @@ def write_background(path: str | Path, volumes: Volumes, chosen: Sequence[str] =
         writer.write(rows[present], means)
 
 
-def read_background(path: str | Path, *chosen: str | Path) -> Background:
-    """Read what `write_background` wrote, and the file of chosen conditions where there is one."""
-    ((rows, maps),) = read_blocks(path)
-    maps = maps.astype(np.float64)
-    means = _means(rows, maps)
-    for other in chosen:
-        ((more, values),) = read_blocks(other)
-        means |= _means(more, values.astype(np.float64))
+def read_background(
+    path: str | Path, *chosen: str | Path, average: Literal["classes", "maps"] = "classes"
+) -> Background:
+    """Read what `write_background` wrote, and the file of chosen conditions where there is one.
+
+    Parameters
+    ----------
+    average : {"classes", "maps"}
+        Whether `averages` are of class means or of all maps.
+    """
+    blocks = [(rows, maps.astype(np.float64)) for file in (path, *chosen) for rows, maps in read_blocks(file)]
+    means, averages = {}, {}
+    for rows, maps in blocks:
+        for name, part in rows.groupby("conditions"):
+            means[name] = dict(zip(part["label"], maps[part.index], strict=True))
+            weights = part["n"] if average == "maps" else None
+            averages[name] = np.average(maps[part.index], axis=0, weights=weights)
+    rows, maps = blocks[0]
     every = (rows["conditions"] == "all").to_numpy()
     mean = np.average(maps[every], axis=0, weights=rows.loc[every, "n"])
-    return Background(means, mean, float(rows["low"].iloc[0]), float(rows["high"].iloc[0]))
-
-
-def _means(rows: pd.DataFrame, maps: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
-    groups = rows.groupby("conditions")
-    return {name: dict(zip(part["label"], maps[part.index], strict=True)) for name, part in groups}
+    return Background(means, averages, mean, float(rows["low"].iloc[0]), float(rows["high"].iloc[0]))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
-from collections.abc import Iterable, Iterator
+import platform
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,34 +16,54 @@ class DataError(ValueError):
     """Input that cannot be used; the message names the file, the reason and the remedy."""
 
 
+class SourceError(DataError):
+    """What data come from does not answer as it should: no fault of a subject's, so none is skipped for it."""
+
+
 class IncompleteSubjects(DataError):
     """Some subjects lack files; without them the others can be used.
 
     Attributes
     ----------
-    subjects : list of str
-        By the source's own names.
+    lacking : dict of str to (str, str)
+        Subject, by the source's own name -> one of its files that is not there, and the reason to leave it out.
     """
 
-    def __init__(self, message: str, subjects: Iterable[str]) -> None:
+    def __init__(self, message: str, lacking: Mapping[str, tuple[str, str]]) -> None:
         super().__init__(message)
-        self.subjects = list(subjects)
+        self.lacking = dict(lacking)
 
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; rename it to `path` when the block ends without an error.
 
-    The temporary name keeps the suffixes (writers choose formats by them) and is removed on failure.
+    The temporary name keeps the suffixes (writers choose formats by them) and is removed on failure; what a process
+    left that was killed on this machine is removed by the next one that writes the same file.
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".partial-{os.getpid()}-{final.name}")
+    start, end = f".partial-{platform.node()}-", f"-{final.name}"
+    for left in final.parent.glob(f"{glob.escape(start)}*{glob.escape(end)}"):
+        number = left.name.removeprefix(start).removesuffix(end)
+        if number.isdecimal() and not _lives(int(number)):
+            left.unlink(missing_ok=True)
+    temporary = final.with_name(f"{start}{os.getpid()}{end}")
     try:
         yield temporary
         temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -9,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from truemap.files import DataError, whole
+from truemap.files import DataError, SourceError, whole
 from truemap.options import MethodOptions
 from truemap.privacy import Scrubber, write_private
 
@@ -86,13 +87,21 @@ class Images:
     seed : int
     scrub : Scrubber
         Replaces paths and subjects in messages, once it has learned `public_names`.
+    salt : str
+        Goes into checksums where there are pseudonyms: the file's own says to all who have the file whose it is.
     """
 
     def __init__(
-        self, table: pd.DataFrame, source: ModuleType, options: MethodOptions, seed: int, scrub: Scrubber
+        self,
+        table: pd.DataFrame,
+        source: ModuleType,
+        options: MethodOptions,
+        seed: int,
+        scrub: Scrubber,
+        salt: str = "",
     ) -> None:
         self._paths: Mapping[str, str] = dict(zip(table["image"], table["path"], strict=True))
-        self._source, self._options, self._seed, self._scrub = source, options, seed, scrub
+        self._source, self._options, self._seed, self._scrub, self._salt = source, options, seed, scrub, salt
 
     def prepare(self, images: Sequence[str]) -> Sequence[str]:
         """Have the source fetch what it needs for these images, where it has to; return them.
@@ -110,14 +119,18 @@ class Images:
         return images
 
     def __call__(self, image: str) -> tuple[np.ndarray, np.ndarray, str]:
-        """Return (values, affine, sha256) of one image.
+        """Return (values, affine, sha256) of one image; sha256 of the salt and the file's own, where there is a salt.
 
         Raises
         ------
         DataError
-            If the source cannot read it.
+            If the source cannot read it; a `SourceError` if that is no fault of the image's.
         """
         try:
-            return self._source.read(self._paths[image], options=self._options, seed=self._seed)
+            values, affine, checksum = self._source.read(self._paths[image], options=self._options, seed=self._seed)
         except DataError as error:
-            raise DataError(self._scrub(str(error))) from None
+            kind = SourceError if isinstance(error, SourceError) else DataError
+            raise kind(self._scrub(str(error))) from None
+        if self._salt:
+            checksum = hashlib.sha256((self._salt + checksum).encode()).hexdigest()
+        return values, affine, checksum

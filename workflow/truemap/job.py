@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -54,6 +55,8 @@ def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any
     for handler in handlers if scrub else []:
         handler.setFormatter(ScrubbingFormatter(f"{snakemake.rule}: %(message)s", scrub))
     logging.captureWarnings(True)
+    # Ended by a scheduler, a job removes its unfinished files as it does at an error.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         settings = snakemake.params.settings
         yield settings if isinstance(settings, dict) else vars(settings)

@@ -26,8 +26,9 @@ class JobSettings(Jobs):
     def samples_settings(self, wildcards: Any) -> Settings:
         """Of the list of samples."""
         root = f"results/{wildcards.dataset}/tree" if self._simulated(wildcards) else None
-        shared = self._shared(wildcards, "source", "split", "family", "on_bad_subject")
-        return {**shared, "seed": self.config.seed, "root": root, "pseudonyms": self._pseudonyms(wildcards)}
+        shared = self._shared(wildcards, "split", "family", "on_bad_subject")
+        source, pseudonyms = self.dataset(wildcards).source, self._pseudonyms(wildcards)
+        return {"source": source, **shared, "seed": self.config.seed, "root": root, "pseudonyms": pseudonyms}
 
     def grid_settings(self, wildcards: Any) -> Settings:
         """Of the grid and mask."""
@@ -152,7 +153,11 @@ class JobSettings(Jobs):
     # Parts
 
     def _shared(self, wildcards: Any, *names: str) -> Settings:
-        return self.dataset(wildcards).model_dump(mode="json", include=set(names))
+        shared = self.dataset(wildcards).model_dump(mode="json", include=set(names))
+        # Who is left out shows in the samples. Snakemake's report holds settings, and no ID may be in it.
+        if "exclude" in shared.get("source", {}):
+            shared["source"] = {**shared["source"], "exclude": []}
+        return shared
 
     def _torch(self) -> Settings:
         return {"device": self.config.device, "threads": self.config.threads}

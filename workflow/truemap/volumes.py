@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from truemap.datasets.nifti import read_map, same_grid, write_map
-from truemap.files import DataError
+from truemap.files import DataError, SourceError
 from truemap.job import log
 from truemap.numerics import zscore
 
@@ -55,22 +55,33 @@ class Grid:
 
 
 def first_grid(subjects: Iterable[Sequence[str]], read: Reader, mask: str | None) -> Grid:
-    """Return the grid (`find_grid`) of the first subject whose maps can all be used.
+    """Return the grid that most of some subjects share: of the first of them whose maps can all be used (`find_grid`).
+
+    One subject on an odd grid must not have all others left out.
 
     Raises
     ------
     DataError
         If there is no such subject: what is wrong with the first one.
     """
-    failed: BadMap | None = None
+    failed: list[BadMap] = []
+    grids: dict[tuple, list[Grid]] = {}
     for images in subjects:
-        if failed:
-            log.warning("the grid is not that of the first subject: %s", failed)
         try:
-            return find_grid(images, read, mask)
+            grid = find_grid(images, read, mask)
         except BadMap as error:
-            failed = failed or error
-    raise failed or DataError("no training maps to take a grid from. Check the samples.")
+            failed.append(error)
+        else:
+            grids.setdefault((grid.shape, *np.round(grid.affine, 3).ravel()), []).append(grid)
+    if not grids:
+        raise failed[0] if failed else DataError("no training maps to take a grid from. Check the samples.")
+    for error in failed:
+        log.warning("not asked for the grid: %s", error)
+    most = max(grids.values(), key=len)
+    if len(grids) > 1:
+        counts = ", ".join(f"{key[0]}: {len(found)}" for key, found in grids.items())
+        log.warning("training subjects are on different grids (%s); that of most of them is taken", counts)
+    return most[0]
 
 
 def find_grid(images: Sequence[str], read: Reader, mask: str | None) -> Grid:
@@ -115,6 +126,8 @@ def usable(image: str, read: Reader, grid: Grid | None = None) -> tuple[np.ndarr
     """Return (values, z-scores, affine, sha256), or raise `BadMap`."""
     try:
         values, affine, checksum = read(image)
+    except SourceError:
+        raise
     except DataError as error:
         raise BadMap(image, str(error)) from None
     if grid and not same_grid(grid.shape, grid.affine, values.shape, affine):

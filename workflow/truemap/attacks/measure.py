@@ -48,7 +48,6 @@ def robustness_table(
     bound: float,
     seed: int,
     rows: Sequence[int],
-    size: int = 64,
 ) -> pd.DataFrame:
     """Attack maps and return what came of each.
 
@@ -60,8 +59,6 @@ def robustness_table(
         Largest L2 norm of the noise.
     rows : sequence of int
         Positions in ``batches.volumes``.
-    size : int
-        Maps attacked at a time.
 
     Returns
     -------
@@ -76,7 +73,7 @@ def robustness_table(
     """
     table = batches.volumes.table.iloc[list(rows)].reset_index(drop=True)
     parts = []
-    for chunk in progress(torch.as_tensor(np.asarray(rows, dtype=np.int64)).split(size), "batch"):
+    for chunk in progress(batches.chunks(torch.as_tensor(np.asarray(rows, dtype=np.int64))), "batch"):
         x, labels = batches.get(chunk)
         ids = batches.volumes.table["sample"].iloc[chunk.tolist()].tolist()
         noise = module.perturb(decoder, x, labels, ids, bound, options, seed)

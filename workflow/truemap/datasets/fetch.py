@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from truemap.files import DataError, whole
+from truemap.files import DataError, SourceError, whole
 from truemap.job import log, progress
 
 #: Seconds before the second attempt; doubled before each later one.
@@ -47,7 +47,8 @@ def download(url: str, patience: Patience, size: int | None = None) -> bytes:
     Raises
     ------
     DataError
-        If the server refuses, or there was no whole answer of `size` bytes (where it is given) in all attempts.
+        If the server refuses; a `SourceError` if there was no whole answer of `size` bytes (where it is given) in all
+        attempts.
     """
     if not url.startswith(("http://", "https://")):
         raise DataError(f"{url}: not an http(s) address. Check `url`.")
@@ -75,7 +76,7 @@ def download(url: str, patience: Patience, size: int | None = None) -> bytes:
             if size in (None, len(content)):
                 return content
             reason = f"{len(content)} bytes came, {size} were announced"
-    raise DataError(
+    raise SourceError(
         f"{url}: {reason} (asked {patience.attempts} times). Check the network and run again, it goes on where it "
         "stopped; without a network set `cache` to a folder that holds the files."
     )

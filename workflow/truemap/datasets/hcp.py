@@ -89,6 +89,8 @@ class Options(MethodOptions):
             raise ValueError("'layout' and 'statistic' are for a 'root'; a simulated tree has volume and cope")
         if not str(self.root).startswith("s3://") and (self.cache or self.endpoint_url):
             raise ValueError("'cache' and 'endpoint_url' are for a 'root' in a bucket (s3://...)")
+        if self.endpoint_url and not self.endpoint_url.startswith(("http://", "https://")):
+            raise ValueError(f"'endpoint_url' is an address like http://localhost:9000, not '{self.endpoint_url}'")
         if "@" in (self.endpoint_url or "") or (str(self.root).startswith("s3://") and "@" in str(self.root)):
             raise ValueError("keys do not belong into 'root' or 'endpoint_url': set them in the environment")
         return self
@@ -128,16 +130,11 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If there are no subjects, one of them lacks a map, or a file beside the maps says that a cope is
-        another contrast.
+        If there are no subjects, one of them lacks a map (`IncompleteSubjects`, unless all do), or a file beside the
+        maps says that a cope is another contrast.
     """
-    base = options.root or root or ""
-    base = base.rstrip("/") if is_s3(base) else str(Path(base))
-    store = Bucket(options.endpoint_url) if is_s3(base) else Disk()
-    listed = store.subjects(base)
-    if options.simulate:
-        listed = simulated_subjects(options.simulate.subjects)
-    subjects = [subject for subject in listed if subject not in options.exclude]
+    base, store = _tree(options, root)
+    subjects = [subject for subject in subjects_of(options, root) if subject not in options.exclude]
     if not subjects:
         raise DataError(f"{base}: no subject folder with MNINonLinear/ in it. Check `root`.")
     store.look(_folder(base, options, subject, task) or f"{base}/{subject}" for subject in subjects for task in COPES)
@@ -156,16 +153,28 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     ]
     missing = [row for row in rows if not store.has(row["image"])]
     if missing:
-        who = sorted({row["subject"] for row in missing})
+        lacking: dict[str, list[dict[str, Any]]] = {}
+        for row in missing:
+            lacking.setdefault(row["subject"], []).append(row)
         first = missing[0]
-        raise IncompleteSubjects(
+        message = (
             f"{first['image']}: missing (task {first['label']}, condition {first['condition']}); {len(missing)} maps "
-            f"of {len(who)} subjects are. {_remedy(store, base, options, first)}",
-            who,
+            f"of {len(lacking)} subjects are. {_remedy(store, base, options, first)}"
         )
+        if len(lacking) == len(subjects):
+            raise DataError(message)
+        reasons = {who: (own[0]["image"], f"{len(own)} of its maps are missing") for who, own in lacking.items()}
+        raise IncompleteSubjects(message, reasons)
     if not options.simulate:
         _check_names(store, base, options, subjects)
     return pd.DataFrame(rows)
+
+
+def subjects_of(options: Options, root: str | None = None) -> list[str]:
+    """Return the names of all subjects there are."""
+    base, store = _tree(options, root)
+    listed = store.subjects(base)
+    return simulated_subjects(options.simulate.subjects) if options.simulate else listed
 
 
 def prepare(images: list[str], options: Options, seed: int) -> None:
@@ -186,6 +195,12 @@ def read(image: str, options: Options, seed: int, root: str | None = None) -> tu
 def kind(options: Options) -> str:
     """Return what these data are called wherever they show."""
     return "simulated data, not HCP" if options.simulate else "HCP S1200"
+
+
+def _tree(options: Options, root: str | None) -> tuple[str, Bucket | Disk]:
+    base = options.root or root or ""
+    base = base.rstrip("/") if is_s3(base) else str(Path(base))
+    return base, Bucket(options.endpoint_url) if is_s3(base) else Disk()
 
 
 def _pattern(layout: str) -> str:

@@ -34,7 +34,7 @@ from pydantic import Field
 from truemap.datasets.fetch import Patience, Remote, download, fetch, fetch_all
 from truemap.datasets.hcp import COPES, NEGATED
 from truemap.datasets.nifti import read_map, same_grid
-from truemap.files import DataError, whole
+from truemap.files import DataError, SourceError, whole
 from truemap.job import log, progress
 from truemap.numerics import derive_seed
 from truemap.options import Count, MethodOptions, Positive
@@ -44,7 +44,7 @@ STIMULI = ("BODY", "FACE", "PLACE", "TOOL")
 #: The conditions of HCP that these maps give: all but MOTOR T.
 CONDITIONS = [(task, name) for task, names in COPES.items() for name in names if (task, name) != ("MOTOR", "T")]
 #: A page of the collection's list in the cache, by the number of images before it.
-PAGE = "{:06d}.json"
+PAGE = "from-{}.json"
 #: Subject, task and contrast of a map.
 Key = tuple[str, str, str]
 
@@ -146,14 +146,15 @@ def read(image: str, options: Options, seed: int, root: str | None = None) -> tu
     files = _files(image, options)
     for file in files:
         fetch(file, _patience(options))
-    maps = [read_map(file.path) for file in files]
+    parts = contrasts(*image.split("/")[2:])
+    maps = [_read(file, image, part) for file, part in zip(files, parts, strict=True)]
     values, affine, checksum = maps[0]
     if len(maps) > 1:
-        for file, (other, other_affine, _) in zip(files, maps, strict=True):
+        for part, (other, other_affine, _) in zip(parts, maps, strict=True):
             if not same_grid(values.shape, affine, other.shape, other_affine):
                 raise DataError(
-                    f"{file.path}: is on another grid than {files[0].path}, and {image} is their mean. Leave the "
-                    "subject out (`exclude`)."
+                    f"{image}: its part {part} is on another grid than its part {parts[0]}, and it is their mean. "
+                    "Leave the subject out (`exclude`)."
                 )
         values = np.mean([other for other, _, _ in maps], axis=0, dtype=np.float64)
         checksum = hashlib.sha256("".join(part for _, _, part in maps).encode()).hexdigest()
@@ -165,6 +166,15 @@ def read(image: str, options: Options, seed: int, root: str | None = None) -> tu
 def kind(options: Options) -> str:
     """Return what these data are called wherever they show."""
     return f"NeuroVault {options.collection}, replication on open data"
+
+
+def _read(file: Remote, image: str, part: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """Read one contrast's map; errors say whose it is and not the file, whose number names the subject to everybody."""
+    try:
+        return read_map(file.path)
+    except DataError as error:
+        reason = str(error).replace(str(file.path), f"{image} ({part})")
+        raise (SourceError if isinstance(error, SourceError) else DataError)(reason) from None
 
 
 def _files(image: str, options: Options) -> list[Remote]:

@@ -10,7 +10,7 @@ import numpy as np
 from nibabel.wrapstruct import WrapStructError
 from zlib_ng import gzip_ng, zlib_ng
 
-from truemap.files import DataError, whole
+from truemap.files import DataError, SourceError, whole
 
 
 def read_map(path: str | Path) -> tuple[np.ndarray, np.ndarray, str]:
@@ -26,7 +26,8 @@ def read_map(path: str | Path) -> tuple[np.ndarray, np.ndarray, str]:
     Raises
     ------
     DataError
-        If the file is missing, truncated, no NIfTI, or holds more than one volume.
+        If the file is missing, truncated, no NIfTI, or holds more than one volume; a `SourceError` if the disk does
+        not give it.
     """
     path = Path(path)
     try:
@@ -34,7 +35,7 @@ def read_map(path: str | Path) -> tuple[np.ndarray, np.ndarray, str]:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file. Check the path, or take its line out of the samples.") from None
     except OSError as error:
-        raise DataError(f"{path}: truncated or unreadable ({error}). Fetch or write the file again.") from None
+        raise SourceError(f"{path}: cannot be read ({error}). Mend the disk or its permissions, run again.") from None
     return decode_map(path, raw)
 
 

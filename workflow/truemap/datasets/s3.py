@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from truemap.files import DataError, whole
+from truemap.files import DataError, SourceError, whole
 from truemap.job import log, progress
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ def fetch(url: str, endpoint_url: str | None = None) -> bytes:
     Raises
     ------
     DataError
-        If it is missing, the keys are missing or refused, or no try brought it whole.
+        If it is missing; a `SourceError` if the keys are missing or refused, or no try brought it whole.
     """
 
     def get(files: Any) -> bytes:
@@ -215,16 +215,16 @@ def _tries(url: str, endpoint_url: str | None, request: Callable[[Any], T]) -> T
         try:
             return request(files)
         except lacking as error:
-            raise DataError(f"{url}: no AWS keys ({scrub(error)}). {KEYS}") from None
+            raise SourceError(f"{url}: no AWS keys ({scrub(error)}). {KEYS}") from None
         except FileNotFoundError:
             raise MissingError(
                 f"{url}: no such object or bucket. Check `root`, or list the subject under `exclude`."
             ) from None
         except PermissionError as error:
-            raise DataError(f"{url}: the server refused the keys ({scrub(error)}). {KEYS}") from None
+            raise SourceError(f"{url}: the server refused the keys ({scrub(error)}). {KEYS}") from None
         except passing as error:
             reason = scrub(f"{type(error).__name__}: {error}")
-    raise DataError(
+    raise SourceError(
         f"{url}: {TRIES} tries failed, the last with {reason}. Check the network"
         f"{' and `endpoint_url`' if endpoint_url else ''}, then run again: what is there is not fetched twice."
     )

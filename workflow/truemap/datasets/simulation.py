@@ -11,13 +11,17 @@ subject come from (seed, subject), so a subject is the same whoever else is simu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from truemap.files import DataError
 from truemap.numerics import derive_seed
+from truemap.options import suggest
 
 #: HCP's MNINonLinear grid at 2 mm: shape, and the centre of voxel (0, 0, 0) in mm.
 HCP_SHAPE = (91, 109, 91)
@@ -74,6 +78,58 @@ def brain_mask(resolution: int) -> np.ndarray:
         copy_header=True,
     )
     return np.asarray(image.dataobj) > 0
+
+
+def read_tables(
+    peaks: str | Path, components: str | Path, conditions: Iterable[tuple[str, str]]
+) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Return the rows of the two tables that `build_template` is made from, checked.
+
+    Parameters
+    ----------
+    peaks, components : path
+        TSV files, as config/simulation/ has them.
+    conditions : iterable of (str, str)
+        All (task, condition) that are wanted, and no others.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read, a column is missing, a number is none, a component has no peak, or the conditions
+        are others.
+    """
+    tables = []
+    for path, columns, numbers in (
+        (peaks, ("component", "x", "y", "z"), ("x", "y", "z")),
+        (components, ("task", "condition", "component", "weight"), ("weight",)),
+    ):
+        try:
+            table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+            raise DataError(
+                f"{path}: cannot be read as a TSV table ({error}). Check `simulate` in the config."
+            ) from None
+        for column in columns:
+            if column not in table:
+                raise DataError(
+                    f"{path}: has no column '{column}'{suggest(column, table.columns)} Name it in the header."
+                )
+        for column in numbers:
+            wrong = table.index[~np.isfinite(pd.to_numeric(table[column], errors="coerce"))]
+            if len(wrong):
+                cell = table[column][wrong[0]]
+                raise DataError(f"{path}, line {wrong[0] + 2}: {column} is '{cell}'. Write a number, with a point.")
+        tables.append(table)
+    lacking = sorted(set(tables[1]["component"]) - set(tables[0]["component"]))
+    if lacking:
+        raise DataError(
+            f"{peaks}: no peak of {', '.join(lacking)}, which {components} weights. Add one, or drop it there."
+        )
+    wanted, given = set(conditions), set(zip(tables[1]["task"], tables[1]["condition"], strict=True))
+    for found, what in ((wanted - given, "no line for"), (given - wanted, "HCP has no")):
+        if found:
+            raise DataError(f"{components}: {what} {', '.join(map('/'.join, sorted(found)))}. Mend these lines.")
+    return tuple(table.to_dict("records") for table in tables)
 
 
 def build_template(

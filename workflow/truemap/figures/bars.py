@@ -47,26 +47,33 @@ def agreement_bars(
         x = np.arange(len(entries)) + (number - (len(sets) - 1) / 2) * width
         alpha = (1.0, 0.5, 0.25)[number]
         axis.bar(x, part["mean"], width, yerr=part["se"], capsize=3, color=color, alpha=alpha, label=SETS[name])
-        for position, (mean, se) in zip(x, part[["mean", "se"]].to_numpy(), strict=True):
-            offset = 3 if mean >= 0 else -10
-            top = mean + (np.nan_to_num(se) if mean >= 0 else -np.nan_to_num(se))
-            axis.annotate(
-                f"{mean:.3f}", (position, top), (0, offset), textcoords="offset points", ha="center", fontsize=7
-            )
-    every = rows[rows["conditions"] == first]["mean"]
-    lines = {name: every[REFERENCE, name] for name in references if np.isfinite(every[REFERENCE, name])}
-    for height in lines.values():
-        axis.axhline(height, color="0.45", linewidth=0.8, linestyle="--")
+        _write(axis, x, part)
     axis.set_xticks(range(len(entries)), [entry_label(entry).replace(" ", "\n") for entry in entries])
     axis.axhline(0, color="0.2", linewidth=0.8)
     axis.margins(y=0.12)
-    low, high = axis.get_ylim()
-    for name, height in together(lines, 0.04 * (high - low)):
-        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        axis.annotate(name, (1, height), (3, 0), **place, va="center", fontsize=6, color="0.3")
+    every = rows[rows["conditions"] == first]["mean"]
+    _mark(axis, {name: every[REFERENCE, name] for name in references if np.isfinite(every[REFERENCE, name])})
     axis.set_ylabel(f"correlation with\n{CRITERIA[criterion]}")
     axis.spines[["top", "right"]].set_visible(False)
     if len(sets) > 1:
         figure.legend(frameon=False, fontsize=8, loc="upper center", ncols=len(sets), bbox_to_anchor=(0.5, 1.04))
     figure.tight_layout()
     return figure
+
+
+def _write(axis: plt.Axes, x: np.ndarray, part: pd.DataFrame) -> None:
+    """Write each mean above its bar, or below."""
+    for position, (mean, se) in zip(x, part[["mean", "se"]].to_numpy(), strict=True):
+        offset = 3 if mean >= 0 else -10
+        top = mean + (np.nan_to_num(se) if mean >= 0 else -np.nan_to_num(se))
+        axis.annotate(f"{mean:.3f}", (position, top), (0, offset), textcoords="offset points", ha="center", fontsize=7)
+
+
+def _mark(axis: plt.Axes, lines: dict[str, float]) -> None:
+    """Draw the references as lines, their names beside them."""
+    for height in lines.values():
+        axis.axhline(height, color="0.45", linewidth=0.8, linestyle="--")
+    low, high = axis.get_ylim()
+    for name, height in together(lines, 0.04 * (high - low)):
+        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        axis.annotate(name, (1, height), (3, 0), **place, va="center", fontsize=6, color="0.3")

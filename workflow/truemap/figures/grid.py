@@ -13,6 +13,8 @@ from matplotlib.patches import Rectangle
 from truemap.figures.style import CRITERIA, together
 from truemap.names import ABSOLUTE, REFERENCE
 
+#: Colour of frames and references.
+MARK = "#cc3311"
 #: What stands beside the agreement: criterion -> title.
 BESIDE = {"accuracy": "accuracy", "robust_accuracy": "robust\naccuracy"}
 
@@ -74,26 +76,33 @@ def grid_figure(
     unsigned = [[means.get((f"{criterion}{ABSOLUTE}", m, method), np.nan) for method in methods] for m in labels]
     _write(axis, values, image, np.array(unsigned))
     _write(side, extra)
-    axis.set_xticks(range(len(methods)), methods, rotation=45, ha="right", rotation_mode="anchor")
+    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axis.set_xticks(range(len(methods)), methods, **turned)
     axis.set_yticks(range(len(labels)), list(labels.values()))
-    side.set_xticks(
-        range(len(beside)), [BESIDE[name] for name in beside], rotation=45, ha="right", rotation_mode="anchor"
-    )
+    side.set_xticks(range(len(beside)), [BESIDE[name] for name in beside], **turned)
     side.set_yticks([])
-    family = comparisons[comparisons["criterion"] == criterion]
-    for row, model in enumerate(labels):
-        best = winner(family, model)
-        if best is not None:
-            place = (methods.index(best) - 0.47, row - 0.47)
-            axis.add_patch(Rectangle(place, 0.94, 0.94, fill=False, edgecolor="#cc3311", linewidth=2))
+    _frame_winners(axis, comparisons[comparisons["criterion"] == criterion], list(labels), methods)
     bar = figure.colorbar(image, ax=side, fraction=0.25, pad=0.1)
     bar.set_label(f"mean r with {CRITERIA[criterion]}", fontsize=8)
-    for value in lines.values():
-        bar.ax.axhline(value, color="#cc3311", linewidth=1.2)
-    for name, value in together(lines, 0.04 * (max(shown) - min(shown))):
-        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        bar.ax.annotate(name, (0, value), (-3, 0), **place, ha="right", va="center", fontsize=6, color="#cc3311")
+    _mark(bar.ax, lines, max(shown) - min(shown))
     return figure
+
+
+def _frame_winners(axis: plt.Axes, comparisons: pd.DataFrame, models: list[str], methods: list[str]) -> None:
+    for row, model in enumerate(models):
+        best = winner(comparisons, model)
+        if best is not None:
+            place = (methods.index(best) - 0.47, row - 0.47)
+            axis.add_patch(Rectangle(place, 0.94, 0.94, fill=False, edgecolor=MARK, linewidth=2))
+
+
+def _mark(bar: plt.Axes, lines: dict[str, float], span: float) -> None:
+    """Draw the references into the colour bar."""
+    for value in lines.values():
+        bar.axhline(value, color=MARK, linewidth=1.2)
+    for name, value in together(lines, 0.04 * span):
+        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        bar.annotate(name, (0, value), (-3, 0), **place, ha="right", va="center", fontsize=6, color=MARK)
 
 
 def _write(axis: plt.Axes, values: np.ndarray, image: Any = None, unsigned: np.ndarray | None = None) -> None:

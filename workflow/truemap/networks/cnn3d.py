@@ -32,7 +32,8 @@ class Options(NetworkOptions):
 
     def traits(self) -> set[str]:
         """Convolutions in sequence, with ReLUs unless they are left out."""
-        return {"sequence", "convolution"} | ({"relu"} if self.activation == "relu" else set())
+        relus = {"relu", *(f"relu {number}" for number in range(1, len(self.filters) + 1))}
+        return {"sequence", "convolution"} | (relus if self.activation == "relu" else set())
 
 
 def build(shape: tuple[int, ...], classes: int, options: Options) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,9 @@ from truemap.volumes import Volumes
 
 #: Share of a GPU's free memory that training data may take; beyond it they stream from the memory map.
 DEVICE_SHARE = 0.6
+#: Voxels of maps that meet a network at a time where nothing else says how many: 8 maps at 2 mm, at most 64 maps.
+VOXELS = 8 * 902_629
+MAPS = 64
 
 
 class Batches:
@@ -54,8 +58,12 @@ class Batches:
             self.labels[rows].to(self.device, non_blocking=True),
         )
 
-    def logits(self, network: torch.nn.Module, size: int = 64) -> torch.Tensor:
+    def chunks(self, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the rows in parts of as many maps as may meet a network at a time, by the size of a map."""
+        return rows.split(max(1, min(MAPS, VOXELS // math.prod(self.volumes.shape))))
+
+    def logits(self, network: torch.nn.Module) -> torch.Tensor:
         """Return the logits of all maps, shape (n, classes), float64 on the CPU."""
         with torch.no_grad():
-            parts = [network(self.get(rows)[0]) for rows in torch.arange(len(self)).split(size)]
+            parts = [network(self.get(rows)[0]) for rows in self.chunks(torch.arange(len(self)))]
         return torch.cat(parts).double().cpu()

@@ -22,13 +22,18 @@ class SamePool3d(nn.Module):
     def __init__(self, kernel: tuple[int, int, int]) -> None:
         super().__init__()
         self.kernel = kernel
-        padding = tuple(size - 1 for size in kernel)
-        self.pool = nn.AvgPool3d(kernel, stride=1, padding=padding, count_include_pad=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return pooled maps of the same shape ``(n, channels, *shape)``."""
-        a, b, c = (size - 1 for size in self.kernel)
-        return self.pool(x)[:, :, a:, b:, c:]
+        """Return pooled maps of the same shape ``(n, channels, *shape)``.
+
+        Axis by axis, of operations whose gradients a GPU adds up in the same order every time; those of windows that
+        overlap (nn.AvgPool3d) it does not.
+        """
+        for axis, size in enumerate(self.kernel, 2):
+            if size == 2:
+                here, last = x.narrow(axis, 0, x.shape[axis] - 1), x.narrow(axis, x.shape[axis] - 1, 1)
+                x = torch.cat([(here + x.narrow(axis, 1, x.shape[axis] - 1)) / 2, last], axis)
+        return x
 
 
 class _InputConvolution(torch.autograd.Function):

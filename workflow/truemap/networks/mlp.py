@@ -28,7 +28,7 @@ class Options(NetworkOptions):
 
     def traits(self) -> set[str]:
         """Layers in sequence, with ReLUs unless they are left out."""
-        return {"sequence"} | ({"relu"} if self.activation == "relu" else set())
+        return {"sequence"} | ({"relu", "relu 1"} if self.activation == "relu" else set())
 
 
 def build(shape: tuple[int, ...], classes: int, options: Options) -> nn.Module:

@@ -18,14 +18,14 @@ def refer(
 ) -> np.ndarray:
     """Return the truth that the training maps give in place of the subject's own, shape (n, classes, voxels).
 
-    For the map's own class A its mean minus the average of the class means, for another class B the mean of B minus
-    that of A, over the training maps of the same set of conditions.
+    For the map's own class A its mean minus the average (of class means or of maps, as in the subject's truth), for
+    another class B the mean of B minus that of A, over the training maps of the same set of conditions.
     Parameters as in `truemap.references.random.refer`.
     """
     means = background.means[conditions]
     classes = sorted(background.means["all"])
     nothing = np.zeros(maps.shape[1])
-    average = np.mean(list(means.values()), axis=0)
+    average = background.averages[conditions]
     table = {
         (a, b): means[b] - (average if a == b else means[a]) if a in means and b in means else nothing
         for a in classes

@@ -52,8 +52,9 @@ class Options(MethodOptions):
     )
 
     def needs(self) -> set[str]:
-        """Optimised decoys keep the features of a ReLU."""
-        return {"relu"} if self.decoys == "optimised" else set()
+        """Optimised decoys keep the features of a ReLU; of an affine logit the gradient is the same for all decoys."""
+        same = self.output == "logit" and self.inner != "integrated_gradients"
+        return ({"relu", f"relu {self.layer}"} if self.decoys == "optimised" else set()) | ({"relu"} if same else set())
 
 
 def explain(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from truemap.files import DataError
 from truemap.saliency.outputs import relus
 
 #: The bound on the features' change shrinks by it after each success, as in the paper.
@@ -145,7 +146,7 @@ def chosen_relu(network: nn.Module, number: int) -> nn.ReLU:
     """Return a ReLU by its number, counted from 1 at the input."""
     layers = relus(network, "decoy with decoys: optimised, unlike decoys: blurred,")
     if number > len(layers):
-        raise ValueError(f"decoy: layer is {number}, but this network has {len(layers)} ReLU layers")
+        raise DataError(f"decoy: layer is {number}, but this network has {len(layers)} ReLU layers")
     return layers[number - 1]
 
 

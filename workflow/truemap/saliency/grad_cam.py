@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn.functional import interpolate
 
+from truemap.files import DataError
 from truemap.networks.decoder import Decoder
 from truemap.options import Count, MethodOptions
 from truemap.saliency.context import Context
@@ -33,7 +34,7 @@ class Options(MethodOptions):
 
     def needs(self) -> set[str]:
         """Feature maps in space."""
-        return {"convolution", "relu"}
+        return {"convolution", "relu"} | ({f"relu {self.layer}"} if self.layer else set())
 
 
 def explain(
@@ -59,7 +60,7 @@ def explain(
 
     Raises
     ------
-    ValueError
+    DataError
         If the network has no nn.Conv3d, or no such layer.
     """
     logits, features = _forward(decoder.network, x, options.layer)
@@ -88,8 +89,8 @@ def _forward(network: nn.Module, x: torch.Tensor, layer: int | None) -> tuple[to
         logits = network(x.detach())
     if not last:
         if layer is None:
-            raise ValueError("grad_cam: no ReLU of this network gives feature maps of more than one voxel an axis")
-        raise ValueError(f"grad_cam: ReLU {layer} of this network gives no feature maps; it follows a linear layer")
+            raise DataError("grad_cam: no ReLU of this network gives feature maps of more than one voxel an axis")
+        raise DataError(f"grad_cam: ReLU {layer} of this network gives no feature maps; it follows a linear layer")
     return logits, last[0]
 
 
@@ -99,12 +100,12 @@ def _wider_than_one(features: torch.Tensor, thick: list[bool]) -> bool:
 
 def _candidates(network: nn.Module, layer: int | None) -> list[nn.ReLU]:
     if not any(isinstance(one, nn.Conv3d) for one in network.modules()):
-        raise ValueError("grad_cam needs a network with nn.Conv3d layers; this one has none")
+        raise DataError("grad_cam needs a network with nn.Conv3d layers; this one has none")
     layers = relus(network, "grad_cam")
     if layer is None:
         return layers
     if layer > len(layers):
-        raise ValueError(f"grad_cam: layer is {layer}, but this network has {len(layers)} ReLU layers")
+        raise DataError(f"grad_cam: layer is {layer}, but this network has {len(layers)} ReLU layers")
     return [layers[layer - 1]]
 
 

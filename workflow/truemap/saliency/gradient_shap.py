@@ -84,7 +84,10 @@ def residual(
     Returns
     -------
     Tensor, shape (n, classes), float64
-        Sum of the map less the difference of the outputs; falls with the root of the draws.
+        Sum of the map less the difference of the outputs; falls with the root of the draws. NaN where ``sigma`` is
+        above 0: maps then lead to noisy copies of x, and their sum is no difference from f_c(x).
     """
+    if options.sigma > 0:
+        return torch.full(maps.shape[:2], torch.nan, dtype=torch.float64, device=maps.device)
     starts = training_maps(context, generators(context, "gradient_shap", samples), options.n, x)
     return incompleteness(decoder, x, starts, maps, options.output)

@@ -28,7 +28,7 @@ class Options(MethodOptions):
 
     def needs(self) -> set[str]:
         """Layers for which the method has a rule."""
-        return {"convolution", "relu", "sequence"}
+        return {"convolution", "relu", "sequence"} | ({f"relu {self.layer}"} if self.layer else set())
 
 
 def explain(

@@ -57,6 +57,10 @@ class Options(TrainingOptions):
     )
     logits: bool = Field(True, description="count the logits as one more layer (section 4.3 of the paper)")
 
+    def needs(self) -> set[str]:
+        """The ReLUs that count; some, where logits do not."""
+        return {f"relu {number + 1}" for number in self.layers} | (set() if self.logits else {"relu"})
+
 
 def activations(
     network: nn.Module, x: torch.Tensor, layers: list[int], logits: bool
@@ -101,8 +105,9 @@ def sensitivity(clean: list[torch.Tensor], noisy: list[torch.Tensor], radii: tor
 def standard_nsloss(network: nn.Module, options: Options, training: Batches, random: torch.Generator) -> float:
     """Return NsLoss_0: the mean over up to 10 minibatches of the NsLoss of a standard model (section 4.4).
 
-    The model is a copy of `network`, trained by `truemap.training.standard` for ``options.epochs``; `network` itself
-    stays as it is.
+    The paper draws them from training and validation data; here they are training maps only, so that validation data
+    choose the strength and nothing else. The model is a copy of `network`, trained by `truemap.training.standard` for
+    ``options.epochs``; `network` itself stays as it is.
     """
     network = copy.deepcopy(network).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)

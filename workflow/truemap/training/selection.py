@@ -10,7 +10,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-#: Bounds of the temperature; at either of them validation NLL has no minimum worth the name.
+#: Bounds of the temperature, in units of the logits' sd within a map; at either of them validation NLL has no minimum
+#: worth the name.
 BOUNDS = (0.05, 20.0)
 
 
@@ -61,15 +62,18 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> tuple[float, str]
         falls without end as T goes to 0), or ``bound`` where the minimum lies at a bound.
     """
     logits = np.asarray(logits, dtype=np.float64)
-    rows = np.arange(len(labels))
+    logits = logits - logits.mean(axis=1, keepdims=True)
+    rows, scale = np.arange(len(labels)), logits.std()
 
     def nll(log_temperature: float) -> float:
-        return -log_softmax(logits / math.exp(log_temperature), axis=1)[rows, labels].mean()
+        return -log_softmax(logits / (scale * math.exp(log_temperature)), axis=1)[rows, labels].mean()
 
     if (logits.argmax(axis=1) == labels).all():
         return 1.0, "separable"
+    if scale == 0:
+        return 1.0, "bound"
     low, high = map(math.log, BOUNDS)
     found = minimize_scalar(nll, bounds=(low, high), method="bounded", options={"xatol": 1e-8}).x
     if min(found - low, high - found) < 1e-3:
         return 1.0, "bound"
-    return float(math.exp(found)), "fitted"
+    return float(scale * math.exp(found)), "fitted"
