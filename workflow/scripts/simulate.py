@@ -13,7 +13,7 @@ with job(snakemake) as settings:
     options = Simulate(**settings["simulate"])
     root = Path(snakemake.output[0]).parent
     own = [(task, name) for task, names in COPES.items() for name in names if not name.startswith(NEGATED)]
-    peaks, weights = read_tables(snakemake.input.peaks, snakemake.input.components, own)
+    peaks, weights = read_tables(*snakemake.input, own)
     template = build_template(peaks, weights, options.resolution, options.blob_fwhm)
     subjects = simulated_subjects(options.subjects)[settings["shard"] :: settings["shards"]]
     lines = []
