@@ -70,7 +70,7 @@ def main() -> None:
     print(f"dry run of about 2,000 jobs                 {large:6.2f} s  {large / base:5.1f} x")
     print(f"dry run of the default config               {default:6.2f} s  {default / base:5.1f} x")
     print(f"dry run of paper.yaml with 965 subjects     {paper:6.2f} s  {paper / base:5.1f} x")
-    print(f"a job's list of these {listed:,} maps        {indexed:6.2f} s")
+    print(f"a job's list of these {listed:,} maps          {indexed:6.2f} s")
     print(f"settings and code of one job                {provenance * 1000:6.2f} ms")
 
 

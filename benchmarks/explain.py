@@ -7,7 +7,6 @@ of the process differs by some 10 MB from run to run, so the tensors held at a t
 """
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -103,10 +102,15 @@ def updates() -> dict:
 def measure(name: str) -> dict[str, float]:
     """Return median processor time and peak memory (MB above that before) of one way."""
     run = ways()[name]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     times = [processor_time(run) for _ in range(3 if "smoothgrad" in name else REPEATS)]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return {"seconds": median(times), "peak": peak / 1024}
+    return {"seconds": median(times), "peak": peak() - before}
+
+
+def peak() -> float:
+    """Return this process' peak memory so far, MB (`getrusage` would count what its parent had)."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
 
 def held(run: Callable[[], object]) -> float:

@@ -1,5 +1,6 @@
 """Bad input ends at the first stage that sees it: with the file, the reason and what to do, and no output."""
 
+import re
 import shutil
 
 import nibabel as nib
@@ -144,11 +145,12 @@ def test_one_class_only(case: Case) -> None:
 def test_a_missing_cope(case: Case, finished: Clone) -> None:
     tree = case.folder / "tree"
     shutil.copytree(finished.path / "results/tiny-hcp/tree", tree)
-    stem = "sim-0002/MNINonLinear/Results/tfMRI_WM/tfMRI_WM_hp200_s4_level2vol.feat/cope9.feat/stats/cope1.nii.gz"
-    (tree / stem).unlink()
+    stem = "MNINonLinear/Results/tfMRI_WM/tfMRI_WM_hp200_s4_level2vol.feat/cope9.feat/stats/cope1.nii.gz"
+    (tree / "sim-0002" / stem).unlink()
     dataset = {"source": {"name": "hcp", "root": str(tree)}, "models": {"linear": {"network": "linear"}}}
     output = case.fail({"run": [case.name], "datasets": {case.name: dataset}}, "samples.tsv")
-    assert stem in output
+    assert re.search(rf"/sub-[0-9a-f]{{8}}/{re.escape(stem)}: missing", output)
+    assert "sim-0002" not in output
     assert "condition 2-BACK" in output
     assert "`exclude`" in output
 
