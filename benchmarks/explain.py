@@ -9,7 +9,6 @@ of the process differs by some 10 MB from run to run, so the tensors held at a t
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
@@ -17,6 +16,7 @@ from statistics import median
 
 import torch
 from captum.attr import NoiseTunnel, Saliency
+from measure import peak, processor_time
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
@@ -107,12 +107,6 @@ def measure(name: str) -> dict[str, float]:
     return {"seconds": median(times), "peak": peak() - before}
 
 
-def peak() -> float:
-    """Return this process' peak memory so far, MB (`getrusage` would count what its parent had)."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
-
-
 def held(run: Callable[[], object]) -> float:
     """Return how many MB of tensors there are at most at a time during one call."""
     run()
@@ -121,13 +115,6 @@ def held(run: Callable[[], object]) -> float:
     events = [event for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]
     sizes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
     return max(accumulate(sizes)) / 1e6
-
-
-def processor_time(run: Callable[[], object]) -> float:
-    """Return the processor time of one call."""
-    start = time.process_time()
-    run()
-    return time.process_time() - start
 
 
 def update_ratio() -> float:

@@ -11,15 +11,14 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import nibabel as nib
 import numpy as np
-import pandas as pd
 from isal import igzip
+from measure import peak, processor_time
 from nilearn.image import load_img
 from nilearn.maskers import NiftiMasker
 from zlib_ng import gzip_ng
@@ -28,8 +27,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from truemap.datasets import hcp  # noqa: E402 (the package lies in workflow/)
-from truemap.datasets.nifti import write_map  # noqa: E402
-from truemap.datasets.simulation import build_template, simulate_subject  # noqa: E402
+from truemap.datasets.simulation import build_template, read_tables, write_subject  # noqa: E402
 from truemap.store import write_volumes  # noqa: E402
 from truemap.volumes import Grid, find_grid  # noqa: E402
 
@@ -40,19 +38,15 @@ OWN = 5
 
 def simulate(root: Path, resolution: int, subjects: int, own: int) -> list[str]:
     """Write subjects' maps, those after the first `own` as links to the files of these; return the subjects."""
-    tables = [ROOT / path for path in (hcp.Simulate().peaks, hcp.Simulate().components)]
-    rows = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False).to_dict("records") for path in tables]
     options = hcp.Simulate(resolution=resolution)
-    template = build_template(*rows, resolution, options.blob_fwhm)
+    tables = read_tables(ROOT / options.peaks, ROOT / options.components)
+    template = build_template(*tables, resolution, options.blob_fwhm)
     names = hcp.simulated_subjects(subjects)
     for number, subject in enumerate(names):
-        if number >= own:
+        if number < own:
+            write_subject(root, template, subject, 0, options.model_dump())
+        else:
             (root / subject).symlink_to(root / names[number % own])
-            continue
-        for task, condition, values in simulate_subject(template, subject, 0, options.model_dump()):
-            write_map(hcp.map_path(root, subject, task, condition), values, template.affine)
-            if hcp.NEGATED + condition in hcp.COPES[task]:
-                write_map(hcp.map_path(root, subject, task, hcp.NEGATED + condition), -values, template.affine)
     return names
 
 
@@ -86,19 +80,6 @@ def with_masker(files: list[str], out: Path) -> Path:
     maps = ((maps - means) / sds).astype(np.float16).reshape(-1, *image.shape)
     np.save(out / "masked.npy", maps)
     return out / "masked.npy"
-
-
-def peak() -> float:
-    """Return this process' peak memory so far, MB (`getrusage` would count what its parent had)."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
-
-
-def processor_time(run: Callable[[], object]) -> float:
-    """Return the processor time of one call."""
-    start = time.process_time()
-    run()
-    return time.process_time() - start
 
 
 def throughput(folder: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from truemap.datasets import simulation
-from truemap.datasets.hcp import COPES, NEGATED, Simulate
+from truemap.datasets.hcp import COPES, Simulate
 from truemap.datasets.simulation import Template, build_template, hcp_grid, read_tables, simulate_subject
 from truemap.files import DataError
 
@@ -249,11 +249,8 @@ def tables_with(tmp_path, **changes):
     return paths
 
 
-OWN = [(task, name) for task, names in COPES.items() for name in names if not name.startswith(NEGATED)]
-
-
 def test_the_tables_of_the_simulation_are_whole(tmp_path):
-    peaks, components = read_tables(**tables_with(tmp_path), conditions=OWN)
+    peaks, components = read_tables(**tables_with(tmp_path))
     assert {row["component"] for row in components} <= {row["component"] for row in peaks}
 
 
@@ -269,7 +266,7 @@ def test_the_tables_of_the_simulation_are_whole(tmp_path):
 )
 def test_a_table_that_cannot_be_used_is_named(tmp_path, changes, message):
     with pytest.raises(DataError, match=message):
-        read_tables(**tables_with(tmp_path, **changes), conditions=OWN)
+        read_tables(**tables_with(tmp_path, **changes))
 
 
 def test_a_condition_without_lines_is_named(tmp_path):
@@ -277,6 +274,6 @@ def test_a_condition_without_lines_is_named(tmp_path):
     lines = paths["components"].read_text().splitlines(keepends=True)
     paths["components"].write_text("".join(line for line in lines if not line.startswith("SOCIAL\tTOM")))
     with pytest.raises(DataError, match=r"components\.tsv: no line for SOCIAL/TOM"):
-        read_tables(**paths, conditions=OWN)
+        read_tables(**paths)
     with pytest.raises(DataError, match=r"none\.tsv: cannot be read"):
-        read_tables(tmp_path / "none.tsv", paths["components"], OWN)
+        read_tables(tmp_path / "none.tsv", paths["components"])

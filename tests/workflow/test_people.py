@@ -12,9 +12,8 @@ import pytest
 import yaml
 from conftest import ROOT, Clone, clone
 
-from truemap.datasets.hcp import COPES, NEGATED, Simulate, map_path
-from truemap.datasets.nifti import write_map
-from truemap.datasets.simulation import build_template, simulate_subject
+from truemap.datasets.hcp import Simulate, map_path
+from truemap.datasets.simulation import build_template, read_tables, write_subject
 
 #: Made up, and found nowhere in the checkout.
 IDS = [str(731_906 + 1_111 * number) for number in range(9)]
@@ -22,6 +21,7 @@ IDS = [str(731_906 + 1_111 * number) for number in range(9)]
 EXCLUDED = IDS[-1]
 #: Not as part of a longer number or hash, nor after a decimal point: those are all over in figures and tables.
 ID = re.compile(rf"(?<![0-9A-Za-z.])(?:{'|'.join(IDS)})(?![0-9A-Za-z])".encode())
+TWO = (("MOTOR", "LF"), ("LANGUAGE", "MATH"))
 PSEUDONYM = re.compile(r"sub-[0-9a-f]{8}\b")
 
 
@@ -29,14 +29,10 @@ PSEUDONYM = re.compile(r"sub-[0-9a-f]{8}\b")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tree in HCP's layout, of simulated people with HCP's kind of IDs."""
     root, options = tmp_path_factory.mktemp("people") / "hcp", Simulate(resolution=8)
-    tables = (ROOT / options.peaks, ROOT / options.components)
-    rows = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False).to_dict("records") for path in tables]
-    template = build_template(*rows, options.resolution, options.blob_fwhm)
+    tables = read_tables(ROOT / options.peaks, ROOT / options.components)
+    template = build_template(*tables, options.resolution, options.blob_fwhm)
     for subject in IDS:
-        for task, condition, values in simulate_subject(template, subject, 0, options.model_dump()):
-            write_map(map_path(root, subject, task, condition), values, template.affine)
-            if NEGATED + condition in COPES[task]:
-                write_map(map_path(root, subject, task, NEGATED + condition), -values, template.affine)
+        write_subject(root, template, subject, 0, options.model_dump())
     return root
 
 
@@ -187,4 +183,17 @@ def test_where_all_subjects_lack_maps_the_remedy_is_told_although_bad_ones_are_s
     result = run(copy, people, "results/people/samples.tsv", on_bad_subject="skip", source=source)
     assert result.returncode != 0
     assert "set `layout: volume`" in result.stdout
+    assert not ID.search(result.stdout.encode())
+
+
+def test_a_sheet_that_lists_a_map_twice_is_refused_for_that_and_by_its_name(people: Path, tmp_path: Path) -> None:
+    copy = clone(tmp_path / "copy")
+    rows = [(map_path(people, who, task, c), who, task, c) for who in IDS[:3] for task, c in TWO]
+    lines = ["image\tsubject\tlabel\tcondition", *("\t".join(map(str, row)) for row in [*rows, rows[0]])]
+    sheet = tmp_path / "sheet.tsv"
+    sheet.write_text("\n".join(lines) + "\n")
+    source = {"name": "sheet", "sheet": str(sheet)}
+    result = run(copy, people, "results/people/samples.tsv", source=source, pseudonyms=True)
+    assert result.returncode != 0
+    assert re.search(rf"({PSEUDONYM.pattern}/MOTOR/LF) and \1: same subject, label and condition", result.stdout)
     assert not ID.search(result.stdout.encode())

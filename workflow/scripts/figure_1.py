@@ -7,7 +7,6 @@ import pandas as pd
 from truemap.figures import images, style
 from truemap.files import DataError
 from truemap.job import job
-from truemap.maps import read_blocks
 from truemap.methods import method
 from truemap.truth import read_truth
 
@@ -35,12 +34,16 @@ with job(snakemake) as settings:
         """Return the scores of the truth that figures show."""
         return scores[scores["truth"] == style.truth_shown(scores, settings["truth"])]
 
-    blocks = [(rows, maps) for rows, maps in read_blocks(snakemake.input.truth)]
-    table = pd.concat([rows for rows, _ in blocks], ignore_index=True)
-    conditions = style.set_shown(table["conditions"], settings["conditions"])
-    maps = np.concatenate([maps for _, maps in blocks])[table["conditions"] == conditions]
-    labels = table.loc[table["conditions"] == conditions, "label"].to_numpy()
-    means = {label: flat(maps[labels == label].mean(axis=0).reshape(grid.shape)) for label in np.unique(labels)}
+    truths = read_truth(snakemake.input.truth, settings["average"])
+    conditions = style.set_shown((name for _, name in truths), settings["conditions"])
+    found = [truth for (_, name), truth in truths.items() if name == conditions]
+
+    def mean_image(maps):
+        """Return the 2D mean of maps of some subjects."""
+        return flat(np.mean(list(maps), axis=0).reshape(grid.shape))
+
+    labels = sorted({label for truth in found for label in truth.means})
+    means = {label: mean_image(truth.means[label] for truth in found if label in truth.means) for label in labels}
     classes = style.choose_classes(list(means), settings["show"])
     rows = [
         images.Row(style.entry_label(entry), mean_maps(image, volumes), shown(pd.read_parquet(scores)), conditions)
@@ -48,9 +51,7 @@ with job(snakemake) as settings:
             settings["entries"], snakemake.input.means, snakemake.input.tables, snakemake.input.scores, strict=True
         )
     ]
-    truths = read_truth(snakemake.input.truth, settings["average"])
-    average = np.mean([truth.mean for (_, name), truth in truths.items() if name == conditions], axis=0)
-    average = flat(average.reshape(grid.shape))
+    average = mean_image(truth.mean for truth in found)
     colormap = settings["style"]["colormap"]
     informative = images.informative_figure(classes, means, average, rows, colormap)
     pairwise = images.pairwise_figure(classes, means, rows, colormap)

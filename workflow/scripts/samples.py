@@ -34,9 +34,9 @@ with job(snakemake, scrub) as settings:
                 scrub.learn(pseudonyms(salt, source.subjects_of(options, settings["root"])))
         raise
     names = pseudonyms(salt, [*images.named(samples), *lacking]) if salt else None
-    scrub.learn(names or {})
-    public, paths = images.pseudonymise(samples, names)
-    scrub.learn(images.public_names(paths))
+    if names:
+        scrub.learn(names)
+        scrub.learn(dict(zip(samples["image"], images.called(samples, names), strict=True)))
     for subject, (image, reason) in lacking.items():
         log.warning("left out: subject %s, %s, the first is %s", subject, reason, image)
     people = samples["subject"].unique()
@@ -48,7 +48,8 @@ with job(snakemake, scrub) as settings:
     log.info(
         "%d maps, %d classes: %s", len(samples), samples["label"].nunique(), samples["split"].value_counts().to_dict()
     )
-    write(snakemake.output.samples, public.assign(split=samples["split"]))
+    public, paths = images.pseudonymise(samples, names)
+    write(snakemake.output.samples, public)
     images.write(snakemake.output.images, paths)
     write_skipped(
         snakemake.output.skipped,

@@ -20,6 +20,11 @@ class SourceError(DataError):
     """What data come from does not answer as it should: no fault of a subject's, so none is skipped for it."""
 
 
+def reworded(error: DataError, message: str) -> DataError:
+    """Return an error with another message that says as much of whose fault it is."""
+    return SourceError(message) if isinstance(error, SourceError) else DataError(message)
+
+
 class IncompleteSubjects(DataError):
     """Some subjects lack files; without them the others can be used.
 

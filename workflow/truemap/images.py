@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from truemap.files import DataError, SourceError, whole
+from truemap.files import DataError, reworded, whole
 from truemap.options import MethodOptions
 from truemap.privacy import Scrubber, write_private
 
@@ -23,11 +23,16 @@ def named(samples: pd.DataFrame) -> pd.Series:
     return samples["subject"].where(samples["subject"] != "", samples["image"])
 
 
+def called(samples: pd.DataFrame, names: Mapping[str, str]) -> pd.Series:
+    """Return what each row's image is called: ``{pseudonym}/{label}/{condition}``."""
+    return named(samples).map(names) + "/" + samples["label"] + "/" + samples["condition"]
+
+
 def pseudonymise(samples: pd.DataFrame, names: Mapping[str, str] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the samples as they are published, and their table of images.
 
-    Rows get the subject ``{pseudonym}`` and the image ``{pseudonym}/{label}/{condition}``. Without names the samples
-    stay as they are, and each image is its own path.
+    Rows get the subject ``{pseudonym}``, and images the names that `called` gives them. Without names the samples stay
+    as they are, and each image is its own path.
 
     Parameters
     ----------
@@ -44,12 +49,11 @@ def pseudonymise(samples: pd.DataFrame, names: Mapping[str, str] | None) -> tupl
     images = pd.DataFrame({"image": samples["image"], "path": samples["image"], "subject": samples["subject"]})
     if names is None:
         return samples, images
-    people = named(samples).map(names)
-    image = people + "/" + samples["label"] + "/" + samples["condition"]
+    image = called(samples, names)
     if image.duplicated().any():
         one = samples[image.duplicated()].iloc[0]
         raise DataError(f"{one['image']}: not the only {one['label']}/{one['condition']}. Use no '/' in labels.")
-    subject = people.where(samples["subject"] != "", "")
+    subject = named(samples).map(names).where(samples["subject"] != "", "")
     return samples.assign(image=image, subject=subject), images.assign(image=image)
 
 
@@ -115,7 +119,7 @@ class Images:
             try:
                 self._source.prepare([self._paths[image] for image in images], self._options, self._seed)
             except DataError as error:
-                raise DataError(self._scrub(str(error))) from None
+                raise reworded(error, self._scrub(str(error))) from None
         return images
 
     def __call__(self, image: str) -> tuple[np.ndarray, np.ndarray, str]:
@@ -129,8 +133,7 @@ class Images:
         try:
             values, affine, checksum = self._source.read(self._paths[image], options=self._options, seed=self._seed)
         except DataError as error:
-            kind = SourceError if isinstance(error, SourceError) else DataError
-            raise kind(self._scrub(str(error))) from None
+            raise reworded(error, self._scrub(str(error))) from None
         if self._salt:
             checksum = hashlib.sha256((self._salt + checksum).encode()).hexdigest()
         return values, affine, checksum

@@ -11,6 +11,7 @@ import pandas as pd
 
 from truemap.files import DataError, whole
 from truemap.numerics import derive_seed
+from truemap.tables import read_tsv, require_cells
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("image", "subject", "label", "condition", "negated", "split")
@@ -111,19 +112,12 @@ def read_family(path: str | Path, subjects: Sequence[str]) -> dict[str, str]:
         If the file cannot be read, lacks a column, has an empty cell or two families of one subject, or lists none
         of the subjects.
     """
-    try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8", skip_blank_lines=False)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: cannot be read as a TSV table ({type(error).__name__}). Check `family`.") from None
-    if not isinstance(table.index, pd.RangeIndex):
-        raise DataError(f"{path}: lines have more cells than the header. Name every column.")
-    table = table[(table != "").any(axis=1)]
+    table = read_tsv(path, "table", "Check `family`.", private=True)
     for column in ("subject", "family"):
+        # Without a header the first line is taken for one: its cells are not to be shown.
         if column not in table:
             raise DataError(f"{path}: has no column '{column}'. Name the columns subject and family, tab between them.")
-        empty = np.flatnonzero(table[column].str.strip() == "")
-        if len(empty):
-            raise DataError(f"{path}, line {table.index[empty[0]] + 2}: empty '{column}'. Fill it in or drop the line.")
+    require_cells(path, table, ("subject", "family"))
     table = table[["subject", "family"]].drop_duplicates()
     again = np.flatnonzero(table["subject"].duplicated())
     if len(again):

@@ -153,18 +153,7 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     ]
     missing = [row for row in rows if not store.has(row["image"])]
     if missing:
-        lacking: dict[str, list[dict[str, Any]]] = {}
-        for row in missing:
-            lacking.setdefault(row["subject"], []).append(row)
-        first = missing[0]
-        message = (
-            f"{first['image']}: missing (task {first['label']}, condition {first['condition']}); {len(missing)} maps "
-            f"of {len(lacking)} subjects are. {_remedy(store, base, options, first)}"
-        )
-        if len(lacking) == len(subjects):
-            raise DataError(message)
-        reasons = {who: (own[0]["image"], f"{len(own)} of its maps are missing") for who, own in lacking.items()}
-        raise IncompleteSubjects(message, reasons)
+        raise _incomplete(store, base, options, subjects, missing)
     if not options.simulate:
         _check_names(store, base, options, subjects)
     return pd.DataFrame(rows)
@@ -220,6 +209,24 @@ def _folder(base: str, options: Options, subject: str, task: str) -> str | None:
     above = head.rpartition("/")[0]
     head = above if above.endswith(".feat") and not head.endswith(".feat") else head
     return f"{base}/{head.format(subject=subject, task=task, statistic=options.statistic)}"
+
+
+def _incomplete(
+    store: Bucket | Disk, base: str, options: Options, subjects: list[str], missing: list[dict[str, Any]]
+) -> DataError:
+    """Return the error of rows whose maps are missing; where all subjects lack some, none can be left out."""
+    lacking: dict[str, list[dict[str, Any]]] = {}
+    for row in missing:
+        lacking.setdefault(row["subject"], []).append(row)
+    first = missing[0]
+    message = (
+        f"{first['image']}: missing (task {first['label']}, condition {first['condition']}); {len(missing)} maps "
+        f"of {len(lacking)} subjects are. {_remedy(store, base, options, first)}"
+    )
+    if len(lacking) == len(subjects):
+        return DataError(message)
+    reasons = {who: (own[0]["image"], f"{len(own)} of its maps are missing") for who, own in lacking.items()}
+    return IncompleteSubjects(message, reasons)
 
 
 def _remedy(store: Bucket | Disk, base: str, options: Options, row: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ from pydantic import Field
 from truemap.datasets.fetch import Patience, Remote, download, fetch, fetch_all
 from truemap.datasets.hcp import COPES, NEGATED
 from truemap.datasets.nifti import read_map, same_grid
-from truemap.files import DataError, SourceError, whole
+from truemap.files import DataError, reworded, whole
 from truemap.job import log, progress
 from truemap.numerics import derive_seed
 from truemap.options import Count, MethodOptions, Positive
@@ -173,8 +173,7 @@ def _read(file: Remote, image: str, part: str) -> tuple[np.ndarray, np.ndarray, 
     try:
         return read_map(file.path)
     except DataError as error:
-        reason = str(error).replace(str(file.path), f"{image} ({part})")
-        raise (SourceError if isinstance(error, SourceError) else DataError)(reason) from None
+        raise reworded(error, str(error).replace(str(file.path), f"{image} ({part})")) from None
 
 
 def _files(image: str, options: Options) -> list[Remote]:

@@ -11,6 +11,7 @@ from pydantic import Field
 from truemap.datasets.nifti import read_map
 from truemap.files import DataError
 from truemap.options import MethodOptions, suggest
+from truemap.tables import read_tsv, require_cells, require_columns
 
 REQUIRED = ("image", "subject", "label")
 OPTIONAL = ("condition", "split", "negated")
@@ -35,27 +36,16 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
         If the sheet cannot be read, a column is missing or unknown, or a cell is empty.
     """
     path = Path(options.sheet)
-    try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8", skip_blank_lines=False)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: cannot be read as a TSV sheet ({error}). Check `sheet` in the config.") from None
-    if not isinstance(table.index, pd.RangeIndex):
-        raise DataError(f"{path}: lines have more cells than the header. Name every column.")
-    table = table[(table != "").any(axis=1)]
+    table = read_tsv(path, "sheet", "Check `sheet` in the config.")
     if table.empty:
         raise DataError(f"{path}: no lines below the header. List one map a line.")
-    for column in REQUIRED:
-        if column not in table:
-            raise DataError(f"{path}: has no column '{column}'{suggest(column, table.columns)} Add it to the header.")
+    require_columns(path, table, REQUIRED)
     for column in table:
         if column not in REQUIRED + OPTIONAL:
             raise DataError(
                 f"{path}: unknown column '{column}'{suggest(column, REQUIRED + OPTIONAL)} Rename or drop it."
             )
-    for column in REQUIRED:
-        empty = np.flatnonzero(table[column].str.strip() == "")
-        if len(empty):
-            raise DataError(f"{path}, line {table.index[empty[0]] + 2}: empty '{column}'. Fill it in or drop the line.")
+    require_cells(path, table, REQUIRED)
     table["image"] = [str(path.parent / image) for image in table["image"]]
     if "condition" not in table:
         table["condition"] = (table.groupby(["subject", "label"]).cumcount() + 1).map("map-{:03d}".format)

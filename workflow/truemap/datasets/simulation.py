@@ -11,7 +11,8 @@ subject come from (seed, subject), so a subject is the same whoever else is simu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +20,17 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from truemap.datasets.hcp import COPES, NEGATED, map_path
+from truemap.datasets.nifti import write_map
 from truemap.files import DataError
 from truemap.numerics import derive_seed
-from truemap.options import suggest
+from truemap.tables import read_tsv, require_columns
 
 #: HCP's MNINonLinear grid at 2 mm: shape, and the centre of voxel (0, 0, 0) in mm.
 HCP_SHAPE = (91, 109, 91)
 HCP_ORIGIN = (90.0, -126.0, -72.0)
+#: How the error of a table that cannot be read ends.
+REMEDY = "Check `simulate` in the config."
 FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
 
 
@@ -80,56 +85,40 @@ def brain_mask(resolution: int) -> np.ndarray:
     return np.asarray(image.dataobj) > 0
 
 
-def read_tables(
-    peaks: str | Path, components: str | Path, conditions: Iterable[tuple[str, str]]
-) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+def read_tables(peaks: str | Path, components: str | Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     """Return the rows of the two tables that `build_template` is made from, checked.
 
     Parameters
     ----------
     peaks, components : path
         TSV files, as config/simulation/ has them.
-    conditions : iterable of (str, str)
-        All (task, condition) that are wanted, and no others.
 
     Raises
     ------
     DataError
         If a file cannot be read, a column is missing, a number is none, a component has no peak, or the conditions
-        are others.
+        are not HCP's.
     """
-    tables = []
-    for path, columns, numbers in (
-        (peaks, ("component", "x", "y", "z"), ("x", "y", "z")),
-        (components, ("task", "condition", "component", "weight"), ("weight",)),
-    ):
-        try:
-            table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-        except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise DataError(
-                f"{path}: cannot be read as a TSV table ({error}). Check `simulate` in the config."
-            ) from None
+    places, weights = read_tsv(peaks, "table", REMEDY), read_tsv(components, "table", REMEDY)
+    require_columns(peaks, places, ("component", "x", "y", "z"))
+    require_columns(components, weights, ("task", "condition", "component", "weight"))
+    for path, table, columns in ((peaks, places, ("x", "y", "z")), (components, weights, ("weight",))):
         for column in columns:
-            if column not in table:
-                raise DataError(
-                    f"{path}: has no column '{column}'{suggest(column, table.columns)} Name it in the header."
-                )
-        for column in numbers:
             wrong = table.index[~np.isfinite(pd.to_numeric(table[column], errors="coerce"))]
             if len(wrong):
                 cell = table[column][wrong[0]]
                 raise DataError(f"{path}, line {wrong[0] + 2}: {column} is '{cell}'. Write a number, with a point.")
-        tables.append(table)
-    lacking = sorted(set(tables[1]["component"]) - set(tables[0]["component"]))
+    lacking = sorted(set(weights["component"]) - set(places["component"]))
     if lacking:
         raise DataError(
             f"{peaks}: no peak of {', '.join(lacking)}, which {components} weights. Add one, or drop it there."
         )
-    wanted, given = set(conditions), set(zip(tables[1]["task"], tables[1]["condition"], strict=True))
+    wanted = {(task, name) for task, names in COPES.items() for name in names if not name.startswith(NEGATED)}
+    given = set(zip(weights["task"], weights["condition"], strict=True))
     for found, what in ((wanted - given, "no line for"), (given - wanted, "HCP has no")):
         if found:
             raise DataError(f"{components}: {what} {', '.join(map('/'.join, sorted(found)))}. Mend these lines.")
-    return tuple(table.to_dict("records") for table in tables)
+    return places.to_dict("records"), weights.to_dict("records")
 
 
 def build_template(
@@ -202,6 +191,20 @@ def simulate_subject(
             noise = options["noise_sd"] * _field(template, rng, options["noise_fwhm"])
             values = gain * modulation * activation + common + noise
             yield task, condition, np.where(template.mask, values, 0.0).astype(np.float32)
+
+
+def write_subject(root: str | Path, template: Template, subject: str, seed: int, options: dict[str, float]) -> str:
+    """Write a subject's maps in HCP's layout, NEG_* conditions as exact sign flips; return the sha256 of their values.
+
+    Parameters as in `simulate_subject`.
+    """
+    digest = hashlib.sha256()
+    for task, condition, values in simulate_subject(template, subject, seed, options):
+        write_map(map_path(root, subject, task, condition), values, template.affine)
+        digest.update(values.tobytes())
+        if NEGATED + condition in COPES[task]:
+            write_map(map_path(root, subject, task, NEGATED + condition), -values, template.affine)
+    return digest.hexdigest()
 
 
 def _displace(template: Template, rng: np.random.Generator, options: dict[str, float]) -> np.ndarray:
