@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import grimp
 
 PACKAGE = "truemap"
+#: Fields of a syntax tree that change nothing that runs: how a literal was written, comments on types.
+NO_CODE = ("kind", "type_comment", "type_ignores")
 
 
 @cache
@@ -24,24 +28,56 @@ def _graph() -> grimp.ImportGraph:
 
 @cache
 def code_hash(path: Path) -> str:
-    """Return ten hex digits of the module's syntax tree without docstrings (comments are not in it).
+    """Return ten hex digits of the module's syntax tree without docstrings (comments and white space are not in it)."""
+    return text_hash(path.read_text(encoding="utf-8"))
 
-    The tree is unparsed before hashing, so that white space does not count either.
+
+def text_hash(source: str) -> str:
+    """Return `code_hash` of a module's text.
+
+    Of the tree itself and not of a text made from it: how Python prints a tree differs between its versions. Fields
+    that are empty do not count, since later versions add some.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and _docstring(node):
             node.body = node.body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:10]
+    return hashlib.sha256("\0".join(_words(tree)).encode()).hexdigest()[:10]
+
+
+def _words(value: Any) -> Iterator[str]:
+    """Yield a syntax tree as words: every node's class, its fields that are not empty, and its end."""
+    if isinstance(value, ast.AST):
+        yield type(value).__name__
+        for name, part in ast.iter_fields(value):
+            if name not in NO_CODE and part is not None and part != []:
+                yield name
+                yield from _words(part)
+        yield ")"
+    elif isinstance(value, list):
+        for part in value:
+            yield from _words(part)
+        yield "]"
+    else:
+        yield repr(value)
 
 
 @cache
 def closure(module: str) -> frozenset[str]:
     """Return the project modules that importing `module` loads, itself included."""
     graph = _graph()
-    reached = {module, *graph.find_upstream_modules(module)}
-    # Importing a.b runs a/__init__.py too; those are empty here, and a test keeps them so.
-    return frozenset(name for name in reached if _file(name).name != "__init__.py")
+    reached, found = set(), {module}
+    while found:
+        # Importing a.b runs a/__init__.py too. They are empty here; one that someone writes code into counts.
+        packages = {name.rpartition(".")[0] for name in found} - {""}
+        reached |= found
+        found = packages.union(*(graph.find_upstream_modules(name) for name in found)) - reached
+    return frozenset(name for name in reached if _file(name).name != "__init__.py" or _runs(_file(name)))
+
+
+@cache
+def _runs(path: Path) -> bool:
+    return path.is_file() and code_hash(path) not in (text_hash(""), text_hash("pass"))
 
 
 def script_modules(script: Path) -> frozenset[str]:
