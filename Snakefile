@@ -1,10 +1,11 @@
 # truemap: how true are the saliency maps of your brain decoder?
+import os
 
 
 report: "workflow/report/workflow.rst"
 
 
-configfile: "config/config.yaml"
+configfile: os.path.relpath(os.path.join(str(workflow.current_basedir), "config/config.yaml"))
 
 
 include: "workflow/common.smk"
@@ -37,3 +38,6 @@ rule all:
         expand("results/{dataset}/quality.html", dataset=plan.config.run),
         plan.figure_files(),
         expand("results/{dataset}/statistics/{table}.tsv", dataset=plan.config.run, table=["summary", "comparisons"]),
+
+
+include: "workflow/start.smk"

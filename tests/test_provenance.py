@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from truemap.provenance import closure, code, code_hash, method_code, script_modules
+from truemap.provenance import closure, code, method_code, script_modules
+from truemap.sourcecode import code_hash
 
 WORKFLOW = Path(__file__).parents[1] / "workflow"
 SCRIPTS = sorted((WORKFLOW / "scripts").glob("*.py"))

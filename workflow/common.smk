@@ -3,15 +3,23 @@ import os
 import shutil
 import sys
 
-sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
+HERE = str(workflow.current_basedir)
+sys.path.insert(0, HERE)
+# Of scripts too: what a user's PYTHONPATH names would come before the folder that Snakemake adds.
+os.environ["PYTHONPATH"] = os.pathsep.join([HERE, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 from snakemake.exceptions import WorkflowError
+
+import truemap
+
+if os.path.realpath(truemap.__path__[0]) != os.path.realpath(os.path.join(HERE, "truemap")):
+    raise WorkflowError(f"another copy of truemap is loaded already ({truemap.__path__[0]}): use one at a time.")
 
 from truemap.config import ConfigError
 from truemap.params import scaled
 from truemap.plan import Plan
 
 try:
-    plan = Plan(config, workflow.basedir, gpu_present=shutil.which("nvidia-smi") is not None)
+    plan = Plan(config, os.path.dirname(HERE), gpu_present=shutil.which("nvidia-smi") is not None)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None

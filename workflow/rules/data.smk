@@ -3,14 +3,14 @@
 
 rule simulate:
     input:
-        peaks=plan.source_file("peaks"),
-        components=plan.source_file("components"),
+        peaks=plan.simulation_file("peaks"),
+        components=plan.simulation_file("components"),
     output:
-        "results/{dataset}/tree/shard-{shard}.tsv",
+        "results/{dataset}/tree/of-{shards}/shard-{shard}.tsv",
     log:
-        "logs/{dataset}/simulate-{shard}.log",
+        "logs/{dataset}/simulate-{shard}-of-{shards}.log",
     benchmark:
-        "results/benchmarks/{dataset}/simulate-{shard}.tsv"
+        "results/benchmarks/{dataset}/simulate-{shard}-of-{shards}.tsv"
     conda:
         "../../envs/data.yaml"
     threads: 1
@@ -18,6 +18,7 @@ rule simulate:
         mem_mb=scaled(2000),
         runtime=scaled(120),
     params:
+        **plan.record("simulate"),
         **plan.code("simulate"),
         **plan.settings("simulate"),
     script:
@@ -27,7 +28,7 @@ rule simulate:
 rule samples:
     input:
         plan.tree_files,
-        plan.source_file("sheet"),
+        plan.sheet_file,
         plan.family_file,
     output:
         samples="results/{dataset}/samples.tsv",
@@ -41,6 +42,7 @@ rule samples:
         mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
+        **plan.record("samples"),
         **plan.code("samples"),
         **plan.methods("samples", "datasets"),
         **plan.settings("samples"),
@@ -64,6 +66,7 @@ rule grid:
         mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
+        **plan.record("grid"),
         **plan.code("grid"),
         **plan.methods("grid", "datasets"),
         **plan.settings("grid"),
@@ -91,6 +94,7 @@ rule volumes:
         mem_mb=scaled(1000),
         runtime=scaled(120),
     params:
+        **plan.record("volumes"),
         **plan.code("volumes"),
         **plan.methods("volumes", "datasets"),
         **plan.settings("volumes"),
@@ -123,6 +127,7 @@ rule quality:
         mem_mb=scaled(1000),
         runtime=scaled(120),
     params:
+        **plan.record("quality"),
         **plan.code("quality"),
         **plan.methods("quality", "datasets"),
         **plan.settings("quality"),
@@ -146,6 +151,7 @@ rule truth:
         mem_mb=scaled(1000),
         runtime=scaled(60),
     params:
+        **plan.record("truth"),
         **plan.code("truth"),
         **plan.methods("truth", "datasets"),
         **plan.settings("truth"),
@@ -169,6 +175,7 @@ rule background:
         mem_mb=scaled(1000),
         runtime=scaled(60),
     params:
+        **plan.record("background"),
         **plan.code("background"),
         settings={"chosen": []},
     script:
@@ -192,6 +199,7 @@ rule background_chosen:
         mem_mb=scaled(1000),
         runtime=scaled(60),
     params:
+        **plan.record("background_chosen"),
         **plan.code("background"),
         **plan.settings("background_chosen"),
     script:

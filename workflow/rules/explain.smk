@@ -27,6 +27,7 @@ rule explain:
         mem_mb=scaled(4000),
         runtime=scaled(240),
     params:
+        **plan.record("explain"),
         **plan.code("explain"),
         **plan.methods("explain", "networks", "saliency"),
         **plan.settings("explain"),
@@ -51,6 +52,7 @@ rule subject_maps:
         mem_mb=scaled(2000),
         runtime=scaled(30),
     params:
+        **plan.record("subject_maps"),
         **plan.code("subject_maps"),
         **plan.settings("subject_maps"),
     script:
@@ -76,6 +78,7 @@ rule score:
         mem_mb=scaled(2000),
         runtime=scaled(60),
     params:
+        **plan.record("score"),
         **plan.code("score"),
         **plan.settings("score"),
     script:
@@ -101,6 +104,7 @@ rule refer:
         mem_mb=scaled(2000),
         runtime=scaled(60),
     params:
+        **plan.record("refer"),
         **plan.code("refer"),
         **plan.methods("refer", "references"),
         **plan.settings("refer"),
@@ -128,6 +132,7 @@ rule robustness:
         mem_mb=scaled(4000),
         runtime=scaled(240),
     params:
+        **plan.record("robustness"),
         **plan.code("robustness"),
         **plan.methods("robustness", "networks", "attacks"),
         **plan.settings("robustness"),
@@ -159,6 +164,7 @@ rule statistics:
         mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
+        **plan.record("statistics"),
         **plan.code("statistics"),
         **plan.methods("statistics", "datasets"),
         **plan.settings("statistics"),

@@ -31,6 +31,7 @@ rule figure_1:
         mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
+        **plan.record("figure_1"),
         **plan.code("figure_1"),
         **plan.methods("figure_1", "datasets"),
         **plan.settings("maps"),
@@ -64,6 +65,7 @@ rule figure_2:
         mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
+        **plan.record("figure_2"),
         **plan.code("figure_2"),
         **plan.settings("bars"),
     script:
@@ -91,6 +93,7 @@ rule figure_3:
         mem_mb=scaled(2000),
         runtime=scaled(30),
     params:
+        **plan.record("figure_3"),
         **plan.code("figure_3"),
         **plan.methods("figure_3", "datasets"),
         **plan.settings("maps"),
@@ -131,6 +134,7 @@ rule figure_grid:
         mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
+        **plan.record("figure_grid"),
         **plan.code("figure_grid"),
         **plan.settings("comparison"),
     script:
@@ -157,6 +161,7 @@ rule figure_strength:
         mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
+        **plan.record("figure_strength"),
         **plan.code("figure_strength"),
         **plan.settings("strength"),
     script:
@@ -165,7 +170,7 @@ rule figure_strength:
 
 rule claims:
     input:
-        published="config/published.tsv",
+        published=plan.own("config/published.tsv"),
         summaries=expand("results/{dataset}/statistics/summary.parquet", dataset=plan.config.run),
         comparisons=expand("results/{dataset}/statistics/comparisons.parquet", dataset=plan.config.run),
     output:
@@ -179,6 +184,7 @@ rule claims:
         mem_mb=scaled(500),
         runtime=scaled(30),
     params:
+        **plan.record("claims"),
         **plan.code("claims"),
         settings={},
     script:
@@ -205,6 +211,7 @@ rule resources:
         mem_mb=scaled(500),
         runtime=scaled(30),
     params:
+        **plan.record("resources"),
         **plan.code("resources"),
         settings={"datasets": plan.config.run},
     script:

@@ -23,6 +23,7 @@ rule train:
         mem_mb=scaled(4000),
         runtime=scaled(720),
     params:
+        **plan.record("train"),
         **plan.code("train"),
         **plan.methods("train", "networks", "training"),
         **plan.settings("train"),
@@ -54,6 +55,7 @@ rule model:
         mem_mb=scaled(4000),
         runtime=scaled(60),
     params:
+        **plan.record("model"),
         **plan.code("model"),
         **plan.methods("model", "networks"),
         **plan.settings("model"),

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from truemap import images
+from truemap import images, seen
 from truemap.files import DataError, IncompleteSubjects
 from truemap.job import job, log
 from truemap.methods import method
@@ -48,6 +48,16 @@ with job(snakemake, scrub) as settings:
     log.info(
         "%d maps, %d classes: %s", len(samples), samples["label"].nunique(), samples["split"].value_counts().to_dict()
     )
+    if hasattr(source, "prepare"):
+        source.prepare(samples["image"].tolist(), options, settings["seed"])
+    files = images.sources(samples, source, options)
+    beside = [*samples.attrs.pop("beside", []), *(image for image, _ in lacking.values())]
+    place = seen.list_of(snakemake.wildcards.dataset)
+    read = [*(path for paths in files.values() for path in paths), *beside]
+    found = seen.look(read, seen.read(place), samples.attrs.pop("etags", {}))
+    samples = samples.assign(checksum=images.checksums(samples, files, found))
+    if hasattr(source, "verify"):
+        source.verify(dict(zip(samples["image"], samples["checksum"], strict=True)), options, settings["root"])
     public, paths = images.pseudonymise(samples, names)
     write(snakemake.output.samples, public)
     images.write(snakemake.output.images, paths)
@@ -55,3 +65,4 @@ with job(snakemake, scrub) as settings:
         snakemake.output.skipped,
         [(names[who] if names else who, scrub(image), scrub(reason)) for who, (image, reason) in lacking.items()],
     )
+    seen.write(place, found)

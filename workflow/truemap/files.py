@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,10 @@ class IncompleteSubjects(DataError):
         self.lacking = dict(lacking)
 
 
+#: Asked before a file gets its final name; raises where this process is to write no more (`truemap.work`).
+guards: list[Callable[[], None]] = []
+
+
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; rename it to `path` when the block ends without an error.
@@ -56,6 +61,8 @@ def whole(path: str | Path) -> Iterator[Path]:
     temporary = final.with_name(f"{start}{os.getpid()}{end}")
     try:
         yield temporary
+        for allowed in guards:
+            allowed()
         temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
@@ -69,6 +76,29 @@ def _lives(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def signature(path: str | Path) -> list[int] | None:
+    """Return what changes when a file is written or exchanged: size, mtime, ctime (ns), inode; None if it is not there.
+
+    A time stamp can be set back by anybody, the time of the inode's last change by nobody.
+    """
+    try:
+        found = os.stat(path)  # noqa: PTH116  (a Path for each of 24,125 maps takes longer)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def checksum(path: str | Path) -> str:
+    """Return the sha256 of a file's bytes, as hex digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def joined(checksums: list[str]) -> str:
+    """Return one checksum for what is read from several files; that of a single file is its own."""
+    return checksums[0] if len(checksums) == 1 else hashlib.sha256("".join(checksums).encode()).hexdigest()
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -10,12 +10,13 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from truemap.files import DataError, reworded, whole
+from truemap.files import DataError, SourceError, joined, reworded, whole
 from truemap.options import MethodOptions
 from truemap.privacy import Scrubber, write_private
+from truemap.seen import Seen
 
 #: An image's name in tables and messages, the source's own name for it (a path), and whom it is of.
-COLUMNS = ("image", "path", "subject")
+COLUMNS = ("image", "path", "subject", "checksum")
 
 
 def named(samples: pd.DataFrame) -> pd.Series:
@@ -37,7 +38,7 @@ def pseudonymise(samples: pd.DataFrame, names: Mapping[str, str] | None) -> tupl
     Parameters
     ----------
     samples : DataFrame
-        Checked samples (`truemap.samples.check`), with their splits.
+        Checked samples (`truemap.samples.check`), with their splits and their images' ``checksum``.
     names : dict, optional
         Pseudonym of each of `named`.
 
@@ -46,15 +47,40 @@ def pseudonymise(samples: pd.DataFrame, names: Mapping[str, str] | None) -> tupl
     DataError
         If two images get one name.
     """
-    images = pd.DataFrame({"image": samples["image"], "path": samples["image"], "subject": samples["subject"]})
+    images = samples[["image", "subject", "checksum"]].assign(path=samples["image"])
     if names is None:
-        return samples, images
+        return samples.drop(columns="checksum"), images
     image = called(samples, names)
     if image.duplicated().any():
         one = samples[image.duplicated()].iloc[0]
         raise DataError(f"{one['image']}: not the only {one['label']}/{one['condition']}. Use no '/' in labels.")
     subject = named(samples).map(names).where(samples["subject"] != "", "")
-    return samples.assign(image=image, subject=subject), images.assign(image=image)
+    return samples.drop(columns="checksum").assign(image=image, subject=subject), images.assign(image=image)
+
+
+def sources(samples: pd.DataFrame, source: ModuleType, options: MethodOptions) -> dict[str, list[str]]:
+    """Return image -> files that it is read from; none where the source makes its images."""
+    if not hasattr(source, "files"):
+        return {}
+    return {image: source.files(image, options) for image in samples["image"]}
+
+
+def checksums(samples: pd.DataFrame, files: Mapping[str, Sequence[str]], found: Seen) -> pd.Series:
+    """Return the checksum of each row's image, empty where it is not there.
+
+    Parameters
+    ----------
+    files : mapping
+        Of `sources`.
+    found : dict
+        Of `truemap.seen.look`.
+    """
+
+    def of(image: str) -> str:
+        sums = [found[path][1] for path in files.get(image, ())]
+        return joined(sums) if sums and all(sums) else ""
+
+    return samples["image"].map(of)
 
 
 def write(path: str | Path, images: pd.DataFrame) -> None:
@@ -105,6 +131,7 @@ class Images:
         salt: str = "",
     ) -> None:
         self._paths: Mapping[str, str] = dict(zip(table["image"], table["path"], strict=True))
+        self._listed: Mapping[str, str] = dict(zip(table["image"], table["checksum"], strict=True))
         self._source, self._options, self._seed, self._scrub, self._salt = source, options, seed, scrub, salt
 
     def prepare(self, images: Sequence[str]) -> Sequence[str]:
@@ -134,6 +161,10 @@ class Images:
             values, affine, checksum = self._source.read(self._paths[image], options=self._options, seed=self._seed)
         except DataError as error:
             raise reworded(error, self._scrub(str(error))) from None
+        if checksum != self._listed[image]:
+            raise SourceError(
+                f"{image}: was changed after the samples were listed. Run again, and they are listed anew."
+            )
         if self._salt:
             checksum = hashlib.sha256((self._salt + checksum).encode()).hexdigest()
         return values, affine, checksum

@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from truemap.files import DataError
+from truemap.files import DataError, guards
 from truemap.privacy import Scrubber, ScrubbingFormatter
+from truemap.work import Work, end_with_scheduler
 
 T = TypeVar("T")
 log = logging.getLogger("truemap")
@@ -37,7 +38,7 @@ def progress(items: Sequence[T], unit: str, done: int = 0) -> Iterator[T]:
 
 @contextmanager
 def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any]]:
-    """Log to the rule's log file and the terminal; give the rule's settings.
+    """Log to the rule's log file and the terminal; give the rule's settings; record what the outputs were made from.
 
     A `DataError` ends the script with its message and exit status 1, without a traceback; any other error
     is a fault of the program and keeps its traceback.
@@ -57,9 +58,12 @@ def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any
     logging.captureWarnings(True)
     # Ended by a scheduler, a job removes its unfinished files as it does at an error.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    end_with_scheduler()
     try:
+        work = Work(snakemake)
         settings = snakemake.params.settings
         yield settings if isinstance(settings, dict) else vars(settings)
+        work.finish()
     except DataError as error:
         log.error("ERROR %s", error)
         sys.exit(1)
@@ -74,5 +78,6 @@ def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any
         # Raised, Python would print it to the terminal as it is.
         sys.exit(1)
     finally:
+        guards.clear()
         if scrub and (note := scrub.note()):
             log.info(note)

@@ -67,6 +67,10 @@ class Jobs:
     def _simulated(self, wildcards: Any) -> bool:
         return bool(self.dataset(wildcards).source.get("simulate"))
 
+    def _tree(self, wildcards: Any) -> str:
+        """Return a simulated tree's folder: one for each number of shards, or one job would write over another's."""
+        return f"results/{wildcards.dataset}/tree/of-{self.dataset(wildcards).shards}"
+
     def _replicates(self, wildcards: Any) -> list[tuple[str, int]]:
         return [(name, seed) for name, model in self._models[wildcards.dataset].items() for seed in model.seeds]
 

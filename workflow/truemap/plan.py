@@ -5,6 +5,7 @@ The Snakefile's input and params functions, as plain Python.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from truemap.settings import JobSettings
 from truemap.versions import installed
 
 Files = Callable[[Any], list[str]]
+#: Options, of a dataset or a part of it, that name a file of the user's.
+NAMED = ("sheet", "family", "mask", "peaks", "components")
 #: Panels of each way of drawing maps: number of the paper's figure.
 PANELS = {"images": "1", "glass_brain": "3"}
 
@@ -41,6 +44,8 @@ class Plan(JobSettings):
     def __init__(self, raw: Settings, root: str | Path, gpu_present: bool) -> None:
         super().__init__(raw)
         self.root = Path(root)
+        #: What a start found (`truemap.start.Start`); None where the process is not a run's first one.
+        self.start: Any = None
         #: GPUs that a training or saliency job asks for.
         self.gpus = int(self.config.device == "cuda" or (self.config.device == "auto" and gpu_present))
 
@@ -72,6 +77,10 @@ class Plan(JobSettings):
         options = {"networks": model.network, "training": model.training}.get(family)
         return (options or model.saliency[wildcards.method])["name"]
 
+    def record(self, rule: str) -> Params:
+        """Param that changes when a job has to be made again because its inputs are not those that it read."""
+        return {"record": signed(lambda wildcards: self.start.value(rule, wildcards) if self.start else "")}
+
     def _script(self, name: str) -> Path:
         return self.root / "workflow" / "scripts" / f"{name}.py"
 
@@ -79,17 +88,40 @@ class Plan(JobSettings):
 
     def tree_files(self, wildcards: Any) -> list[str]:
         """Lists of the simulated subjects, where the dataset is simulated."""
-        shards = range(self.dataset(wildcards).shards) if self._simulated(wildcards) else []
-        return [f"results/{wildcards.dataset}/tree/shard-{shard}.tsv" for shard in shards]
+        if not self._simulated(wildcards):
+            return []
+        return [f"{self._tree(wildcards)}/shard-{shard}.tsv" for shard in range(self.dataset(wildcards).shards)]
 
-    def source_file(self, key: str) -> Files:
-        """Input function: the file that the source option `key` names, where there is that option."""
+    def own(self, path: str) -> str:
+        """Return where a file of the workflow's own is, from the working directory."""
+        return os.path.relpath(self.root / path)
 
-        def files(wildcards: Any) -> list[str]:
-            source = self.dataset(wildcards).source
-            return [path for part in (source, source.get("simulate") or {}) for k, path in part.items() if k == key]
+    def named_files(self) -> list[tuple[str, str]]:
+        """Return the files and folders (ending with "/") that datasets that run name, each with its key."""
+        found = []
+        for name in self.config.run:
+            dataset = self.config.datasets[name]
+            parts = {
+                "source.": dataset.source,
+                "source.simulate.": dataset.source.get("simulate") or {},
+                "": vars(dataset),
+            }
+            for prefix, part in parts.items():
+                found += [(f"datasets.{name}.{prefix}{key}", part[key]) for key in NAMED if part.get(key)]
+            root = dataset.source.get("root")
+            if root and "://" not in root:
+                found.append((f"datasets.{name}.source.root", f"{root.rstrip('/')}/"))
+        return found
 
-        return signed(files)
+    def sheet_file(self, wildcards: Any) -> list[str]:
+        """The sheet that the config names, where the source is one."""
+        sheet = self.dataset(wildcards).source.get("sheet")
+        return [sheet] if sheet else []
+
+    def simulation_file(self, key: str) -> Files:
+        """Input function: the table that `simulate` names, or the workflow's own."""
+        own = self.own(f"config/simulation/task_{key}.tsv")
+        return signed(lambda wildcards: self.dataset(wildcards).source["simulate"][key] or own)
 
     def mask_file(self, wildcards: Any) -> list[str]:
         """The mask that the config names, if any."""

@@ -8,58 +8,19 @@ a docstring, white space, a new time stamp or another folder.
 from __future__ import annotations
 
 import ast
-import hashlib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import grimp
 
+from truemap.sourcecode import code_hash, file_of, named_hash, text_hash
+
 PACKAGE = "truemap"
-#: Fields of a syntax tree that change nothing that runs: how a literal was written, comments on types.
-NO_CODE = ("kind", "type_comment", "type_ignores")
 
 
 @cache
 def _graph() -> grimp.ImportGraph:
     return grimp.build_graph(PACKAGE, cache_dir=None)
-
-
-@cache
-def code_hash(path: Path) -> str:
-    """Return ten hex digits of the module's syntax tree without docstrings (comments and white space are not in it)."""
-    return text_hash(path.read_text(encoding="utf-8"))
-
-
-def text_hash(source: str) -> str:
-    """Return `code_hash` of a module's text.
-
-    Of the tree itself and not of a text made from it: how Python prints a tree differs between its versions. Fields
-    that are empty do not count, since later versions add some.
-    """
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and _docstring(node):
-            node.body = node.body[1:] or [ast.Pass()]
-    return hashlib.sha256("\0".join(_words(tree)).encode()).hexdigest()[:10]
-
-
-def _words(value: Any) -> Iterator[str]:
-    """Yield a syntax tree as words: every node's class, its fields that are not empty, and its end."""
-    if isinstance(value, ast.AST):
-        yield type(value).__name__
-        for name, part in ast.iter_fields(value):
-            if name not in NO_CODE and part is not None and part != []:
-                yield name
-                yield from _words(part)
-        yield ")"
-    elif isinstance(value, list):
-        for part in value:
-            yield from _words(part)
-        yield "]"
-    else:
-        yield repr(value)
 
 
 @cache
@@ -72,7 +33,7 @@ def closure(module: str) -> frozenset[str]:
         packages = {name.rpartition(".")[0] for name in found} - {""}
         reached |= found
         found = packages.union(*(graph.find_upstream_modules(name) for name in found)) - reached
-    return frozenset(name for name in reached if _file(name).name != "__init__.py" or _runs(_file(name)))
+    return frozenset(name for name in reached if file_of(name).name != "__init__.py" or _runs(file_of(name)))
 
 
 @cache
@@ -99,23 +60,12 @@ def _reached(text: str) -> frozenset[str]:
 
 def code(script: Path) -> dict[str, str]:
     """Return params that stand for a script's code: parameter name -> ``module@hash``."""
-    entries = {"code_script": f"{script.name}@{code_hash(script)}"}
-    for name in sorted(script_modules(script)):
-        entries[name.replace(".", "_")] = f"{name}@{code_hash(_file(name))}"
-    return entries
+    modules = {name.replace(".", "_"): named_hash(name) for name in sorted(script_modules(script))}
+    return {"code_script": f"{script.name}@{code_hash(script)}", **modules}
 
 
 @cache
 def method_code(script: Path, *methods: str) -> list[str]:
     """Return ``module@hash`` of method modules and all they import, beyond what `script` imports itself."""
     names = set().union(*(closure(method) for method in methods)) - script_modules(script)
-    return [f"{name}@{code_hash(_file(name))}" for name in sorted(names)]
-
-
-def _file(module: str) -> Path:
-    base = Path(__file__).parent.joinpath(*module.split(".")[1:])
-    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
-
-
-def _docstring(node: ast.AST) -> bool:
-    return ast.get_docstring(node, clean=False) is not None
+    return [named_hash(name) for name in sorted(names)]

@@ -25,7 +25,7 @@ class JobSettings(Jobs):
 
     def samples_settings(self, wildcards: Any) -> Settings:
         """Of the list of samples."""
-        root = f"results/{wildcards.dataset}/tree" if self._simulated(wildcards) else None
+        root = self._tree(wildcards) if self._simulated(wildcards) else None
         shared = self._shared(wildcards, "split", "family", "on_bad_subject")
         source, pseudonyms = self.dataset(wildcards).source, self._pseudonyms(wildcards)
         return {"source": source, **shared, "seed": self.config.seed, "root": root, "pseudonyms": pseudonyms}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,11 +12,12 @@ from pydantic import Field, model_validator
 
 from truemap.datasets import contrasts
 from truemap.datasets.nifti import decode_map, read_map
-from truemap.datasets.s3 import WORKERS, download, each, fetch, is_s3, read_cached
+from truemap.datasets.s3 import WORKERS, download, each, is_s3, read_tagged
 from truemap.datasets.trees import Bucket, Disk
-from truemap.files import DataError, IncompleteSubjects
+from truemap.files import DataError, IncompleteSubjects, joined
 from truemap.job import log
 from truemap.options import Count, MethodOptions, NonNegative, Positive
+from truemap.tables import read_tsv
 
 #: Table 1 of McClure et al. 2020, with the cope that holds each condition in HCP's level-2 analyses.
 COPES = {
@@ -41,9 +43,14 @@ class Simulate(MethodOptions):
 
     subjects: Count = Field(110, description="simulated subjects")
     resolution: Literal[2, 4, 8] = Field(8, description="voxel size in mm on the HCP grid")
-    peaks: str = Field("config/simulation/task_peaks.tsv", description="MNI peaks of each component, with sources")
-    components: str = Field(
-        "config/simulation/task_components.tsv", description="weight of each component in each condition"
+    peaks: str | None = Field(
+        None,
+        description="TSV with MNI peaks of each component and their sources; null: config/simulation/task_peaks.tsv",
+    )
+    components: str | None = Field(
+        None,
+        description="TSV with the weight of each component in each condition; null: "
+        "config/simulation/task_components.tsv",
     )
     blob_fwhm: Positive = Field(12.0, description="width of a peak's blob, mm")
     displacement_mm: NonNegative = Field(4.0, description="sd of a subject's smooth displacement, mm an axis")
@@ -154,9 +161,13 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     missing = [row for row in rows if not store.has(row["image"])]
     if missing:
         raise _incomplete(store, base, options, subjects, missing)
-    if not options.simulate:
-        _check_names(store, base, options, subjects)
-    return pd.DataFrame(rows)
+    samples = pd.DataFrame(rows)
+    # What else the list hangs on: `truemap.seen`.
+    named = [] if options.simulate else _check_names(store, base, options, subjects)
+    samples.attrs = {"beside": [], "etags": store.tags} if is_s3(base) else {"beside": named, "etags": {}}
+    if not (options.simulate or is_s3(base)):
+        samples.attrs["beside"].append(f"{base}/")
+    return samples
 
 
 def subjects_of(options: Options, root: str | None = None) -> list[str]:
@@ -176,9 +187,43 @@ def read(image: str, options: Options, seed: int, root: str | None = None) -> tu
     """Return (values, affine, sha256) of one map."""
     if not is_s3(image):
         return read_map(image)
-    if options.cache:
-        return read_map(read_cached(image, options.cache, options.endpoint_url))
-    return decode_map(image, fetch(image, options.endpoint_url))
+    content, tag = read_tagged(image, options.cache, options.endpoint_url)
+    values, affine, _ = decode_map(image, content)
+    return values, affine, tag
+
+
+def files(image: str, options: Options) -> list[str]:
+    """Return the files that a map is read from."""
+    return [image]
+
+
+def verify(checksums: Mapping[str, str], options: Options, root: str | None) -> None:
+    """Refuse a simulated tree whose maps are not those that were simulated.
+
+    Parameters
+    ----------
+    checksums : mapping
+        Image -> sha256 of its file.
+    root : str
+        Of the tree, with the lists that `simulate` wrote.
+
+    Raises
+    ------
+    DataError
+        If a subject's maps are others.
+    """
+    if not options.simulate:
+        return
+    lists = [read_tsv(path, "list", "Delete it.") for path in sorted(Path(root or "").glob("shard-*.tsv"))]
+    wanted = {subject: was for table in lists for subject, was in zip(table["subject"], table["sha256"], strict=True)}
+    for subject in simulated_subjects(options.simulate.subjects):
+        own = [
+            checksums[_locate(str(root), "volume", "cope", subject, task, condition)]
+            for task, conditions in COPES.items()
+            for condition in conditions
+        ]
+        if wanted.get(subject) != joined(own):
+            raise DataError(f"{root}/{subject}: its maps are not those that were simulated. Delete {root}, run again.")
 
 
 def kind(options: Options) -> str:
@@ -239,8 +284,8 @@ def _remedy(store: Bucket | Disk, base: str, options: Options, row: dict[str, An
     return "Fetch them, or list those subjects under `exclude`."
 
 
-def _check_names(store: Bucket | Disk, base: str, options: Options, subjects: list[str]) -> None:
-    """Compare the cope numbers of every subject and task with the names beside their maps.
+def _check_names(store: Bucket | Disk, base: str, options: Options, subjects: list[str]) -> list[str]:
+    """Compare the cope numbers of every subject and task with the names beside their maps; return the files with names.
 
     Level-1 designs, farther off, are asked where there are none; in a bucket, where each look costs a
     request, those of the first subject only.
@@ -255,5 +300,7 @@ def _check_names(store: Bucket | Disk, base: str, options: Options, subjects: li
         return contrasts.check(store.text, groups, task, COPES[task])
 
     designs = [(subject, task) for subject in subjects for task in COPES]
-    named = sum(file is not None for file in each(check, designs, WORKERS))
-    log.info("cope numbers agree with the contrasts' names in %d designs, %d have none", named, len(designs) - named)
+    named = [file for file in each(check, designs, WORKERS) if file is not None]
+    lacking = len(designs) - len(named)
+    log.info("cope numbers agree with the contrasts' names in %d designs, %d have none", len(named), lacking)
+    return named

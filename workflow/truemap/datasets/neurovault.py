@@ -163,6 +163,11 @@ def read(image: str, options: Options, seed: int, root: str | None = None) -> tu
     return values, affine, checksum
 
 
+def files(image: str, options: Options) -> list[str]:
+    """Return the files that a map is computed from."""
+    return [str(file.path) for file in _files(image, options)]
+
+
 def kind(options: Options) -> str:
     """Return what these data are called wherever they show."""
     return f"NeuroVault {options.collection}, replication on open data"

@@ -18,12 +18,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from truemap.files import DataError, SourceError, whole
+from truemap.files import DataError, SourceError, whole, write_text
 from truemap.job import log, progress
 
 T = TypeVar("T")
 U = TypeVar("U")
 SCHEME = "s3://"
+#: How the identity of an object begins, where that of a file is its sha256.
+TAG = "etag:"
 #: Tries for one request, and seconds before the second; the pause doubles.  botocore's own come on top.
 TRIES = 4
 PAUSE = 1.0
@@ -97,7 +99,12 @@ def connect(endpoint_url: str | None) -> Any:
 
 
 def fetch(url: str, endpoint_url: str | None = None) -> bytes:
-    """Return an object's bytes: one GET, checked against its length and, where the ETag is an MD5, its ETag.
+    """Return an object's bytes: see `fetch_tagged`."""
+    return fetch_tagged(url, endpoint_url)[0]
+
+
+def fetch_tagged(url: str, endpoint_url: str | None = None) -> tuple[bytes, str]:
+    """Return an object's bytes and ETag: one GET, checked against its length and, where the ETag is an MD5, its ETag.
 
     Raises
     ------
@@ -105,7 +112,7 @@ def fetch(url: str, endpoint_url: str | None = None) -> bytes:
         If it is missing; a `SourceError` if the keys are missing or refused, or no try brought it whole.
     """
 
-    def get(files: Any) -> bytes:
+    def get(files: Any) -> tuple[bytes, str]:
         from fsspec.asyn import sync
 
         return sync(files.loop, _get, files, url)
@@ -115,12 +122,16 @@ def fetch(url: str, endpoint_url: str | None = None) -> bytes:
 
 def size(url: str, endpoint_url: str | None = None) -> int | None:
     """Return an object's size in bytes, None where there is no object."""
+    head = _head(url, endpoint_url)
+    return head and head["ContentLength"]
+
+
+def _head(url: str, endpoint_url: str | None) -> dict[str, Any] | None:
     bucket, key = split(url)
     try:
-        head = _tries(url, endpoint_url, lambda files: files.call_s3("head_object", Bucket=bucket, Key=key))
+        return _tries(url, endpoint_url, lambda files: files.call_s3("head_object", Bucket=bucket, Key=key))
     except MissingError:
         return None
-    return head["ContentLength"]
 
 
 def download(urls: Iterable[str], cache: str | Path, endpoint_url: str | None = None) -> None:
@@ -131,12 +142,38 @@ def download(urls: Iterable[str], cache: str | Path, endpoint_url: str | None = 
     log.info("fetched %d maps into %s, %d were there", count, cache, len(wanted) - count)
 
 
-def read_cached(url: str, cache: str | Path, endpoint_url: str | None = None) -> Path:
-    """Return an object's file in the cache, fetched first where it is not there."""
+def read_tagged(url: str, cache: str | Path | None, endpoint_url: str | None = None) -> tuple[bytes, str]:
+    """Return an object's bytes and its identity ``etag:…``, from the cache where there is one."""
+    if cache is None:
+        content, tag = fetch_tagged(url, endpoint_url)
+        return content, TAG + tag
     path = cached(url, cache)
     if not path.is_file():
         _store(url, path, endpoint_url)
-    return path
+    content, kept = path.read_bytes(), _tag_file(path)
+    # A cache that was filled otherwise has no ETags; those of small objects are the MD5 of their bytes.
+    tag = kept.read_text() if kept.is_file() else hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return content, TAG + tag
+
+
+def tags_below(url: str, endpoint_url: str | None = None) -> dict[str, str]:
+    """Return the identity ``etag:…`` of every object below a folder."""
+    start = SCHEME + split(url)[0]
+    found = (entry for page in listing(url, endpoint_url, "") for entry in page.get("Contents", []))
+    return {f"{start}/{entry['Key']}": TAG + entry.get("ETag", "").strip('"') for entry in found}
+
+
+def tags(urls: Iterable[str], endpoint_url: str | None = None) -> dict[str, str]:
+    """Return the identities of these objects as they are now; "" of one that is not there.
+
+    One request for the objects of a task's folder, three above each.
+    """
+    urls = list(urls)
+    folders = list(dict.fromkeys(url.rsplit("/", 3)[0] for url in urls))
+    found: dict[str, str] = {}
+    for below in each(lambda folder: tags_below(folder, endpoint_url), folders, WORKERS):
+        found |= below
+    return {url: found.get(url, "") for url in urls}
 
 
 def each(function: Callable[[U], T], items: Iterable[U], workers: int) -> Iterator[T]:
@@ -158,16 +195,25 @@ class DamagedError(OSError):
 
 def _bring(url: str, cache: str | Path, endpoint_url: str | None) -> bool:
     path = cached(url, cache)
-    if path.is_file() and path.stat().st_size == size(url, endpoint_url):
-        return False
+    head = _head(url, endpoint_url)
+    if path.is_file() and head and path.stat().st_size == head["ContentLength"]:
+        kept = _tag_file(path)
+        if not kept.is_file() or kept.read_text() == head.get("ETag", "").strip('"'):
+            return False
     _store(url, path, endpoint_url)
     return True
 
 
 def _store(url: str, path: Path, endpoint_url: str | None) -> None:
-    content = fetch(url, endpoint_url)
+    content, tag = fetch_tagged(url, endpoint_url)
+    _tag_file(path).unlink(missing_ok=True)
     with whole(path) as temporary:
         temporary.write_bytes(content)
+    write_text(_tag_file(path), tag)
+
+
+def _tag_file(path: Path) -> Path:
+    return path.with_name(f".{path.name}.etag")
 
 
 def listing(url: str, endpoint_url: str | None, delimiter: str) -> list[dict[str, Any]]:
@@ -181,7 +227,7 @@ def listing(url: str, endpoint_url: str | None, delimiter: str) -> list[dict[str
     return pages
 
 
-async def _get(files: Any, url: str) -> bytes:
+async def _get(files: Any, url: str) -> tuple[bytes, str]:
     bucket, key = split(url)
     answer = await files._call_s3("get_object", Bucket=bucket, Key=key)
     async with answer["Body"] as body:
@@ -195,7 +241,7 @@ async def _get(files: Any, url: str) -> bytes:
         checksum = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if checksum != etag:
             raise DamagedError(f"{len(content)} bytes came with the MD5 {checksum}, stored is {etag}")
-    return content
+    return content, etag
 
 
 def _tries(url: str, endpoint_url: str | None, request: Callable[[Any], T]) -> T:

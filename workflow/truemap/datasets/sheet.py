@@ -64,6 +64,11 @@ def read(image: str, options: Options, seed: int, root: str | None = None) -> tu
     return read_map(image)
 
 
+def files(image: str, options: Options) -> list[str]:
+    """Return the files that a map is read from."""
+    return [image]
+
+
 def kind(options: Options) -> str:
     """Return what these data are called wherever they show."""
     return "sample sheet"

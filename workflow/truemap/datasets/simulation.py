@@ -11,7 +11,6 @@ subject come from (seed, subject), so a subject is the same whoever else is simu
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from truemap.datasets.hcp import COPES, NEGATED, map_path
 from truemap.datasets.nifti import write_map
-from truemap.files import DataError
+from truemap.files import DataError, checksum, joined
 from truemap.numerics import derive_seed
 from truemap.tables import read_tsv, require_columns
 
@@ -194,17 +193,15 @@ def simulate_subject(
 
 
 def write_subject(root: str | Path, template: Template, subject: str, seed: int, options: dict[str, float]) -> str:
-    """Write a subject's maps in HCP's layout, NEG_* conditions as exact sign flips; return the sha256 of their values.
+    """Write a subject's maps in HCP's layout, NEG_* conditions as exact sign flips; return the checksum of their files.
 
     Parameters as in `simulate_subject`.
     """
-    digest = hashlib.sha256()
     for task, condition, values in simulate_subject(template, subject, seed, options):
         write_map(map_path(root, subject, task, condition), values, template.affine)
-        digest.update(values.tobytes())
         if NEGATED + condition in COPES[task]:
             write_map(map_path(root, subject, task, NEGATED + condition), -values, template.affine)
-    return digest.hexdigest()
+    return joined([checksum(map_path(root, subject, task, name)) for task, names in COPES.items() for name in names])
 
 
 def _displace(template: Template, rng: np.random.Generator, options: dict[str, float]) -> np.ndarray:

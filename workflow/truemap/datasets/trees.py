@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from truemap.datasets.s3 import SCHEME, WORKERS, MissingError, each, fetch, listing, size, split
+from truemap.datasets.s3 import WORKERS, MissingError, each, fetch, listing, size, tags_below
 from truemap.files import DataError
 from truemap.job import progress
 
@@ -42,7 +42,8 @@ class Bucket:
 
     def __init__(self, endpoint_url: str | None) -> None:
         self.endpoint_url = endpoint_url
-        self._listed: set[str] = set()
+        #: Objects that a listing showed -> their ETags.
+        self.tags: dict[str, str] = {}
 
     def subjects(self, root: str) -> list[str]:
         """Return the names of the folders in `root` that hold MNINonLinear/."""
@@ -53,14 +54,13 @@ class Bucket:
     def look(self, places: Iterable[str]) -> None:
         """List all objects below each of `places`, for `has`."""
         wanted = list(dict.fromkeys(places))
-        found = each(lambda place: listing(place, self.endpoint_url, ""), wanted, WORKERS)
-        for place, pages in zip(progress(wanted, "folder"), found, strict=True):
-            start = SCHEME + split(place)[0]
-            self._listed.update(f"{start}/{entry['Key']}" for page in pages for entry in page.get("Contents", []))
+        found = each(lambda place: tags_below(place, self.endpoint_url), wanted, WORKERS)
+        for _, tags in zip(progress(wanted, "folder"), found, strict=True):
+            self.tags.update(tags)
 
     def has(self, path: str) -> bool:
         """Return whether a listing showed this object."""
-        return path in self._listed
+        return path in self.tags
 
     def exists(self, path: str) -> bool:
         """Return whether the bucket has this object, listed or not."""

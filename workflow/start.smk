@@ -1,0 +1,23 @@
+# What has to hold before the first job; included last, since it looks at what all rules make.
+from truemap import sourcecode, work
+from truemap.files import DataError
+from truemap.start import Start
+
+work.announce(sourcecode.hashed(), main=workflow.is_main_process)
+
+# In another workflow (`module`) rules have other names and results other places: Snakemake's notes are all there is.
+if workflow.is_main_process and HERE == os.path.join(str(workflow.basedir), "workflow"):
+    try:
+        plan.start = Start(plan, {rule.name: [str(file) for file in rule.output] for rule in workflow.rules})
+    except (DataError, OSError) as error:
+        raise WorkflowError(str(error)) from None
+
+
+onsuccess:
+    if plan.start:
+        plan.start.end()
+
+
+onerror:
+    if plan.start:
+        plan.start.end()

@@ -1,0 +1,116 @@
+"""What has to hold before the first job: the config's files are there, results are what was recorded of them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from truemap import record, seen
+from truemap.files import DataError
+from truemap.plan import Plan
+
+#: Files that a message lists.
+LISTED = 5
+
+
+class Start:
+    """The state of results and sources as a run finds them; jobs are made again where it says that they are stale.
+
+    Parameters
+    ----------
+    plan : Plan
+    outputs : mapping
+        Rule -> its outputs, with wildcards in braces.
+
+    Raises
+    ------
+    DataError
+        If a file that the config names is not there, or results are there that nobody knows the making of.
+    """
+
+    def __init__(self, plan: Plan, outputs: Mapping[str, list[str]]) -> None:
+        check_files(plan)
+        self._first = {rule: files[0] for rule, files in outputs.items() if files}
+        record.link()
+        self._record = record.Record()
+        self._refuse(self._record.replaced(), "are not what their job wrote")
+        found = _matching(pattern for files in outputs.values() for pattern in files)
+        self._refuse(record.strangers(found), "have no record of what they were made from (results/.snakemake)")
+        self._changes = {f"results/{name}/samples.tsv": _changes(plan, name) for name in plan.config.run}
+        self.reasons: dict[str, str] = {}
+
+    def value(self, rule: str, wildcards: Any) -> str:
+        """Return what stands for the inputs of a job in its params, as `truemap.record.value`."""
+        if rule not in self._first:
+            return ""
+        output = self._first[rule].format(**dict(wildcards.items()))
+        entry = self._record.entries.get(output)
+        reason = self._changes.get(output) or ", ".join(self._record.others(output)[:LISTED])
+        if entry and reason:
+            self.reasons[output] = reason
+            os.environ[record.REMADE] = f"{os.environ.get(record.REMADE, '')} {record.short(output)}"
+        return record.value(entry, bool(reason))
+
+    @staticmethod
+    def end() -> None:
+        """Note the outputs as they are at the end of a run, so that the next start need not read them."""
+        record.Record().settle()
+
+    @staticmethod
+    def _refuse(files: list[str], what: str) -> None:
+        if files:
+            more = f" and {len(files) - LISTED} more" if len(files) > LISTED else ""
+            raise DataError(
+                f"{', '.join(sorted(files)[:LISTED])}{more}: {what}. Put back what was there, the folder "
+                "results/.snakemake too; or delete them, and they are made again."
+            )
+
+
+def check_files(plan: Plan) -> None:
+    """Refuse a config that names files or folders that are not there, in a dataset that runs.
+
+    Snakemake itself takes a missing input for no error once the outputs that were made from it exist.
+    """
+    faults = []
+    for key, path in plan.named_files():
+        if path.endswith("/") != Path(path).is_dir() or not Path(path).exists():
+            reason = "no such folder" if path.endswith("/") else "no such file"
+            faults.append(f"  {key}: {path}: {reason}. Paths are relative to {Path.cwd()}.")
+        elif not os.access(path, os.R_OK):
+            faults.append(f"  {key}: {path}: may not be read. Mend its permissions.")
+    if faults:
+        raise DataError("the config names files that cannot be used:\n" + "\n".join(faults))
+
+
+def _changes(plan: Plan, dataset: str) -> str:
+    """Return how the files that a dataset's samples were listed from differ by now; empty where they do not."""
+    place = seen.list_of(dataset)
+    before = seen.read(place)
+    if before is None:
+        return "there is no list of the files they were made from"
+    remote = {}
+    if urls := [path for path in before if "://" in path]:
+        # Costs an import that nobody needs whose maps are files.
+        from truemap.datasets.s3 import tags
+
+        remote = tags(urls, plan.config.datasets[dataset].source["endpoint_url"])
+    now = seen.look(before, before, remote)
+    found = seen.changed(before, now)
+    if not found and now != before:
+        seen.write(place, now)
+    return f"{len(found)} of {len(before)} files and folders they were listed from have changed" if found else ""
+
+
+def _matching(patterns: Iterable[str]) -> list[str]:
+    """Return the files in results/ that a rule may have made."""
+    wanted = "|".join(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(pattern)) for pattern in patterns)
+    if not wanted:
+        return []
+    found = []
+    for folder, folders, names in os.walk(record.RESULTS, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [str(Path(folder, name)) for name in names]
+    return [path for path in found if re.fullmatch(wanted, path)]
