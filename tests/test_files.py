@@ -89,14 +89,15 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path):
 
 def test_a_job_that_a_scheduler_ends_removes_its_unfinished_file(tmp_path):
     code = (
-        "import time\nfrom types import SimpleNamespace as N\nfrom truemap.files import whole\n"
+        "import scripted, time\nfrom truemap.files import whole\n"
         f"from truemap.job import job\nfolder = {str(tmp_path)!r}\n"
-        "with job(N(log=[folder + '/log'], rule='r', params=N(settings={}))), whole(folder + '/maps.npy') as path:\n"
+        "with job(scripted.rule(['results/maps.npy'], log=folder + '/log')), whole('results/maps.npy') as path:\n"
         "    path.write_text('half')\n    print('ready', flush=True)\n    time.sleep(60)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "workflow")}
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": f"{here.parent / 'workflow'}:{here}"}
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=tmp_path, stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"ready\n"
     process.terminate()
     assert process.wait(timeout=30) == 128 + signal.SIGTERM
-    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+    assert [path.name for path in (tmp_path / "results").iterdir()] == [".snakemake"]

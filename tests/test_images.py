@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from truemap.files import DataError
+from truemap.files import DataError, SourceError
 from truemap.images import COLUMNS, Images, named, pseudonymise, public_names, read, write
 from truemap.privacy import Scrubber, pseudonyms
 
@@ -23,6 +23,7 @@ def samples():
                 "condition": condition,
                 "negated": False,
                 "split": "train",
+                "checksum": f"sum of {subject} {label}",
             }
             for subject in ("100307", "100408")
             for label in "AB"
@@ -37,7 +38,7 @@ def names_of(samples):
 
 def test_without_pseudonyms_samples_stay_and_images_are_their_own_paths(samples, tmp_path):
     public, images = pseudonymise(samples, None)
-    pd.testing.assert_frame_equal(public, samples)
+    pd.testing.assert_frame_equal(public, samples.drop(columns="checksum"))
     write(tmp_path / "images.tsv", images)
     images = read(tmp_path / "images.tsv")
     assert images["image"].tolist() == images["path"].tolist() == sorted(samples["image"])
@@ -88,12 +89,15 @@ def test_messages_name_images_as_samples_do(samples):
             # As pathlib writes it: one slash.
             raise DataError(f"{image.replace('//', '/')}: truncated. Fetch 100408 again.")
         asked.append((image, options, seed))
-        return np.zeros(1), np.eye(4), "sum"
+        return np.zeros(1), np.eye(4), "sum of 100307 A"
 
     scrub.learn(public_names(images))
     maps = Images(images, SimpleNamespace(read=source_read), "options", 7, scrub)
-    assert maps(public["image"][0])[2] == "sum"
+    assert maps(public["image"][0])[2] == "sum of 100307 A"
     assert asked == [(samples["image"][0], "options", 7)]
+    with pytest.raises(SourceError, match="changed after the samples were listed") as changed:
+        maps(public["image"][2])  # of class B, and the source reads the bytes of A
+    assert "100307" not in str(changed.value)
     with pytest.raises(DataError) as caught:
         maps(public["image"][4])
     assert str(caught.value) == f"{public['image'][4]}: truncated. Fetch {public['subject'][4]} again."

@@ -107,10 +107,21 @@ def test_files_of_every_shard_candidate_and_method() -> None:
 
 
 def test_only_simulated_datasets_need_a_simulated_tree() -> None:
-    assert plan().tree_files(BRAINS) == ["results/brains/tree/shard-0.tsv", "results/brains/tree/shard-1.tsv"]
+    assert plan().tree_files(BRAINS) == [f"results/brains/tree/of-2/shard-{shard}.tsv" for shard in "01"]
     assert plan().tree_files(IMAGES) == []
-    assert plan().source_file("peaks")(BRAINS) == ["config/simulation/task_peaks.tsv"]
-    assert plan().source_file("sheet")(IMAGES) == []
+    assert plan().sheet_file(IMAGES) == []
+
+
+def test_own_files_are_found_by_the_workflows_folder_and_users_by_the_working_directory(tmp_path, monkeypatch) -> None:
+    raw = copy.deepcopy(RAW)
+    raw["datasets"]["brains"]["source"]["simulate"]["peaks"] = "mine.tsv"
+    monkeypatch.chdir(tmp_path)
+    assert plan(raw).simulation_file("peaks")(BRAINS) == "mine.tsv"
+    own = plan(raw).simulation_file("components")(BRAINS)
+    assert not Path(own).is_absolute()  # a folder that is moved with its results makes nothing again
+    assert Path(own).read_text() == (ROOT / "config/simulation/task_components.tsv").read_text()
+    monkeypatch.chdir(ROOT)
+    assert plan().own("config/published.tsv") == "config/published.tsv"
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import scripted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -174,7 +174,8 @@ def rule(tmp_path, monkeypatch):
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", root.handlers)
     monkeypatch.setattr(root, "level", root.level)
-    yield SimpleNamespace(log=[str(tmp_path / "logs/a.log")], rule="volumes", params=SimpleNamespace(settings={}))
+    monkeypatch.chdir(tmp_path)
+    yield scripted.rule(["results/x/a.npy"], log=str(tmp_path / "logs/a.log"), name="volumes")
     logging.captureWarnings(False)
 
 

@@ -30,6 +30,7 @@ rule samples:
         plan.tree_files,
         plan.sheet_file,
         plan.family_file,
+        plan.salt_file,
     output:
         samples="results/{dataset}/samples.tsv",
         images="private/{dataset}/images.tsv",
@@ -77,6 +78,7 @@ rule grid:
 rule volumes:
     input:
         plan.tree_files,
+        plan.salt_file,
         samples="results/{dataset}/samples.tsv",
         images="private/{dataset}/images.tsv",
         grid="results/{dataset}/volumes/mask.nii.gz",

@@ -17,8 +17,8 @@ from truemap.provenance import method_code
 Settings = dict[str, Any]
 Params = dict[str, Callable[[Any], Any]]
 WILDCARDS = ("dataset", "model", "seed", "candidate", "method", "attack", "reference", "split", "shard", "panel")
-#: How data are fetched: it changes no result.
-UNRECORDED = ("source.fetch",)
+#: How data are fetched, which changes no result; and who is left out, which is recorded under other names.
+UNRECORDED = ("source.fetch", "source.exclude")
 SIGNATURE = inspect.signature(lambda wildcards: None)
 
 

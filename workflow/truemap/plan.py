@@ -13,6 +13,7 @@ from typing import Any
 from truemap import provenance
 from truemap.candidates import candidates
 from truemap.params import Params, Settings, method_params, settings_params, signed
+from truemap.privacy import SALT, read_salt
 from truemap.settings import JobSettings
 from truemap.versions import installed
 
@@ -122,6 +123,13 @@ class Plan(JobSettings):
         """Input function: the table that `simulate` names, or the workflow's own."""
         own = self.own(f"config/simulation/task_{key}.tsv")
         return signed(lambda wildcards: self.dataset(wildcards).source["simulate"][key] or own)
+
+    def salt_file(self, wildcards: Any) -> list[str]:
+        """The secret that pseudonyms hang on, where subjects get some; drawn where there is none."""
+        if not self._pseudonyms(wildcards):
+            return []
+        read_salt()
+        return [str(SALT)]
 
     def mask_file(self, wildcards: Any) -> list[str]:
         """The mask that the config names, if any."""

@@ -12,6 +12,7 @@ from truemap.candidates import candidates, strength
 from truemap.jobs import Entry, Jobs
 from truemap.names import CHOSEN, HEADLINES, PEOPLE, REFERENCE
 from truemap.params import Settings
+from truemap.privacy import pseudonym, read_salt
 
 
 class JobSettings(Jobs):
@@ -28,7 +29,11 @@ class JobSettings(Jobs):
         root = self._tree(wildcards) if self._simulated(wildcards) else None
         shared = self._shared(wildcards, "split", "family", "on_bad_subject")
         source, pseudonyms = self.dataset(wildcards).source, self._pseudonyms(wildcards)
-        return {"source": source, **shared, "seed": self.config.seed, "root": root, "pseudonyms": pseudonyms}
+        settings = {"source": source, **shared, "seed": self.config.seed, "root": root, "pseudonyms": pseudonyms}
+        if excluded := sorted(source.get("exclude", [])):
+            # Settings are recorded with the results, where no ID may be.
+            settings["excluded"] = [pseudonym(read_salt(), who) for who in excluded] if pseudonyms else excluded
+        return settings
 
     def grid_settings(self, wildcards: Any) -> Settings:
         """Of the grid and mask."""

@@ -14,16 +14,17 @@ from safetensors.torch import save_file
 from torch import nn
 
 from truemap.files import whole
+from truemap.record import content
 
 
 def checkpoint_key(params: Iterable[Any], files: Iterable[str | Path]) -> str:
     """Return a key of all that a training depends on: its params (settings and code) and its input files.
 
     Params count where they are text: lines of settings and ``module@hash`` (see `truemap.plan.Plan`). Files
-    count by name, size and time stamp: their content may be 35 GB.
+    count by name and content.
     """
-    stamps = [(str(path), (found := Path(path).stat()).st_size, found.st_mtime_ns) for path in files]
-    return hashlib.sha256(json.dumps([[p for p in params if isinstance(p, str)], stamps]).encode()).hexdigest()
+    contents = [(str(path), content(path)) for path in files]
+    return hashlib.sha256(json.dumps([[p for p in params if isinstance(p, str)], contents]).encode()).hexdigest()
 
 
 class Checkpoint:
