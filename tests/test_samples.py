@@ -199,7 +199,8 @@ def test_families_are_read_by_name_of_column(tmp_path):
     ("text", "message"),
     [
         ("subject\tFamily_ID\n0001\tSmith\n", "has no column 'family'"),
-        ("subject,family\n0001,Smith\n", "has no column 'subject'"),
+        ("0001\tSmith\n", "has no column 'subject'"),
+        ("subject,family\n0001,Smith\n", "line 1: has no tab; cells seem to be separated by commas"),
         ("subject\tfamily\n0002\tSmith\n0001\t\n", "line 3: empty 'family'"),
         ("subject\tfamily\n0001\tSmith\n\n0001\tJones\n", "line 4: its subject is in another family"),
         ("subject\tfamily\n0001\tSmith\tJones\n", "more cells than the header"),

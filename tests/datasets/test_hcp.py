@@ -268,10 +268,11 @@ def test_maps_on_disk_need_no_preparation(root):
 
 
 def test_the_whole_release_is_listed_in_seconds(tmp_path):
-    add_subject(tmp_path, "first")
-    add_names(tmp_path, "first")
+    add_subject(tmp_path, "000000")
+    add_names(tmp_path, "000000")
     for number in range(1, 965):
-        (tmp_path / f"{number:06d}").symlink_to(tmp_path / "first")
+        (tmp_path / f"{number:06d}").mkdir()
+        (tmp_path / f"{number:06d}/MNINonLinear").symlink_to(tmp_path / "000000/MNINonLinear")
     start = time.process_time()
     samples = index(Options(root=str(tmp_path)), 0)
     assert len(samples) == 965 * 25
