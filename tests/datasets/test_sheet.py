@@ -42,6 +42,21 @@ def test_sheets_of_spreadsheet_programs_are_read(rows, text):
     assert rows(text)[["subject", "label"]].to_numpy().tolist() == [["s1", "Ä"]]
 
 
+def test_cells_that_look_the_same_are_the_same(rows):
+    table = rows(
+        "image|subject|label|condition|split\na|s1 |cafe\u0301|run\u00a01|train\nb|\u2003s1|café |run  1|train \n"
+    )
+    assert table["subject"].unique().tolist() == ["s1"]
+    assert table["label"].unique().tolist() == ["café"]
+    assert table["condition"].unique().tolist() == ["run 1"]
+    assert table["split"].unique().tolist() == ["train"]
+
+
+def test_a_file_is_found_by_the_name_that_its_disk_has(rows, tmp_path):
+    name = "cafe\u0301  1.nii"
+    assert rows(f"image|subject|label\n {name} |s1|A\n")["image"].tolist() == [str(tmp_path / name)]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -52,7 +52,7 @@ with job(snakemake, scrub) as settings:
     check(samples)
     warn_alike(samples)
     if not hasattr(source, "templates"):
-        check_truth(samples)
+        check_truth(samples[samples["split"] == "test"])
     log.info(
         "%d maps, %d classes: %s", len(samples), samples["label"].nunique(), samples["split"].value_counts().to_dict()
     )

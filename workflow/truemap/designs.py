@@ -82,36 +82,43 @@ def check_copies(samples: pd.DataFrame, checksums: Mapping[str, str]) -> None:
         )  # fmt: skip
 
 
-def check_truth(samples: pd.DataFrame) -> None:
+def check_truth(test: pd.DataFrame, what: str = "maps") -> None:
     """Refuse test maps that no truth can be made of; warn where there is none for some.
 
     A subject's truth is what differs between the means of its own classes (McClure et al. 2020, section 2.2.2). Not for
     sources that know the templates.
+
+    Parameters
+    ----------
+    test : DataFrame
+        ``subject, label, negated`` of each test map.
+    what : str
+        What errors and warnings call these rows.
 
     Raises
     ------
     DataError
         If no test subject has maps of two classes.
     """
-    test = samples[(samples["split"] == "test") & (samples["subject"] != "")]
+    test = test[test["subject"] != ""]
     if test.empty:
         return
     classes = test.groupby("subject")["label"].nunique()
     single = test["subject"].map(classes) < 2
     if single.all():
         raise DataError(
-            f"none of the {len(classes)} test subjects has maps of two classes, so there is no truth to compare with: "
-            "it is the difference between class means of one subject, and classes that are groups of subjects (as "
-            "patients and controls) have none. Give test subjects maps of at least two classes each."
+            f"none of the {len(classes)} test subjects has {what} of two classes, so there is no truth to compare "
+            "with: it is the difference between class means of one subject, and classes that are groups of subjects "
+            "(patients, controls) have none. Give test subjects maps of at least two classes each."
         )
     if single.any():
         log.warning(
-            "%d of %d test subjects have maps of one class only: for them there is no truth, and no score",
-            (classes < 2).sum(), len(classes),
+            "%d of %d test subjects have %s of one class only: for them there is no truth, and no score",
+            (classes < 2).sum(), len(classes), what,
         )  # fmt: skip
     unscored = sorted(set(test["label"]) - set(test.loc[~single, "label"]))
     if unscored:
-        log.warning("no truth for class %s: no test subject has maps of another class too", ", ".join(unscored))
+        log.warning("no truth for class %s: no test subject has %s of another class too", ", ".join(unscored), what)
     plain = test[~test["negated"].astype(bool)]
     if len(plain) < len(test) and not (plain.groupby("subject")["label"].nunique() > 1).any():
         log.warning("without negated maps no test subject has maps of two classes: `no_negated` has no truth")

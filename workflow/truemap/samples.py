@@ -143,7 +143,7 @@ def read_family(path: str | Path, subjects: Sequence[str], left_out: Collection[
     if len(unknown):
         log.warning("%s: %d of its %d subjects are none of this dataset's", path, len(unknown), len(listed))
     for names in alike(table["family"].unique()):
-        lines = sorted(table.index[table["family"] == name][0] + 2 for name in names)
+        lines = sorted(int(table.index[table["family"] == name][0]) + 2 for name in names)
         log.warning("%s: families of lines %s differ by case, dashes or leading zeros only", path, lines)
     return dict(zip(table["subject"], table["family"], strict=True))
 

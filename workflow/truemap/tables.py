@@ -84,7 +84,7 @@ def plain(word: str) -> str:
     """Return what two words have in common that people may take for one."""
     folded = unicodedata.normalize("NFKC", word).casefold()
     dashed = "".join("-" if c in "_ \u2212" or unicodedata.category(c) == "Pd" else c for c in folded)
-    return re.sub(r"(?<!\d)0+(?=\d)", "", dashed)
+    return re.sub(r"(?<![\d.,])0+(?=\d)", "", dashed)
 
 
 def require_columns(path: str | Path, table: pd.DataFrame, columns: Iterable[str]) -> None:
