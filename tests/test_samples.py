@@ -199,7 +199,8 @@ def test_families_are_read_by_name_of_column(tmp_path):
     ("text", "message"),
     [
         ("subject\tFamily_ID\n0001\tSmith\n", "has no column 'family'"),
-        ("subject,family\n0001,Smith\n", "has no column 'subject'"),
+        ("0001\tSmith\n", "has no column 'subject'"),
+        ("subject,family\n0001,Smith\n", "line 1: has no tab; cells seem to be separated by commas"),
         ("subject\tfamily\n0002\tSmith\n0001\t\n", "line 3: empty 'family'"),
         ("subject\tfamily\n0001\tSmith\n\n0001\tJones\n", "line 4: its subject is in another family"),
         ("subject\tfamily\n0001\tSmith\tJones\n", "more cells than the header"),
@@ -211,6 +212,35 @@ def test_a_bad_list_of_families_is_refused_and_nobody_named(tmp_path, text, mess
     with pytest.raises(DataError, match=rf"family\.tsv.*{message}") as caught:
         read_family(family_file(tmp_path, text), ["0001"])
     assert not {"0001", "0002", "Smith", "Jones"} & set(str(caught.value).replace("'", " ").split())
+
+
+def test_a_blank_after_a_name_tears_no_family(tmp_path):
+    path = family_file(tmp_path, "subject \t family\n0001\tF1\n 0002\tF1 \n0003\u00a0\tF\u00a01\n")
+    assert read_family(path, ["0001"], ["0002", "0003"]) == {"0001": "F1", "0002": "F1", "0003": "F 1"}
+
+
+@pytest.mark.parametrize(("written", "meant"), [("1", "0001"), ("S01", "s01"), ("sub–01", "sub-01")])
+def test_a_subject_written_otherwise_than_in_the_samples_is_refused_by_its_line(tmp_path, written, meant):
+    path = family_file(tmp_path, f"subject\tfamily\nx\tSmith\n{written}\tSmith\n")
+    with pytest.raises(DataError, match=r"family\.tsv, line 3: its subject is one of the dataset's but for") as caught:
+        read_family(path, ["x", meant])
+    assert not {written, meant, "Smith"} & set(str(caught.value).replace("'", " ").split())
+
+
+def test_rows_of_strangers_are_counted_and_nobody_named(tmp_path, caplog):
+    path = family_file(tmp_path, "subject\tfamily\nann\tSmith\nbob\tSmith\neve\tJones\n")
+    read_family(path, ["ann"], ["bob"])
+    assert "1 of its 3 subjects are none of this dataset's" in caplog.text
+    caplog.clear()
+    read_family(path, ["ann"], ["bob", "eve"])
+    assert not caplog.records
+
+
+def test_families_that_look_alike_are_warned_of_by_their_lines(tmp_path, caplog):
+    path = family_file(tmp_path, "subject\tfamily\nann\tSmith\nbob\tJones\neve\tsmith\n")
+    read_family(path, ["ann", "bob", "eve"])
+    assert "families of lines [2, 4] differ by case" in caplog.text
+    assert "mith" not in caplog.text.replace(str(path), "")
 
 
 def test_a_missing_list_of_families_is_refused(tmp_path):

@@ -342,3 +342,27 @@ def test_conditions_that_cannot_be_used_stop_before_truth_is_written(tmp_path, t
     with pytest.raises(DataError, match=words):
         write_class_means(tmp_path / "means.parquet", volumes, templates, chosen)
     assert not (tmp_path / "means.parquet").exists()
+
+
+def two_subjects(labels, conditions):
+    """Test maps of subjects s1 and s2, of these classes and conditions each."""
+    rows = [
+        (who, label, condition) for who in ("s1", "s2") for label, condition in zip(labels, conditions, strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=["subject", "label", "condition"]).assign(negated=False)
+    return Volumes([maps_of(len(table)).reshape(-1, VOXELS, 1, 1)], table)
+
+
+def test_maps_that_no_truth_can_be_made_of_are_refused_after_bad_ones_were_left_out(tmp_path):
+    volumes = two_subjects("aab", "xyz")
+    write_class_means(tmp_path / "means.parquet", volumes, None)
+    kept = volumes.table[(volumes.table["subject"] == "s1") == (volumes.table["label"] == "a")].reset_index(drop=True)
+    with pytest.raises(DataError, match="none of the 2 test subjects has maps of two classes"):
+        write_class_means(tmp_path / "other.parquet", Volumes(volumes.parts, kept), None)
+
+
+def test_conditions_that_leave_every_subject_one_class_are_refused(tmp_path):
+    volumes = two_subjects("ab", "xz")
+    volumes.table["condition"] = ["x", "y", "y", "x"]
+    with pytest.raises(DataError, match="has maps of the chosen `conditions` of two classes"):
+        write_class_means(tmp_path / "means.parquet", volumes, None, ["x"])

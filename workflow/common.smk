@@ -16,10 +16,13 @@ if os.path.realpath(truemap.__path__[0]) != os.path.realpath(os.path.join(HERE, 
     raise WorkflowError(f"another copy of truemap is loaded already ({truemap.__path__[0]}): use one at a time.")
 
 from truemap.config import ConfigError
+from truemap.keys import refuse_repeated
 from truemap.params import scaled
 from truemap.plan import Plan
 
 try:
+    for file in workflow.configfiles:
+        refuse_repeated(file)
     plan = Plan(config, os.path.dirname(HERE), gpu_present=shutil.which("nvidia-smi") is not None)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None

@@ -88,3 +88,15 @@ def test_every_place_is_asked_though_the_level_2_design_says_nothing(path, write
 
 def test_without_any_names_nothing_is_checked():
     assert check({}.get, places(FOLDER, "EMOTION"), "EMOTION", COPES) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Contrasts.txt", "FACES\r\nSHAPES\r\n"),
+        ("design.con", "/ContrastName1\tFACES\n/ContrastName2\tSHAPES\n"),
+        ("level1.fsf", 'set fmri(conname_real.1) "FACES"\nset fmri(conname_real.2) "SHAPES"\n'),
+    ],
+)
+def test_a_byte_order_mark_is_no_part_of_a_name(name, text):
+    assert parse(name, "\ufeff" + text) == {1: "FACES", 2: "SHAPES"}

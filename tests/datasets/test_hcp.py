@@ -8,7 +8,7 @@ import pytest
 
 from truemap.datasets.hcp import LAYOUTS, Options, index, kind, map_path, prepare, read
 from truemap.datasets.nifti import write_map
-from truemap.files import DataError
+from truemap.files import DataError, IncompleteSubjects
 
 #: HCP S1200 reference manual: contrasts of the level-2 analyses, by number.
 CONDITIONS = """
@@ -73,6 +73,89 @@ def test_the_four_sign_flips_are_marked(root):
 def test_excluded_subjects_are_left_out_complete_or_not(root):
     map_path(root, "100307", "WM", "FACE").unlink()
     assert set(index(Options(root=str(root), exclude=["100307"]), 0)["subject"]) == {"100408"}
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("100300", 1), ("sub-100307", 1), ("100307_", 1), ("hcp", 1), ("100408", 0), (" 100408\u00a0", 0)],
+)
+def test_a_name_to_exclude_that_nobody_has_is_refused_with_the_nearest(root, name, number):
+    options = Options(root=str(root), exclude=["100307", name])
+    if number:
+        with pytest.raises(DataError, match=rf"exclude: .* has no subject '{name}' \(number 2 of the list\)") as caught:
+            index(options, 0)
+        assert ("did you mean '100307'" in str(caught.value)) == (name != "hcp")
+    else:
+        with pytest.raises(DataError, match="no subject folder"):
+            index(options, 0)
+
+
+def test_a_subject_whose_folder_is_gone_cannot_be_excluded_but_one_without_maps_can(root):
+    (root / "100512").mkdir()
+    assert len(index(Options(root=str(root), exclude=["100512"]), 0)) == 50
+    (root / "100512").rmdir()
+    with pytest.raises(DataError, match="take it out where the subject is gone"):
+        index(Options(root=str(root), exclude=["100512"]), 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "said"),
+    [
+        ("100307_backup", None, "a folder with maps whose name is no subject's ID"),
+        ("old.100307", None, "a folder with maps whose name is no subject's ID"),
+        ("1003070", None, "a folder with maps whose name is no subject's ID"),
+        ("latest", "100307", "a link to 100307, another subject's folder"),
+        ("100309", "100307", "a link to 100307, another subject's folder"),
+        ("100206", "../{name}/100307", "a link to 100307, another subject's folder"),
+    ],
+)
+def test_a_copy_of_a_subjects_folder_is_no_subject(root, name, target, said):
+    if target:
+        (root / name).symlink_to(target.format(name=root.name))
+    else:
+        add_subject(root, name)
+    for exclude in ([], ["100307"]):
+        with pytest.raises(DataError, match=f"/{name}: {said}.*list it under `exclude`"):
+            index(Options(root=str(root), exclude=exclude), 0)
+    assert set(index(Options(root=str(root), exclude=[name]), 0)["subject"]) == {"100307", "100408"}
+
+
+def test_a_subject_may_be_a_link_to_elsewhere_and_the_root_too_but_not_two_to_one_place(root, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (root / "100307").rename(elsewhere / "scan-17")
+    (root / "100307").symlink_to(elsewhere / "scan-17")
+    (elsewhere / "hcp").symlink_to(root)
+    assert set(index(Options(root=str(elsewhere / "hcp")), 0)["subject"]) == {"100307", "100408"}
+    (root / "100309").symlink_to(elsewhere / "scan-17")
+    for exclude in ([], ["100307"]):
+        with pytest.raises(DataError, match="/100309: a link to 100307"):
+            index(Options(root=str(root), exclude=exclude), 0)
+
+
+def test_in_a_tree_of_other_names_copies_are_those_with_a_name_in_theirs(tmp_path):
+    for name in ("S1", "S10", "anna", "ann", "pilot"):
+        add_subject(tmp_path, name)
+    (tmp_path / "derivatives").mkdir()
+    assert index(Options(root=str(tmp_path)), 0)["subject"].nunique() == 5
+    add_subject(tmp_path, "S1_old")
+    with pytest.raises(DataError, match="/S1_old: named like a copy of S1;"):
+        index(Options(root=str(tmp_path)), 0)
+    assert index(Options(root=str(tmp_path), exclude=["S1_old"]), 0)["subject"].nunique() == 5
+
+
+@pytest.mark.parametrize("inside", [".", "MNINonLinear", "MNINonLinear/Results", "T1w"])
+@pytest.mark.parametrize("names", [("100307", "100408", "100512"), ("S01", "S02", "S3")])
+def test_an_empty_subject_folder_is_listed_as_incomplete(tmp_path, names, inside):
+    *whole, empty = names
+    for name in whole:
+        add_subject(tmp_path, name)
+    (tmp_path / empty / inside).mkdir(parents=True)
+    with pytest.raises(IncompleteSubjects, match="25 maps of 1 subjects are") as caught:
+        index(Options(root=str(tmp_path)), 0)
+    assert caught.value.lacking == {
+        empty: (str(map_path(tmp_path, empty, "WM", "2-BACK")), "25 of its maps are missing")
+    }
+    assert set(index(Options(root=str(tmp_path), exclude=[empty]), 0)["subject"]) == set(whole)
 
 
 def test_missing_maps_are_counted_and_the_first_is_named(root):
@@ -224,6 +307,8 @@ def test_one_subject_whose_contrasts_are_in_another_order_stops_it(root):
     for subject in ("100307", "100408"):
         add_names(root, subject)
     file = map_path(root, "100408", "EMOTION", "FACES").parents[2] / "Contrasts.txt"
+    file.write_bytes(b"\xef\xbb\xbfFACES\r\nSHAPES\r\nFACES-SHAPES\r\nneg_FACES\r\nneg_SHAPES\r\nSHAPES-FACES\r\n")
+    assert len(index(Options(root=str(root)), 0)) == 50
     file.write_text("FACES SHAPES FACES-SHAPES SHAPES-FACES neg_FACES neg_SHAPES".replace(" ", "\n"))
     with pytest.raises(DataError) as caught:
         index(Options(root=str(root)), 0)
@@ -268,10 +353,11 @@ def test_maps_on_disk_need_no_preparation(root):
 
 
 def test_the_whole_release_is_listed_in_seconds(tmp_path):
-    add_subject(tmp_path, "first")
-    add_names(tmp_path, "first")
+    add_subject(tmp_path, "000000")
+    add_names(tmp_path, "000000")
     for number in range(1, 965):
-        (tmp_path / f"{number:06d}").symlink_to(tmp_path / "first")
+        (tmp_path / f"{number:06d}").mkdir()
+        (tmp_path / f"{number:06d}/MNINonLinear").symlink_to(tmp_path / "000000/MNINonLinear")
     start = time.process_time()
     samples = index(Options(root=str(tmp_path)), 0)
     assert len(samples) == 965 * 25

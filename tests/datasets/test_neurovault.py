@@ -19,7 +19,7 @@ import pytest
 
 from truemap.datasets import fetch as http
 from truemap.datasets import neurovault
-from truemap.datasets.neurovault import CONDITIONS, Fetch, Options, contrasts, index, kind, prepare, read
+from truemap.datasets.neurovault import CONDITIONS, Fetch, Options, contrasts, index, kind, prepare, read, subjects_of
 from truemap.files import DataError
 from truemap.options import load
 
@@ -225,6 +225,13 @@ def test_a_subject_that_lacks_a_map_or_is_excluded_is_not_chosen(options):
     everyone = set(index(options(subjects=None), 0)["subject"])
     assert everyone == set(SUBJECTS) - {INCOMPLETE}
     assert set(index(options(subjects=None, exclude=["100307"]), 0)["subject"]) == everyone - {"100307"}
+
+
+def test_a_name_to_exclude_that_no_image_has_is_refused_with_the_nearest(options):
+    assert set(subjects_of(options())) == set(SUBJECTS)
+    assert index(options(subjects=None, exclude=[INCOMPLETE]), 0)["subject"].nunique() == len(SUBJECTS) - 1
+    with pytest.raises(DataError, match=r"has no subject '1003O7' \(number 2 of the list\); did you mean '100307'\?"):
+        index(options(exclude=[INCOMPLETE, "1003O7"]), 0)
 
 
 def test_a_lacking_cue_map_matters_to_nobody(server, options):

@@ -42,21 +42,36 @@ def test_sheets_of_spreadsheet_programs_are_read(rows, text):
     assert rows(text)[["subject", "label"]].to_numpy().tolist() == [["s1", "Ä"]]
 
 
+def test_cells_that_look_the_same_are_the_same(rows):
+    table = rows(
+        "image|subject|label|condition|split\na|s1 |cafe\u0301|run\u00a01|train\nb|\u2003s1|café |run  1|train \n"
+    )
+    assert table["subject"].unique().tolist() == ["s1"]
+    assert table["label"].unique().tolist() == ["café"]
+    assert table["condition"].unique().tolist() == ["run 1"]
+    assert table["split"].unique().tolist() == ["train"]
+
+
+def test_a_file_is_found_by_the_name_that_its_disk_has(rows, tmp_path):
+    name = "cafe\u0301  1.nii"
+    assert rows(f"image|subject|label\n {name} |s1|A\n")["image"].tolist() == [str(tmp_path / name)]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("imag|subject|label\na|s|A\n", "has no column 'image'; did you mean 'imag'"),
         ("image|subject\na|s\n", "has no column 'label'"),
         ("image|subject|label|splits\na|s|A|x\n", "unknown column 'splits'; did you mean 'split'"),
-        ("image|subject|label|label\na|s|A|A\n", "unknown column 'label.1'"),
+        ("image|subject|label|label\na|s|A|A\n", "line 1: columns 3 and 4 have one name"),
         ("image|subject|label\na|s|A\nb||A\n", "line 3: empty 'subject'"),
-        ("image|subject|label\na|s\n", "line 2: empty 'label'"),
+        ("image|subject|label\na|s\n", "line 2: has fewer cells than the header"),
         ("image|subject|label\n\n\na|s|A\nb||A\n", "line 5: empty 'subject'"),
         ("image|subject|label\na|s| \n", "line 2: empty 'label'"),
         ("image|subject|label|negated\na|s|A|true\nb|s|A|yes\n", "line 3: negated is 'yes'"),
         ("", "cannot be read as a TSV sheet"),
-        ("image|subject|label\na|s|A\nb|s|A|B\n", "cannot be read as a TSV sheet"),
-        ("image|subject|label\na|s|A|B\nb|s|A|B\n", ""),
+        ("image|subject|label\na|s|A\nb|s|A|B\n", "line 3: has more cells than the header"),
+        ("image|subject|label\na|s|A|B\nb|s|A|B\n", "line 2: has more cells than the header"),
         ("image|subject|label\n", ""),
     ],
     ids=[
@@ -82,7 +97,7 @@ def test_a_faulty_sheet_is_refused_by_name_with_the_fault(rows, text, message):
 
 
 def test_a_sheet_that_is_no_utf8_is_refused(rows):
-    with pytest.raises(DataError, match=r"sheet\.tsv: cannot be read"):
+    with pytest.raises(DataError, match=r"sheet\.tsv, line 2: cannot be read.*Save it as UTF-8"):
         rows("image|subject|label\na|s|Ä\n", "latin-1")
 
 

@@ -197,3 +197,32 @@ def test_a_sheet_that_lists_a_map_twice_is_refused_for_that_and_by_its_name(peop
     assert result.returncode != 0
     assert re.search(rf"({PSEUDONYM.pattern}/MOTOR/LF) and \1: same subject, label and condition", result.stdout)
     assert not ID.search(result.stdout.encode())
+
+
+@pytest.mark.parametrize("wrong", ["exclude", "backup", "link"])
+def test_a_copy_of_a_person_or_a_mistyped_exclusion_is_refused_and_nobody_named(
+    spoilt: Path, tmp_path: Path, wrong: str
+) -> None:
+    copy = clone(tmp_path / "copy")
+    source = {"name": "hcp", "root": str(spoilt), "exclude": [EXCLUDED]}
+    strange = f"HCA{IDS[3]}4_V1_MR"
+    (spoilt / IDS[3]).rename(spoilt / strange)
+    if wrong == "exclude":
+        # One letter less: as good as the name itself.
+        source["exclude"] += [strange[:-1]]
+    elif wrong == "backup":
+        (spoilt / IDS[1]).rename(spoilt / f"x.{IDS[1]}_old")
+    else:
+        (spoilt / "latest").symlink_to(strange)
+    result = run(copy, spoilt, "results/people/samples.tsv", source=source)
+    assert result.returncode != 0
+    said = {
+        "exclude": "number 2 of the list); did you mean 'sub-",
+        "backup": "a copy perhaps",
+        "link": "a link to sub-",
+    }
+    assert said[wrong] in result.stdout
+    assert "private/people/subjects.tsv says what they stand for" in result.stdout
+    assert not ID.search(result.stdout.encode())
+    assert strange[:-1] not in result.stdout.replace(str(copy.path), "")
+    assert len(private(copy, "subjects.tsv"))

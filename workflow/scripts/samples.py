@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from truemap import images, seen
+from truemap.designs import check_truth, warn_alike
 from truemap.files import DataError, IncompleteSubjects
 from truemap.job import job, log
 from truemap.methods import method
@@ -30,8 +31,11 @@ with job(snakemake, scrub) as settings:
     except DataError:
         # Not all that are called otherwise than HCP's people are known yet, and the message may name one.
         if salt and hasattr(source, "subjects_of"):
+            # Mistyped, an ID says as much.
+            known = [*options.exclude]
             with suppress(DataError):
-                scrub.learn(pseudonyms(salt, source.subjects_of(options, settings["root"])))
+                known += source.subjects_of(options, settings["root"])
+            scrub.learn(pseudonyms(salt, known))
         raise
     names = pseudonyms(salt, [*images.named(samples), *lacking]) if salt else None
     if names:
@@ -40,24 +44,21 @@ with job(snakemake, scrub) as settings:
     for subject, (image, reason) in lacking.items():
         log.warning("left out: subject %s, %s, the first is %s", subject, reason, image)
     people = samples["subject"].unique()
-    family = read_family(settings["family"], people) if settings["family"] else {}
+    excluded = getattr(options, "exclude", [])
+    family = read_family(settings["family"], people, excluded) if settings["family"] else {}
     if family:
         log.info("%d of %d subjects are in %s", len(set(people) & set(family)), len(people), settings["family"])
     samples = assign_splits(samples, settings["split"], settings["seed"], family)
     check(samples)
+    warn_alike(samples)
+    if not hasattr(source, "templates"):
+        check_truth(samples[samples["split"] == "test"])
     log.info(
         "%d maps, %d classes: %s", len(samples), samples["label"].nunique(), samples["split"].value_counts().to_dict()
     )
-    if hasattr(source, "prepare"):
-        source.prepare(samples["image"].tolist(), options, settings["seed"])
-    files = images.sources(samples, source, options)
-    beside = [*samples.attrs.pop("beside", []), *(image for image, _ in lacking.values())]
     place = seen.list_of(snakemake.wildcards.dataset)
-    read = [*(path for paths in files.values() for path in paths), *beside]
-    found = seen.look(read, seen.read(place), samples.attrs.pop("etags", {}))
-    samples = samples.assign(checksum=images.checksums(samples, files, found))
-    if hasattr(source, "verify"):
-        source.verify(dict(zip(samples["image"], samples["checksum"], strict=True)), options, settings["root"])
+    beside = [image for image, _ in lacking.values()]
+    samples, found = images.identified(samples, source, options, settings, beside, seen.read(place))
     public, paths = images.pseudonymise(samples, names)
     write(snakemake.output.samples, public)
     images.write(snakemake.output.images, paths)

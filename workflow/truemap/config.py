@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from truemap.names import HEADLINES, REFERENCE, STRENGTHS
-from truemap.options import Count, Fraction, Positive, Seed, Strict, suggest
+from truemap.options import Count, Fraction, Name, Positive, Seed, Strict, faults, suggest
 from truemap.resolve import check_fit, method_options, path_word, resolve_method, resolve_methods
 from truemap.versions import installed
 
@@ -181,7 +181,7 @@ class Dataset(Strict):
         description="the mean that a class is compared with: of the class means (each class counts the same) or of all "
         "maps. The paper says 'average example across classes'",
     )
-    conditions: Literal["table1", "no_negated"] | Annotated[list[str], Field(min_length=1)] = Field(
+    conditions: Literal["table1", "no_negated"] | Annotated[list[Name], Field(min_length=1)] = Field(
         "table1",
         description="which conditions figures show first. Scores, tests and tables hold them all, and without negated "
         "ones (HCP's NEG_*). table1: all, as in the paper; no_negated: without negated ones; a list of conditions: "
@@ -209,7 +209,7 @@ class Dataset(Strict):
         "glass_brain",
         description="how maps are drawn: as 2D images (Figure 1) or as glass brains in MNI space (Figure 3)",
     )
-    show: list[str] | None = Field(
+    show: list[Name] | None = Field(
         None, description="classes drawn in Figures 1 and 3; default: the first three by name"
     )
     drawn: list[str] | None = Field(
@@ -343,8 +343,5 @@ def parse(raw: dict[str, Any]) -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(map(str, fault['loc'])) or 'config'}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors()
-        ]
+        lines = [f"  {place or 'config'}: {words}" for place, words in faults(error)]
         raise ConfigError("the config cannot be used:\n" + "\n".join(lines)) from None

@@ -6,14 +6,16 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from truemap.designs import check_copies
 from truemap.files import DataError, SourceError, joined, reworded, whole
 from truemap.options import MethodOptions
 from truemap.privacy import Scrubber, write_private
-from truemap.seen import Seen
+from truemap.seen import Seen, look
 
 #: An image's name in tables and messages, the source's own name for it (a path), and whom it is of.
 COLUMNS = ("image", "path", "subject", "checksum")
@@ -58,29 +60,50 @@ def pseudonymise(samples: pd.DataFrame, names: Mapping[str, str] | None) -> tupl
     return samples.drop(columns="checksum").assign(image=image, subject=subject), images.assign(image=image)
 
 
-def sources(samples: pd.DataFrame, source: ModuleType, options: MethodOptions) -> dict[str, list[str]]:
-    """Return image -> files that it is read from; none where the source makes its images."""
-    if not hasattr(source, "files"):
-        return {}
-    return {image: source.files(image, options) for image in samples["image"]}
-
-
-def checksums(samples: pd.DataFrame, files: Mapping[str, Sequence[str]], found: Seen) -> pd.Series:
-    """Return the checksum of each row's image, empty where it is not there.
+def identified(
+    samples: pd.DataFrame,
+    source: ModuleType,
+    options: MethodOptions,
+    settings: Mapping[str, Any],
+    beside: Sequence[str],
+    known: Seen | None,
+) -> tuple[pd.DataFrame, Seen]:
+    """Return the samples with the ``checksum`` of each image, and of all that their list hangs on (`truemap.seen`).
 
     Parameters
     ----------
-    files : mapping
-        Of `sources`.
-    found : dict
-        Of `truemap.seen.look`.
-    """
+    samples : DataFrame
+        As the source indexed them, with their splits; ``attrs`` may name more files, and hold the identities of remote
+        ones.
+    settings : mapping
+        ``seed`` and ``root``.
+    beside : sequence of str
+        More paths that the list hangs on.
+    known : dict, optional
+        What was found the last time.
 
-    def of(image: str) -> str:
+    Raises
+    ------
+    DataError
+        For copies (`truemap.designs.check_copies`), or simulated maps that are not those that were simulated.
+    """
+    if hasattr(source, "prepare"):
+        source.prepare(samples["image"].tolist(), options, settings["seed"])
+    # A source that makes its images by itself reads no files.
+    files = {image: source.files(image, options) for image in samples["image"]} if hasattr(source, "files") else {}
+    read = [*(path for paths in files.values() for path in paths), *samples.attrs.pop("beside", []), *beside]
+    found = look(read, known, samples.attrs.pop("etags", {}))
+
+    def checksum(image: str) -> str:
         sums = [found[path][1] for path in files.get(image, ())]
         return joined(sums) if sums and all(sums) else ""
 
-    return samples["image"].map(of)
+    samples = samples.assign(checksum=samples["image"].map(checksum))
+    checksums = dict(zip(samples["image"], samples["checksum"], strict=True))
+    check_copies(samples, checksums)
+    if hasattr(source, "verify"):
+        source.verify(checksums, options, settings["root"])
+    return samples, found
 
 
 def write(path: str | Path, images: pd.DataFrame) -> None:

@@ -10,26 +10,54 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
+import re
+import unicodedata
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+
+def _exponent(value: Any) -> Any:
+    """Return the number where YAML 1.1 made text of one, as it does of 1e-3 (but not of 1.0e-3)."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value) else value
+
+
+def _hcp_number(value: Any) -> Any:
+    """Return a whole number of six digits as text: of those alone it is sure that YAML read them as they stand."""
+    return str(value) if type(value) is int and 100_000 <= value <= 999_999 else value
+
 
 T = TypeVar("T")
 #: One value, or a list of candidates of which validation data choose one.
 Grid = T | Annotated[list[T], Field(min_length=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Number = Annotated[float, BeforeValidator(_exponent)]
+Positive = Annotated[Number, Field(gt=0)]
+NonNegative = Annotated[Number, Field(ge=0)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
+#: What is compared with cells of tables (`truemap.tables`): composed alike.
+Name = Annotated[str, AfterValidator(lambda text: unicodedata.normalize("NFC", text))]
+Subject = Annotated[Name, BeforeValidator(_hcp_number)]
 
 
 class Strict(BaseModel):
-    """A part of the config: frozen, no unknown keys."""
+    """A part of the config: frozen, no unknown keys, and nothing of another type than it says.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, coerce_numbers_to_str=True)
+    YAML 1.1 makes numbers of 012345 (octal: 5349) and 12:30 (base 60: 750), and booleans of yes, no, on and off:
+    taken for the text or the number that a key wants, they would be a value that nobody wrote.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        strict=True,
+        allow_inf_nan=False,
+        str_strip_whitespace=True,
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -87,21 +115,48 @@ VOCABULARY: dict[str, Any] = {
     "Grid": Grid,
     "Literal": Literal,
     "MethodOptions": MethodOptions,
+    "Name": Name,
     "NetworkOptions": NetworkOptions,
     "NonNegative": NonNegative,
     "Positive": Positive,
     "Self": Self,
+    "Subject": Subject,
     "TrainingOptions": TrainingOptions,
     "model_validator": model_validator,
 }
 
 
+def nearest(word: str, known: Any) -> str:
+    """Return the middle of an error message that names the nearest known word, where one is near."""
+    close = difflib.get_close_matches(str(word), sorted(map(str, known)), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else "."
+
+
 def suggest(word: str, known: Any) -> str:
-    """Return the end of an error message that names the nearest known words."""
-    known = sorted(map(str, known))
-    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
-    nearest = f"; did you mean '{close[0]}'?" if close else "."
-    return f"{nearest} Known here: {', '.join(known) or 'none'}."
+    """Return the end of an error message that names the nearest known word, and all of them."""
+    return f"{nearest(word, known)} Known here: {', '.join(sorted(map(str, known))) or 'none'}."
+
+
+#: What to do about a value of another type, by pydantic's name of the fault.
+REMEDIES = {
+    "string_type": "must be text: write it in quotes, for YAML makes numbers, dates and booleans of some words",
+    "int_type": "must be a whole number: without quotes or a point, and yes, no, on and off are none",
+    "float_type": "must be a number: without quotes, and yes, no, on and off are none",
+    "bool_type": "must be true or false, without quotes",
+}
+#: Parts of a fault's place that are no keys: the types that a value may have.
+OF_UNION = re.compile(r"function-|constrained-|list\[|literal\[")
+
+
+def faults(error: ValidationError) -> list[tuple[str, str]]:
+    """Return place and words of each fault; no value is shown, as it may be a person's ID."""
+    return [
+        (
+            ".".join(str(part) for part in fault["loc"] if not OF_UNION.match(str(part))),
+            REMEDIES.get(fault["type"], fault["msg"].removeprefix("Value error, ")),
+        )
+        for fault in error.errors()
+    ]
 
 
 def module_path(family: str, name: str) -> Path:

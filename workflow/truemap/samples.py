@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from truemap.designs import check_files
 from truemap.files import DataError, whole
+from truemap.job import log
 from truemap.numerics import derive_seed
-from truemap.tables import read_tsv, require_cells
+from truemap.tables import alike, plain, read_tsv, require_cells
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("image", "subject", "label", "condition", "negated", "split")
@@ -97,20 +99,25 @@ def _check_families(samples: pd.DataFrame, family: Mapping[str, str]) -> None:
         )
 
 
-def read_family(path: str | Path, subjects: Sequence[str]) -> dict[str, str]:
+def read_family(path: str | Path, subjects: Sequence[str], left_out: Collection[str] = ()) -> dict[str, str]:
     """Return subject -> family, of a TSV with these two columns; no message says who is in a family.
+
+    Rows of people that the dataset does not have are counted in a warning: a list of a whole study is right for a part
+    of it.
 
     Parameters
     ----------
     path : path
     subjects : sequence of str
         The dataset's.
+    left_out : collection of str
+        More that the source has: rows of these are no fault.
 
     Raises
     ------
     DataError
-        If the file cannot be read, lacks a column, has an empty cell or two families of one subject, or lists none
-        of the subjects.
+        If the file cannot be read, lacks a column, has an empty cell or two families of one subject, lists none of the
+        subjects, or writes one otherwise than the source does.
     """
     table = read_tsv(path, "table", "Check `family`.", private=True)
     for column in ("subject", "family"):
@@ -123,8 +130,21 @@ def read_family(path: str | Path, subjects: Sequence[str]) -> dict[str, str]:
     if len(again):
         line = table.index[again[0]] + 2
         raise DataError(f"{path}, line {line}: its subject is in another family above. Keep one of the lines.")
-    if not set(table["subject"]) & set(subjects):
+    listed = set(table["subject"])
+    if not listed & set(subjects):
         raise DataError(f"{path}: lists none of the {len(subjects)} subjects. Write subjects as the source does.")
+    unknown = table[~table["subject"].isin([*subjects, *left_out])]
+    meant = unknown[unknown["subject"].map(plain).isin([plain(who) for who in set(subjects) - listed])]
+    if len(meant):
+        raise DataError(
+            f"{path}, line {meant.index[0] + 2}: its subject is one of the dataset's but for case, dashes or leading "
+            "zeros. Write subjects as the source does."
+        )
+    if len(unknown):
+        log.warning("%s: %d of its %d subjects are none of this dataset's", path, len(unknown), len(listed))
+    for names in alike(table["family"].unique()):
+        lines = sorted(int(table.index[table["family"] == name][0]) + 2 for name in names)
+        log.warning("%s: families of lines %s differ by case, dashes or leading zeros only", path, lines)
     return dict(zip(table["subject"], table["family"], strict=True))
 
 
@@ -150,9 +170,7 @@ def check(samples: pd.DataFrame) -> None:
         raise DataError(
             f"{a.image} and {b.image}: same subject, label and condition ({a.condition}). Keep one of them."
         )
-    again = samples[samples["image"].duplicated(keep=False)]
-    if len(again):
-        raise DataError(f"{again.iloc[0]['image']}: listed twice. Keep one of the lines.")
+    check_files(samples)
     splits = named.groupby("subject")["split"].unique()
     torn = splits[splits.map(len) > 1]
     if len(torn):

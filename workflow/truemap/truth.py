@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from truemap.conditions import check_chosen, condition_sets, in_set
+from truemap.designs import check_truth
 from truemap.maps import MapWriter, read_blocks
 from truemap.names import CHOSEN
 from truemap.volumes import Volumes
@@ -71,7 +72,8 @@ def write_class_means(
     Raises
     ------
     DataError
-        If the chosen conditions cannot be used (`truemap.conditions.check_chosen`).
+        If the chosen conditions cannot be used (`truemap.conditions.check_chosen`), or no subject has two classes
+        (`truemap.designs.check_truth`).
     """
     check_chosen(volumes.table, chosen)
     with MapWriter(path, int(np.prod(volumes.shape)), "float32") as writer:
@@ -84,6 +86,10 @@ def write_class_means(
                 rows["condition"] = rows["label"].map(table.set_index("label")["condition"])
             writer.write(*class_means(rows, maps, chosen))
             return
+        # Again after bad maps were left out.
+        check_truth(volumes.table)
+        if chosen:
+            check_truth(volumes.table[in_set(volumes.table, CHOSEN, chosen)], "maps of the chosen `conditions`")
         for rows in subject_blocks(volumes.table):
             writer.write(*class_means(rows, volumes.take(rows.index).reshape(len(rows), -1), chosen))
 

@@ -50,6 +50,7 @@ def parse(path: str, text: str) -> dict[int, str]:
     A level-2 design has a single contrast of its own ("mean" over the runs) that says nothing of the copes:
     it counts as no names.
     """
+    text = text.removeprefix("\ufeff")
     for suffix, pattern in PATTERNS.items():
         if path.endswith(suffix):
             names = {int(number): name for number, name in pattern.findall(text)}

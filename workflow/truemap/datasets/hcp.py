@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -13,10 +14,10 @@ from pydantic import Field, model_validator
 from truemap.datasets import contrasts
 from truemap.datasets.nifti import decode_map, read_map
 from truemap.datasets.s3 import WORKERS, download, each, is_s3, read_tagged
-from truemap.datasets.trees import Bucket, Disk
+from truemap.datasets.trees import Bucket, Disk, kept
 from truemap.files import DataError, IncompleteSubjects, joined
 from truemap.job import log
-from truemap.options import Count, MethodOptions, NonNegative, Positive
+from truemap.options import Count, MethodOptions, NonNegative, Positive, Subject
 from truemap.tables import read_tsv
 
 #: Table 1 of McClure et al. 2020, with the cope that holds each condition in HCP's level-2 analyses.
@@ -73,7 +74,11 @@ class Options(MethodOptions):
         "from the environment or ~/.aws, never here); null where `simulate` is given",
     )
     simulate: Simulate | None = Field(None, description="simulate the tree instead of reading one")
-    exclude: list[str] = Field([], description="subjects to leave out, e.g. those with missing runs")
+    exclude: list[Subject] = Field(
+        [],
+        description="subjects to leave out, e.g. those with missing runs; a name that is no subject's folder is "
+        "refused, because mistyped it would keep somebody in",
+    )
     layout: str = Field(
         "volume",
         description="where maps are below `root`. volume: tfMRI_{task}_hp200_s4_level2vol.feat/cope{cope}.feat/stats/ "
@@ -137,11 +142,12 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If there are no subjects, one of them lacks a map (`IncompleteSubjects`, unless all do), or a file beside the
+        If there are no subjects, one that is to be excluded is not there, a folder is a copy of another subject's
+        (`truemap.datasets.trees.kept`), one lacks a map (`IncompleteSubjects`, unless all do), or a file beside the
         maps says that a cope is another contrast.
     """
     base, store = _tree(options, root)
-    subjects = [subject for subject in subjects_of(options, root) if subject not in options.exclude]
+    subjects = kept(base, _subjects(store, base, options), options.exclude)
     if not subjects:
         raise DataError(f"{base}: no subject folder with MNINonLinear/ in it. Check `root`.")
     store.look(_folder(base, options, subject, task) or f"{base}/{subject}" for subject in subjects for task in COPES)
@@ -171,10 +177,9 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
 
 
 def subjects_of(options: Options, root: str | None = None) -> list[str]:
-    """Return the names of all subjects there are."""
+    """Return the names of all subjects there are, excluded ones too."""
     base, store = _tree(options, root)
-    listed = store.subjects(base)
-    return simulated_subjects(options.simulate.subjects) if options.simulate else listed
+    return list(_subjects(store, base, options))
 
 
 def prepare(images: list[str], options: Options, seed: int) -> None:
@@ -235,6 +240,14 @@ def _tree(options: Options, root: str | None) -> tuple[str, Bucket | Disk]:
     base = options.root or root or ""
     base = base.rstrip("/") if is_s3(base) else str(Path(base))
     return base, Bucket(options.endpoint_url) if is_s3(base) else Disk()
+
+
+def _subjects(store: Bucket | Disk, base: str, options: Options) -> dict[str, str]:
+    listed = store.subjects(base)
+    if options.simulate:
+        # Not those of an earlier run with more of them.
+        return {name: f"{os.path.realpath(base)}/{name}" for name in simulated_subjects(options.simulate.subjects)}
+    return listed
 
 
 def _pattern(layout: str) -> str:

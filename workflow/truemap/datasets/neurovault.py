@@ -34,10 +34,11 @@ from pydantic import Field
 from truemap.datasets.fetch import Patience, Remote, download, fetch, fetch_all
 from truemap.datasets.hcp import COPES, NEGATED
 from truemap.datasets.nifti import read_map, same_grid
+from truemap.datasets.trees import check_excluded
 from truemap.files import DataError, reworded, whole
 from truemap.job import log, progress
 from truemap.numerics import derive_seed
-from truemap.options import Count, MethodOptions, Positive
+from truemap.options import Count, MethodOptions, Positive, Subject
 
 LOADS = {"2-BACK": "2BK", "0-BACK": "0BK"}
 STIMULI = ("BODY", "FACE", "PLACE", "TOOL")
@@ -65,7 +66,9 @@ class Options(MethodOptions):
     subjects: Count | None = Field(
         40, description="subjects to take, a seeded choice among those with all conditions; null is all of these"
     )
-    exclude: list[str] = Field([], description="subjects to leave out")
+    exclude: list[Subject] = Field(
+        [], description="subjects to leave out; a name that no image of the collection has is refused"
+    )
     cache: str = Field("resources/neurovault", description="folder that keeps the collection's list and the images")
     url: str = Field("https://neurovault.org", description="server with NeuroVault's API")
     pattern: str = Field(
@@ -94,10 +97,12 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If the list cannot be fetched or read, or has too few complete subjects.
+        If the list cannot be fetched or read, has too few complete subjects, or none of a name that is to be excluded.
     """
     maps = _maps(options)
-    named = {subject for subject, _, _ in maps} - set(options.exclude)
+    everybody = set(subjects_of(options))
+    check_excluded(_address(options), everybody, options.exclude)
+    named = everybody - set(options.exclude)
     keys = [(task, part) for task, condition in CONDITIONS for part in contrasts(task, condition)]
     complete = [subject for subject in named if all((subject, *key) in maps for key in keys)]
     wanted = options.subjects or max(1, len(complete))
@@ -120,6 +125,11 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
         for task, condition in CONDITIONS
     ]
     return pd.DataFrame(rows)
+
+
+def subjects_of(options: Options, root: str | None = None) -> list[str]:
+    """Return the names of all subjects there are, complete or not, excluded ones too."""
+    return sorted({subject for subject, _, _ in _maps(options)})
 
 
 def prepare(images: Sequence[str], options: Options, seed: int) -> None:

@@ -33,10 +33,10 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If the sheet cannot be read, a column is missing or unknown, or a cell is empty.
+        If the sheet cannot be read (`truemap.tables.read_tsv`), a column is missing or unknown, or a cell is empty.
     """
     path = Path(options.sheet)
-    table = read_tsv(path, "sheet", "Check `sheet` in the config.")
+    table = read_tsv(path, "sheet", "Check `sheet` in the config.", paths=["image"])
     if table.empty:
         raise DataError(f"{path}: no lines below the header. List one map a line.")
     require_columns(path, table, REQUIRED)
