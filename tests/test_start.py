@@ -8,7 +8,8 @@ import pytest
 import scripted
 
 from truemap import record, seen
-from truemap.files import DataError, guards, write_text
+from truemap.datasets import s3
+from truemap.files import DataError, SourceError, guards, write_text
 from truemap.plan import Plan
 from truemap.start import Start, check_files
 from truemap.work import Work
@@ -187,3 +188,49 @@ def test_results_behind_a_link_count_too(folder):
     write_text("results/k/volumes/train/0.npy", "maps")
     with pytest.raises(DataError, match="no record"):
         Start(plan(), OUTPUTS)
+
+
+def bucket(monkeypatch, answer) -> Plan:
+    """A plan whose samples were listed from two objects of a bucket, and what that says now."""
+    make("results/k/samples.tsv", "samples")
+    urls = {"s3://b/HCP/100307/a.nii.gz": "etag:1", "s3://b/HCP/100408/a.nii.gz": "etag:2"}
+    seen.write(seen.list_of("k"), seen.look(urls, None, urls))
+    monkeypatch.setattr(s3, "tags", answer)
+    return plan(source={"name": "hcp", "root": "s3://b/HCP", "endpoint_url": "http://localhost:1"})
+
+
+def test_a_bucket_is_asked_for_etags(monkeypatch):
+    found = bucket(monkeypatch, lambda urls, where: {url: "etag:1" for url in urls})
+    assert "1 of 2" in reasons(found)
+    found = bucket(monkeypatch, lambda urls, where: dict(zip(urls, ["etag:1", "etag:2"], strict=True)))
+    assert reasons(found) == ""
+
+
+def test_a_bucket_that_does_not_answer_is_said_so_without_an_id(monkeypatch, caplog):
+    def fail(urls, where):
+        raise SourceError(f"{urls[0]}: no AWS keys")
+
+    assert reasons(bucket(monkeypatch, fail)) == ""
+    assert "2 maps are taken as they were" in caplog.text
+    assert "no AWS keys" in caplog.text
+    assert "100307" not in caplog.text
+
+
+def test_what_is_gone_from_a_cache_is_no_change_and_what_comes_back_otherwise_is(folder):
+    write_text("cache/image_1.nii.gz", "map")
+    write_text("cache/image_2.nii.gz", "map")
+    listed("cache/image_1.nii.gz", "cache/image_2.nii.gz")
+    found = plan(source={"name": "neurovault", "cache": "cache"})
+    for name in ("image_1", "image_2"):
+        Path(f"cache/{name}.nii.gz").unlink()
+    assert reasons(found) == ""
+    write_text("cache/image_1.nii.gz", "map")
+    assert reasons(found) == ""
+    write_text("cache/image_2.nii.gz", "other")
+    assert "1 of 2" in reasons(found)
+
+
+def reasons(found: Plan) -> str:
+    start = Start(found, OUTPUTS)
+    value(start, "samples", **K)
+    return start.reasons.get("results/k/samples.tsv", "")
