@@ -8,11 +8,11 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.stats import pearsonr
 
-from truemap import quality
+from truemap import numerics, quality
 from truemap.datasets.hcp import Simulate
 from truemap.datasets.simulation import build_template, simulate_subject
-from truemap.numerics import zscore
-from truemap.quality import FLOOR, RULES, filled, quality_page, quality_table, read_skipped
+from truemap.numerics import filled, zscore
+from truemap.quality import FLOOR, RULES, quality_page, quality_table, read_skipped
 from truemap.volumes import Grid, Volumes
 
 SIMULATION = Path(__file__).parents[1] / "config/simulation"
@@ -196,7 +196,7 @@ def test_a_map_without_empty_voxels_is_full():
 
 
 def test_the_empty_value_of_large_maps_is_found_in_a_sample(monkeypatch):
-    monkeypatch.setattr(quality, "SAMPLE", 100)
+    monkeypatch.setattr(numerics, "SAMPLE", 100)
     values = np.random.default_rng(0).standard_normal((2, 5000))
     values[0, 1000:2000], values[1, ::2] = -0.25, 0.125
     assert filled(values).sum(axis=1).tolist() == [4000, 2500]
