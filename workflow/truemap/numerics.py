@@ -172,7 +172,7 @@ def _check_spread(values: np.ndarray, sd: float) -> None:
             raise ValueError(
                 f"values as far off as {value:g} ({1 - len(inside) / len(values):.1%} of the voxels) make all others, "
                 f"{inside.min():g} to {inside.max():g}, the same in the range of the map. If they stand for voxels "
-                "without data, write 0 or NaN there"
+                "without data, write 0 there"
             )
 
 

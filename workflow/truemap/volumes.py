@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 
@@ -123,8 +122,8 @@ def write_grid(path: str | Path, grid: Grid) -> None:
 
 def read_grid(path: str | Path) -> Grid:
     """Read what `write_grid` wrote."""
-    image = nib.load(path)
-    return Grid(np.asarray(image.dataobj) > 0, image.affine)
+    values, affine, _ = read_map(path)
+    return Grid(values > 0, affine)
 
 
 def reading_nan(read: Reader, nan: Literal["refuse", "zero"]) -> Reader:

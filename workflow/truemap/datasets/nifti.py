@@ -176,6 +176,8 @@ def grid_difference(
     shape: tuple[int, ...], affine: np.ndarray, other: tuple[int, ...], other_affine: np.ndarray
 ) -> str:
     """Return how a grid differs from another, in words that are never the same for both."""
-    far = np.abs(affine - other_affine).max()
     words, others = grid_words(shape, affine), grid_words(other, other_affine)
-    return f"grid {words} differs from the dataset's {others} (affines by up to {far:.3g})"
+    if words == others:
+        # Turned, or by less than is printed.
+        words, others = (f"{words}, affine {matrix[:3].tolist()}" for matrix in (affine, other_affine))
+    return f"grid {words} differs from the dataset's {others}"
