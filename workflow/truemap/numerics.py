@@ -150,20 +150,20 @@ def zscore(volume: np.ndarray) -> np.ndarray:
 def _check_spread(values: np.ndarray, sd: float) -> None:
     """Refuse a map in which a few values lie so far off that z-scoring makes all others the same.
 
-    They are spikes, or numbers that stand for voxels without data (-FLT_MAX, INT_MIN, -9999). Half of the voxels that
-    are not empty, or more, then lie within `SAME` sd of their median, and the next value, or the empty one, `JUMP`
-    times as far off as all these. Maps of a few values only (a mask) are sound, and so are narrow peaks with slopes.
+    They are spikes, or numbers that stand for voxels without data (-FLT_MAX, INT_MIN, -9999). Half of the voxels with
+    data, or more, then lie within `SAME` sd of their median, and the next value `JUMP` times as far off as all these.
+    Maps of a few values only (a mask) are sound, and so are narrow peaks with slopes.
     """
-    sample = _full(values[:: max(1, len(values) // SAMPLE)])[0]
+    sample, _ = _continuous(values[:: max(1, len(values) // SAMPLE)])
     # A sample tells that a map is sound; sorting all voxels of each would take longer than everything else.
     if len(sample) >= 100 and np.median(np.abs(sample - np.median(sample))) > 2 * SAME * sd:
         return
-    full, empty = _full(values)
-    half = len(full) // 2
+    data, repeated = _continuous(values)
     with np.errstate(over="ignore"):
-        median = float(np.median(full))
-        far = np.sort(np.abs(full - median))[half:]
-        ahead = np.append(far[1:], 0.0 if empty is None else abs(empty - median))
+        median = float(np.median(data))
+        far = np.sort(np.abs(data - median))[len(data) // 2 :]
+        far = np.sort(np.append(far, np.abs(repeated - median)))
+        ahead = np.append(far[1:], 0.0)
         # Differences of rounding are none.
         apart = (far > 1e-6 * abs(median)) & (far < SAME * sd) & (ahead > np.maximum(SAME * sd, JUMP * far))
         if apart.any():
@@ -176,11 +176,15 @@ def _check_spread(values: np.ndarray, sd: float) -> None:
             )
 
 
-def _full(values: np.ndarray) -> tuple[np.ndarray, float | None]:
-    """Return the values that are not the empty one, and that; all values where there is none, or no other."""
-    empty = empty_value(values)
-    full = values[values != empty] if empty is not None else values
-    return (full, empty) if len(full) else (values, None)
+def _continuous(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of voxels with data, and those that a share of the voxels have (`SHARE`), each once.
+
+    The latter are empty values and sentinels. If there are no others, they are the data.
+    """
+    found, counts = np.unique(values, return_counts=True)
+    often = counts >= max(FEW, SHARE * len(values))
+    data = np.repeat(found[~often], counts[~often])
+    return (data, found[often]) if len(data) else (values, found[:0])
 
 
 def rounded(values: np.ndarray, precision: str) -> np.ndarray:
@@ -207,14 +211,14 @@ def rounded(values: np.ndarray, precision: str) -> np.ndarray:
     if not peak <= np.finfo(precision).max:
         raise ValueError(f"values up to {peak:g} overflow {precision}")
     flat = values.ravel(order="K")
-    full = _full(flat[:: max(1, len(flat) // SAMPLE)])[0]
-    noise, sd = np.sqrt(np.mean((full.astype(precision) - full) ** 2)), full.std()
-    vanished = np.count_nonzero(full) - np.count_nonzero(full.astype(precision))
-    if noise > LOST * sd > 0 or vanished > LOST * len(full):
+    data, _ = _continuous(flat[:: max(1, len(flat) // SAMPLE)])
+    noise, sd = np.sqrt(np.mean((data.astype(precision) - data) ** 2)), data.std()
+    vanished = np.count_nonzero(data) - np.count_nonzero(data.astype(precision))
+    if noise > LOST * sd > 0 or vanished > LOST * len(data):
         stored = values.astype(precision)
         share = 1 - np.count_nonzero(stored) / np.count_nonzero(values)
         raise ValueError(
-            f"{precision} does not hold its values ({full.min():g} to {full.max():g}): {share:.1%} of those that are "
+            f"{precision} does not hold its values ({data.min():g} to {data.max():g}): {share:.1%} of those that are "
             f"not 0 become 0, and rounding is {noise / sd if sd else 1:.1%} of their SD"
         )
     return np.ascontiguousarray(values, dtype=precision)
