@@ -60,7 +60,7 @@ def read_header(path: str | Path, start: bytes) -> nib.Nifti1Header:
         what = foreign(start)
         if what is None and ".img" in Path(path).suffixes:
             what = "values of a pair, without a NIfTI header (.hdr) beside them. Put it there."
-        what = f"but {what}" if what else f"(its first {len(start)} bytes are no header). {AGAIN}"
+        what = f"but {what}" if what else f"or a truncated one (its first {len(start)} bytes are no header). {AGAIN}"
         raise DataError(f"{path}: not a readable NIfTI file {what}")
     place, classes = HEADERS[length]
     found = classes.get(start[place : place + 4])
