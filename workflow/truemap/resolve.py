@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from truemap.options import MethodOptions, load
+
+#: Bytes of a word in a path: the longest name, explain-{model}--{candidate}-{seed}-{method}.log, must have at most 255.
+LONGEST = 50
 
 
 def resolve_method(family: str, value: Any, name: str | None = None) -> dict[str, Any]:
@@ -36,7 +40,20 @@ def path_word(word: str) -> str:
     """Return the word, or raise ValueError where it cannot be part of a path."""
     if not isinstance(word, str) or not word or not all(c.isalnum() or c in "-_" for c in word):
         raise ValueError(f"'{word}' becomes a file name: use letters, digits, '-' and '_' only")
+    if len(word.encode()) > LONGEST:
+        raise ValueError(f"'{word}' becomes part of a file name: use at most {LONGEST} bytes (a letter has 1 to 4)")
     return word
+
+
+def path_words(words: Iterable[str]) -> None:
+    """Raise ValueError where a word cannot be part of a path, or two are one file on a disk that knows no case."""
+    seen: dict[str, str] = {}
+    for word in map(path_word, words):
+        if word.casefold() in seen:
+            raise ValueError(
+                f"'{seen[word.casefold()]}' and '{word}' are one file on disks that know no case: rename one"
+            )
+        seen[word.casefold()] = word
 
 
 def resolve_methods(family: str, value: Any) -> dict[str, dict[str, Any]]:
@@ -47,7 +64,8 @@ def resolve_methods(family: str, value: Any) -> dict[str, dict[str, Any]]:
         value = {entry if isinstance(entry, str) else repr(entry): None for entry in value}
     if not isinstance(value, dict):
         raise ValueError(f"{family}: give a name, a list of names, or a mapping from a label to options")
-    return {path_word(label): resolve_method(family, options, label) for label, options in value.items()}
+    path_words(value)
+    return {label: resolve_method(family, options, label) for label, options in value.items()}
 
 
 def method_options(family: str, method: dict[str, Any]) -> MethodOptions:

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from truemap.files import DataError, whole
+from truemap.names import SPLITS
 from truemap.numerics import derive_seed
 from truemap.tables import read_tsv, require_cells
 
-SPLITS = ("train", "validation", "test")
 COLUMNS = ("image", "subject", "label", "condition", "negated", "split")
 
 

@@ -66,7 +66,8 @@ def write_volumes(
             kept += part
         stored.seek(0)
         # numpy pads headers, so that one with fewer rows is as long.
-        assert _write_header(stored, (len(kept), *grid.shape), precision) == start
+        if _write_header(stored, (len(kept), *grid.shape), precision) != start:
+            raise RuntimeError(f"{array}: the header of {len(kept)} maps is longer than that of {len(rows)}")
         stored.close()
         written = rows.iloc[kept].rename_axis("sample").reset_index().assign(sha256=pd.Series(sums, dtype=str))
         if skip:

@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from truemap.datasets.servers import configured_endpoint, other_server
 from truemap.files import DataError, SourceError, whole
 from truemap.job import log, progress
 
@@ -51,9 +52,12 @@ def split(url: str) -> tuple[str, str]:
     return bucket, key
 
 
-def cached(url: str, cache: str | Path) -> Path:
-    """Return where the cache folder keeps an object: the bucket's tree, which can be a `root` later."""
-    return Path(cache, *split(url))
+def cached(url: str, cache: str | Path, endpoint_url: str | None = None) -> Path:
+    """Return where the cache folder keeps an object: the bucket's tree, which can be a `root` later.
+
+    Two servers may each have a bucket of that name: trees of others than Amazon's lie in a folder of their own.
+    """
+    return Path(cache, *other_server(endpoint_url or configured_endpoint()), *split(url))
 
 
 def scrub(text: object) -> str:
@@ -133,7 +137,7 @@ def download(urls: Iterable[str], cache: str | Path, endpoint_url: str | None = 
 
 def read_cached(url: str, cache: str | Path, endpoint_url: str | None = None) -> Path:
     """Return an object's file in the cache, fetched first where it is not there."""
-    path = cached(url, cache)
+    path = cached(url, cache, endpoint_url)
     if not path.is_file():
         _store(url, path, endpoint_url)
     return path
@@ -157,7 +161,7 @@ class DamagedError(OSError):
 
 
 def _bring(url: str, cache: str | Path, endpoint_url: str | None) -> bool:
-    path = cached(url, cache)
+    path = cached(url, cache, endpoint_url)
     if path.is_file() and path.stat().st_size == size(url, endpoint_url):
         return False
     _store(url, path, endpoint_url)

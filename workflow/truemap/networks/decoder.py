@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from truemap.files import whole
+from truemap.files import DataError, whole
 from truemap.methods import method
 
 
@@ -43,13 +45,36 @@ def build_network(settings: dict[str, Any], shape: tuple[int, ...], classes: int
 
 def save_weights(path: str | Path, network: nn.Module) -> None:
     """Write the weights as safetensors, whole."""
+    save_tensors(path, network.state_dict())
+
+
+def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors as safetensors, whole.
+
+    Raises
+    ------
+    OSError
+        If the system does not let it: safetensors has an error of its own for a full disk.
+    """
     with whole(path) as temporary:
-        save_file({key: value.contiguous().cpu() for key, value in network.state_dict().items()}, temporary)
+        try:
+            save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, temporary, metadata)
+        except SafetensorError as error:
+            raise OSError(f"{path}: {error}") from None
 
 
 def load_decoder(weights: str | Path, description: dict[str, Any], device: torch.device) -> Decoder:
-    """Return the decoder that ``model.json`` (`description`) and its weights describe."""
+    """Return the decoder that ``model.json`` (`description`) and its weights describe.
+
+    Raises
+    ------
+    DataError
+        If the file of weights is damaged.
+    """
     network = build_network(description["network"], tuple(description["shape"]), len(description["classes"]))
-    network.load_state_dict(load_file(weights))
+    try:
+        network.load_state_dict(load_file(weights))
+    except SafetensorError as error:
+        raise DataError(f"{weights}: damaged ({error}). Delete it and run again.") from None
     network.to(device).eval().requires_grad_(False)
     return Decoder(network, description["temperature"], description["classes"], description["network"]["name"])
