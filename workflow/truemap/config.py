@@ -10,7 +10,15 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from truemap.names import HEADLINES, REFERENCE, RESERVED, STRENGTHS
 from truemap.options import Count, Fraction, Positive, Seed, Strict, suggest
-from truemap.resolve import check_fit, method_options, path_word, path_words, resolve_method, resolve_methods
+from truemap.resolve import (
+    LONGEST_FOLDER,
+    check_fit,
+    method_options,
+    path_word,
+    path_words,
+    resolve_method,
+    resolve_methods,
+)
 from truemap.versions import installed
 
 
@@ -341,9 +349,9 @@ class Config(Strict):
     @model_validator(mode="after")
     def _run(self) -> Config:
         for name in self.datasets:
-            if path_word(name).casefold() in RESERVED:
+            if path_word(name, LONGEST_FOLDER).casefold() in RESERVED:
                 raise ValueError(f"a dataset cannot be called '{name}': that is a file or folder of the workflow's own")
-        path_words(self.run)
+        path_words(self.run, LONGEST_FOLDER)
         for name in self.run:
             if name not in self.datasets:
                 raise ValueError(f"run: unknown dataset '{name}'{suggest(name, self.datasets)}")

@@ -7,8 +7,10 @@ from typing import Any
 
 from truemap.options import MethodOptions, load
 
-#: Bytes of a word in a path: the longest name, explain-{model}--{candidate}-{seed}-{method}.log, must have at most 255.
+#: Bytes of a word in a file's name: the longest one, explain-{model}--{candidate}-{seed}-{method}.log, may have 255.
 LONGEST = 50
+#: Bytes of a folder's name that encrypted file systems allow too.
+LONGEST_FOLDER = 140
 
 
 def resolve_method(family: str, value: Any, name: str | None = None) -> dict[str, Any]:
@@ -36,19 +38,20 @@ def resolve_method(family: str, value: Any, name: str | None = None) -> dict[str
     return {"name": chosen, **model(**options).model_dump(mode="json")}
 
 
-def path_word(word: str) -> str:
+def path_word(word: str, longest: int = LONGEST) -> str:
     """Return the word, or raise ValueError where it cannot be part of a path."""
     if not isinstance(word, str) or not word or not all(c.isalnum() or c in "-_" for c in word):
         raise ValueError(f"'{word}' becomes a file name: use letters, digits, '-' and '_' only")
-    if len(word.encode()) > LONGEST:
-        raise ValueError(f"'{word}' becomes part of a file name: use at most {LONGEST} bytes (a letter has 1 to 4)")
+    if len(word.encode()) > longest:
+        raise ValueError(f"'{word}' becomes part of a file name: use at most {longest} bytes (a letter has 1 to 4)")
     return word
 
 
-def path_words(words: Iterable[str]) -> None:
+def path_words(words: Iterable[str], longest: int = LONGEST) -> None:
     """Raise ValueError where a word cannot be part of a path, or two are one file on a disk that knows no case."""
     seen: dict[str, str] = {}
-    for word in map(path_word, words):
+    for word in words:
+        path_word(word, longest)
         if word.casefold() in seen:
             raise ValueError(
                 f"'{seen[word.casefold()]}' and '{word}' are one file on disks that know no case: rename one"
