@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Clone, clone
+from conftest import ROOT, Clone, clone, copied
 
 #: Rules from a stage on to the end. What lies downstream of a job that re-runs, re-runs too.
 TABLES = {"statistics", "figure_2", "figure_grid", "figure_strength", "claims", "resources"}
@@ -208,9 +208,7 @@ def planned(output: str) -> dict[str, int]:
 @pytest.fixture(scope="session")
 def moved(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """The finished run, moved elsewhere: all edits are made there, so each shows that the move costs nothing."""
-    path = tmp_path_factory.mktemp("moved") / "checkout"
-    shutil.copytree(finished.path, path, symlinks=True)
-    return Clone(path)
+    return copied(finished, tmp_path_factory.mktemp("moved") / "checkout")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import Clone, clone
+from conftest import Clone, clone, copied
 
 SIMULATED = "simulated data, not HCP"
 
@@ -193,8 +193,8 @@ def explain(decoder, x, samples, options, context):
 '''
 
 
-def test_a_new_method_is_one_new_file(tmp_path: Path) -> None:
-    copy = clone(tmp_path / "with-a-new-method")
+def test_a_new_method_is_one_new_file(finished: Clone, tmp_path: Path) -> None:
+    copy = copied(finished, tmp_path / "with-a-new-method")
     (copy.path / "workflow/truemap/saliency/squared.py").write_text(NEW_METHOD)
     raw = yaml.safe_load((copy.path / "tests/workflow/tiny.yaml").read_text())
     raw["run"] = ["tiny-synthetic"]
