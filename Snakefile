@@ -19,6 +19,7 @@ localrules:
     all,
     samples,
     grid,
+    words,
     statistics,
     figure_1,
     figure_2,

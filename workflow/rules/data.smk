@@ -71,9 +71,31 @@ rule grid:
         "../scripts/grid.py"
 
 
+# Words of the config that only the data know. What takes long waits for it, and is not made again for it (`ancient`).
+rule words:
+    input:
+        samples="results/{dataset}/samples.tsv",
+        grid="results/{dataset}/volumes/mask.nii.gz",
+    output:
+        "results/{dataset}/words.txt",
+    log:
+        "logs/{dataset}/words.log",
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=scaled(500),
+        runtime=scaled(30),
+    params:
+        **plan.code("words"),
+        **plan.settings("words"),
+    script:
+        "../scripts/words.py"
+
+
 rule volumes:
     input:
         plan.tree_files,
+        words=ancient("results/{dataset}/words.txt"),
         samples="results/{dataset}/samples.tsv",
         images="private/{dataset}/images.tsv",
         grid="results/{dataset}/volumes/mask.nii.gz",

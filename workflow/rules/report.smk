@@ -206,6 +206,9 @@ rule resources:
         runtime=scaled(30),
     params:
         **plan.code("resources"),
-        settings={"datasets": plan.config.run},
+        settings={
+            "benchmarks": plan.benchmark_files(),
+            "figures": [*plan.figure_files(), *expand("results/{dataset}/figures/grid.html", dataset=plan.config.run)],
+        },
     script:
         "../scripts/resources.py"
