@@ -159,7 +159,8 @@ def test_settings_hold_every_default_in_the_order_of_the_options():
 
 
 @pytest.mark.parametrize(
-    "word", ["a/b", "a b", ".", "..", "", "ä/", "a.b", "claims.html", "a\n", "e\u0301", "x" * 141, "中" * 47]
+    "word",
+    ["a/b", "a b", ".", "..", "", "ä/", "a.b", "claims.html", "a\n", "e\u0301", "x" * 141, "中" * 47, "a" + "bc" * 20],
 )
 @pytest.mark.parametrize("kind", ["dataset", "model", "saliency"])
 def test_a_name_that_cannot_be_a_file_name_is_refused(kind, word):
@@ -434,14 +435,14 @@ def test_slips_in_maps_are_refused(wrong, words):
     assert words in refusal(("maps",), wrong)
 
 
-@pytest.mark.parametrize("word", ["x" * 140, "中" * 46, "claims", "figures", "-"])
+@pytest.mark.parametrize("word", ["abcdefg" * 19 + "-z", "xy" * 19, "中文字" * 15, "claims", "figures", "-"])
 def test_names_of_files_are_any_letters_up_to_a_length(word):
     definition = RAW["datasets"]["synthetic"]
     assert parse({"run": [word], "datasets": {word: definition}}).run == [word]
 
 
 def test_no_file_name_is_longer_than_file_systems_allow():
-    long = "x" * 50
+    long = "abcdefghij" * 5
     training = {"name": "pgd", "epsilon": [1.23456789012e-05], "l2": [1.23456789012e-05], "learning_rate": [1e-05]}
     model = {"network": "linear", "training": training, "saliency": {long: {"name": "gradient"}}, "sweep": [long]}
     definition = {"source": "synthetic", "references": {long: {"name": "input"}}, "models": {long: model}}

@@ -60,7 +60,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     with shared.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not shared.exists():
-            copy = clone(shared.with_suffix(".running"))
+            running = shared.with_suffix(".running")
+            assert not running.exists(), "it failed, as another process says"
+            copy = clone(running)
             result = copy.snakemake()
             assert result.returncode == 0, result.stdout
             copy.path.rename(shared)

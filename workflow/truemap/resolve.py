@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -42,6 +43,8 @@ def path_word(word: str, longest: int = LONGEST) -> str:
     """Return the word, or raise ValueError where it cannot be part of a path."""
     if not isinstance(word, str) or not word or not all(c.isalnum() or c in "-_" for c in word):
         raise ValueError(f"'{word}' becomes a file name: use letters, digits, '-' and '_' only")
+    if re.search(r"(.+)\1{19}$", word):
+        raise ValueError(f"'{word}' becomes a file name, and Snakemake takes 20 repetitions at its end for a fault")
     if len(word.encode()) > longest:
         raise ValueError(f"'{word}' becomes part of a file name: use at most {longest} bytes (a letter has 1 to 4)")
     return word
