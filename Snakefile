@@ -35,6 +35,7 @@ rule all:
     input:
         "results/claims.html",
         "results/resources.tsv",
+        expand("results/{dataset}/words.txt", dataset=plan.config.run),
         expand("results/{dataset}/quality.html", dataset=plan.config.run),
         plan.figure_files(),
         expand("results/{dataset}/statistics/{table}.tsv", dataset=plan.config.run, table=["summary", "comparisons"]),

@@ -277,6 +277,5 @@ def test_a_simulation_that_was_broken_off_leaves_no_old_volumes(tmp_path: Path) 
     assert copy.snakemake("results/again/samples.tsv", config=str(file)).returncode == 0
     assert planned(copy.snakemake("--dry-run", volumes, config=str(file)).stdout) == {
         "grid": 1,
-        "words": 1,
         "volumes": 1,
     }

@@ -71,7 +71,9 @@ rule grid:
         "../scripts/grid.py"
 
 
-# Words of the config that only the data know. What takes long waits for it, and is not made again for it (`ancient`).
+# Words of the config that only the data know: first of what can run, as all stops where one is wrong. Nothing reads it:
+# what does would be made again for a word that it does not use, and with `ancient` Snakemake looks for no other reason to
+# run what comes after.
 rule words:
     input:
         samples="results/{dataset}/samples.tsv",
@@ -80,6 +82,7 @@ rule words:
         "results/{dataset}/words.txt",
     log:
         "logs/{dataset}/words.log",
+    priority: 100
     conda:
         "../../envs/figures.yaml"
     resources:
@@ -95,7 +98,6 @@ rule words:
 rule volumes:
     input:
         plan.tree_files,
-        words=ancient("results/{dataset}/words.txt"),
         samples="results/{dataset}/samples.tsv",
         images="private/{dataset}/images.tsv",
         grid="results/{dataset}/volumes/mask.nii.gz",

@@ -3,7 +3,6 @@
 
 rule train:
     input:
-        words=ancient("results/{dataset}/words.txt"),
         train_maps=plan.volume_files("train", "npy"),
         train_tables=plan.volume_files("train", "parquet"),
         validation_maps=plan.volume_files("validation", "npy"),

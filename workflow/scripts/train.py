@@ -25,8 +25,7 @@ with job(snakemake) as settings:
 
     w = snakemake.wildcards
     kept = Path("results", w.dataset, ".checkpoints", w.model, f"seed-{w.seed}", f"{w.candidate}.safetensors")
-    read = [path for path in snakemake.input if path != snakemake.input.words]
-    checkpoint = Checkpoint(kept, checkpoint_key(snakemake.params, read))
+    checkpoint = Checkpoint(kept, checkpoint_key(snakemake.params, snakemake.input))
     torch.manual_seed(derive_seed(settings["seed"], "initialisation"))
     network = build_network(settings["network"], volumes.shape, len(classes)).to(device)
     module, options = method("training", settings["training"])
