@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from truemap.page import table_html
+
 #: What data must not be called for a claim about them to be tested.
 SIMULATED = "simulated"
 VERDICTS = ("reproduced", "not reproduced", "not testable here", "not run")
@@ -119,7 +121,7 @@ def to_html(claims: pd.DataFrame) -> str:
         "level. Numbers of simulated data are shown and never counted as a test of a claim about HCP.</p>"
         "<p>These criteria alone do not tell a faithful explanation from a copy of the input or of the group average: "
         "each dataset's grid.html sets references that know nothing of a network beside the maps.</p>"
-        f"{shown.to_html(index=False, border=0)}</html>\n"
+        f"{table_html(shown)}</html>\n"
     )
 
 
