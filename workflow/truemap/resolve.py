@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from truemap.options import MethodOptions, load
+from truemap.options import MethodOptions, load, methods
 
 
 def resolve_method(family: str, value: Any, name: str | None = None) -> dict[str, Any]:
@@ -47,7 +47,11 @@ def resolve_methods(family: str, value: Any) -> dict[str, dict[str, Any]]:
         value = {entry if isinstance(entry, str) else repr(entry): None for entry in value}
     if not isinstance(value, dict):
         raise ValueError(f"{family}: give a name, a list of names, or a mapping from a label to options")
-    return {path_word(label): resolve_method(family, options, label) for label, options in value.items()}
+    found = {path_word(label): resolve_method(family, options, label) for label, options in value.items()}
+    for label, method in found.items():
+        if label != method["name"] and label in methods(family):
+            raise ValueError(f"'{label}' is another {family} method than '{method['name']}': choose another label")
+    return found
 
 
 def method_options(family: str, method: dict[str, Any]) -> MethodOptions:
