@@ -393,7 +393,7 @@ def test_a_model_cannot_have_the_name_that_references_have_in_tables():
     [
         ((*LINEAR, "saliency"), {"gradient": {"name": "weights"}}, "gradient"),
         (("datasets", "synthetic", "references"), {"group_truth": {"name": "input"}}, "group_truth"),
-        (("datasets", "synthetic", "robustness", "attacks"), {"autoattack": {"name": "pgd"}}, "autoattack"),
+        (("datasets", "synthetic", "robustness"), {"attacks": {"autoattack": {"name": "pgd"}}}, "autoattack"),
     ],
 )
 def test_a_label_that_is_another_methods_name_is_refused(path, value, name):
