@@ -96,5 +96,6 @@ def test_maps_of_common_size_are_what_they_were():
     values = torch.randn(2, 3, 4).double()
     total = unscaled(values.clone())
     assert torch.equal(total.numbers(), values)
+    assert torch.equal(total.numbers(), values)
     total.add(unscaled(values.clone()))
     assert torch.equal(total.numbers(), values + values)

@@ -40,13 +40,15 @@ class Scaled:
         self.values += other.values
 
     def numbers(self) -> torch.Tensor:
-        """Return the maps, shape (n, classes, *shape).
+        """Return the maps, shape (n, classes, *shape); the values become them, in place.
 
         Scales below exp(-600) = 1e-261 are raised to it: a map then keeps its direction, which is what is compared,
         where as a number it would be zero.
         """
         scale = self.log.clamp(min=FLOOR).exp()
-        return self.values * scale.view(*scale.shape, *[1] * (self.values.ndim - 2))
+        self.values *= scale.view(*scale.shape, *[1] * (self.values.ndim - 2))
+        self.log = torch.zeros_like(self.log)
+        return self.values
 
 
 def unscaled(maps: torch.Tensor) -> Scaled:
