@@ -152,7 +152,7 @@ def test_summary_is_scipys_mean_sem_and_t_interval(values, confidence):
 
 def test_one_unit_has_a_mean_but_no_error():
     row = summarise(units_of({("nn", "gradient"): [0.4]})).iloc[0]
-    assert row["mean"] == 0.4
+    assert (row["mean"], row["reason"]) == (0.4, "one unit: no spread to see")
     assert row[["se", "ci_low", "ci_high"]].isna().all()
 
 
@@ -310,7 +310,7 @@ def test_units_that_are_all_equal_have_a_mean_and_no_interval():
     rounded = summarise(units_of({("nn", ""): np.array([0.3, 0.1 + 0.2, 0.3])})).iloc[0]
     assert rounded[["se", "ci_low", "ci_high"]].isna().all()
     nothing = summarise(units_of({("nn", ""): np.full(2, np.nan)})).iloc[0]
-    assert (nothing["n"], nothing["reason"]) == (0, "0 units: no spread to see")
+    assert (nothing["n"], nothing["reason"]) == (0, "no unit has a value; the scores say why")
 
 
 @settings(max_examples=50)

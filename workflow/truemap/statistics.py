@@ -114,7 +114,8 @@ def _interval(values: np.ndarray, confidence: float, lowest: float) -> tuple[int
     n = len(values)
     mean = values.mean() if n else np.nan
     if n < 2:
-        return n, mean, np.nan, np.nan, np.nan, f"{n} unit{'' if n else 's'}: no spread to see"
+        reason = "one unit: no spread to see" if n else "no unit has a value; the scores say why"
+        return n, mean, np.nan, np.nan, np.nan, reason
     sd = values.std(ddof=1)
     if sd <= ROUNDING * np.abs(values).max():
         return n, mean, np.nan, np.nan, np.nan, f"all {n} units have the same value: no spread to see"
