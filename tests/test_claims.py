@@ -9,8 +9,9 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from truemap.claims import flat, judge, mismatch, to_html
+from truemap.claims import COLUMNS, flat, judge, mismatch, read_claims, to_html
 from truemap.config import parse
+from truemap.files import DataError
 from truemap.plan import Plan
 from truemap.statistics import compare
 
@@ -293,8 +294,23 @@ def test_settings_of_the_claims_do_not_hang_on_the_order_of_a_set():
     assert list(found["models"]["nn"]) == ["network", "training", "calibrate", "saliency"]
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda table: table.drop(columns="about"), "has no column 'about'"),
+        (lambda table: table.assign(about=["x=1", "", *["x=1"] * (len(table) - 2)]), "line 3: empty 'about'"),
+    ],
+)
+def test_a_claim_that_does_not_say_what_it_is_about_is_refused(tmp_path, change, words):
+    """It would be tested on anything of these names."""
+    change(PUBLISHED).to_csv(tmp_path / "published.tsv", sep="\t", index=False)
+    with pytest.raises(DataError, match=words):
+        read_claims(tmp_path / "published.tsv")
+
+
 def test_published_claims_have_the_columns_and_different_names():
-    assert list(PUBLISHED.columns) == list(claim().columns)
+    assert tuple(PUBLISHED.columns) == tuple(claim().columns) == COLUMNS
+    pd.testing.assert_frame_equal(read_claims(ROOT / "config" / "published.tsv"), PUBLISHED)
     about = PUBLISHED["about"].str.split().explode()
     assert about.str.fullmatch(r"[\w.-]+=[^\s\"]+").all()
     assert PUBLISHED["id"].is_unique

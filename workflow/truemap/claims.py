@@ -5,14 +5,35 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from truemap.tables import read_tsv, require_cells, require_columns
+
+COLUMNS = (
+    "id", "source", "dataset", "conditions", "criterion", "kind", "model_a", "method_a", "model_b", "method_b", "value",
+    "alpha", "tolerance", "statement", "about",
+)  # fmt: skip
 #: What data must not be called for a claim about them to be tested.
 SIMULATED = "simulated"
 #: Of a mean's distance from the published one: what is rounding of decimal numbers.
 ROUNDING = 1e-9
+
+
+def read_claims(path: str | Path) -> pd.DataFrame:
+    """Return the table of published claims, as text.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, lacks a column, or a claim does not say what it is about.
+    """
+    table = read_tsv(path, "table", "Take config/published.tsv as the pattern.")
+    require_columns(path, table, COLUMNS)
+    require_cells(path, table, ("id", "dataset", "conditions", "criterion", "kind", "model_a", "about"))
+    return table
 
 
 def judge(
