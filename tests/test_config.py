@@ -392,6 +392,19 @@ def test_a_model_cannot_have_the_name_that_references_have_in_tables():
     parse(changed((*SYNTHETIC, "models"), {"references": {"network": "linear"}}))
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "name"),
+    [
+        ((*LINEAR, "saliency"), {"gradient": {"name": "weights"}}, "gradient"),
+        (("datasets", "synthetic", "references"), {"group_truth": {"name": "input"}}, "group_truth"),
+        (("datasets", "synthetic", "robustness"), {"attacks": {"autoattack": {"name": "pgd"}}}, "autoattack"),
+    ],
+)
+def test_a_label_that_is_another_methods_name_is_refused(path, value, name):
+    """Figures, tables and claims go by labels: `gradient` in them is the gradient."""
+    assert f"'{name}' is another" in refusal(path, value)
+
+
 def test_a_sweep_is_of_saliency_labels():
     saliency = {"mild": {"name": "smoothgrad", "sigma": 0.1}, "gradient": None}
     model = Model(network="linear", training={"name": "pgd"}, saliency=saliency, sweep=["mild"])

@@ -186,7 +186,7 @@ rule claims:
     params:
         **plan.record("claims"),
         **plan.code("claims"),
-        settings={},
+        **plan.settings("claims"),
     script:
         "../scripts/claims.py"
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from truemap.options import MethodOptions, load
+from truemap.options import MethodOptions, load, methods
 
 #: Bytes of a word in a file's name: the longest one, explain-{model}--{candidate}-{seed}-{method}.log, may have 255.
 LONGEST = 50
@@ -71,7 +71,11 @@ def resolve_methods(family: str, value: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(value, dict):
         raise ValueError(f"{family}: give a name, a list of names, or a mapping from a label to options")
     path_words(value)
-    return {label: resolve_method(family, options, label) for label, options in value.items()}
+    found = {label: resolve_method(family, options, label) for label, options in value.items()}
+    for label, method in found.items():
+        if label != method["name"] and label in methods(family):
+            raise ValueError(f"'{label}' is another {family} method than '{method['name']}': choose another label")
+    return found
 
 
 def method_options(family: str, method: dict[str, Any]) -> MethodOptions:

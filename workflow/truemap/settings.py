@@ -119,6 +119,18 @@ class JobSettings(Jobs):
             "chosen": self._chosen(wildcards),
         }
 
+    def claims_settings(self, wildcards: Any) -> Settings:
+        """Of the published claims: what the data, models and methods of all datasets are, beside their names."""
+        parts = ("source", "standardize", "voxels", "models")
+        of_model = ("network", "training", "calibrate", "saliency")
+        found = {}
+        for name in self.config.run:
+            found[name] = self._shared(SimpleNamespace(dataset=name), *parts)
+            found[name]["source"].pop("fetch", None)  # changes no result
+            models = found[name]["models"].items()
+            found[name]["models"] = {m: {key: model[key] for key in of_model} for m, model in models}
+        return {"datasets": found}
+
     def bars_settings(self, wildcards: Any) -> Settings:
         """Of a dataset's figures of mean agreement."""
         return {**self._compared(wildcards, self._drawn(wildcards)), "style": self._style("bars", "dpi")}
