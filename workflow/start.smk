@@ -1,6 +1,7 @@
 # What has to hold before the first job; included last, since it looks at what all rules make.
 from truemap import sourcecode, work
 from truemap.files import DataError
+from truemap.privacy import without_ids
 from truemap.start import Start
 
 work.announce(sourcecode.hashed(), main=workflow.is_main_process)
@@ -10,7 +11,7 @@ if workflow.is_main_process and HERE == os.path.join(str(workflow.basedir), "wor
     try:
         plan.start = Start(plan, {rule.name: [str(file) for file in rule.output] for rule in workflow.rules})
     except (DataError, OSError) as error:
-        raise WorkflowError(str(error)) from None
+        raise WorkflowError(without_ids(str(error))) from None
 
 
 onsuccess:

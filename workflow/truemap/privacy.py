@@ -60,6 +60,11 @@ def pseudonyms(salt: str, subjects: Iterable[str], digits: int = DIGITS) -> dict
     return names if len(set(names.values())) == len(subjects) else pseudonyms(salt, subjects, digits + 1)
 
 
+def without_ids(text: str) -> str:
+    """Return a text without numbers that may be IDs of HCP's people, for what is said before there are pseudonyms."""
+    return re.sub(HCP_ID, "(ID)", text)
+
+
 class Scrubber:
     """Replaces what names a person in a text; it knows nothing at first, so that texts stay as they are."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,9 @@ from typing import Any
 from truemap import record, seen
 from truemap.files import DataError
 from truemap.plan import Plan
+from truemap.privacy import without_ids
 
+log = logging.getLogger("truemap")
 #: Files that a message lists.
 LISTED = 5
 
@@ -51,6 +54,7 @@ class Start:
         reason = self._changes.get(output) or ", ".join(self._record.others(output)[:LISTED])
         if entry and reason:
             self.reasons[output] = reason
+            log.warning("%s is made again, as other files are there than it was made from: %s", output, reason)
             os.environ[record.REMADE] = f"{os.environ.get(record.REMADE, '')} {record.short(output)}"
         return record.value(entry, bool(reason))
 
@@ -90,18 +94,31 @@ def _changes(plan: Plan, dataset: str) -> str:
     place = seen.list_of(dataset)
     before = seen.read(place)
     if before is None:
-        return "there is no list of the files they were made from"
-    remote = {}
-    if urls := [path for path in before if "://" in path]:
-        # Costs an import that nobody needs whose maps are files.
-        from truemap.datasets.s3 import tags
-
-        remote = tags(urls, plan.config.datasets[dataset].source["endpoint_url"])
-    now = seen.look(before, before, remote)
-    found = seen.changed(before, now)
-    if not found and now != before:
+        return "there is no list of the files they were listed from"
+    source = plan.config.datasets[dataset].source
+    now = seen.look(before, before, _remote(dataset, before, source.get("endpoint_url")))
+    # What is gone from a cache is fetched again when it is needed.
+    gone = {path for path in before if source.get("cache") and not now[path][1] and path.startswith(source["cache"])}
+    found = [path for path in seen.changed(before, now) if path not in gone]
+    if not found and not gone and now != before:
         seen.write(place, now)
     return f"{len(found)} of {len(before)} files and folders they were listed from have changed" if found else ""
+
+
+def _remote(dataset: str, before: seen.Seen, endpoint_url: str | None) -> dict[str, str]:
+    """Return what a bucket says of the objects that were listed; what was noted, where it does not answer."""
+    urls = [path for path in before if "://" in path]
+    if not urls:
+        return {}
+    # Costs an import that nobody needs whose maps are files.
+    from truemap.datasets.s3 import tags
+
+    try:
+        return tags(urls, endpoint_url)
+    except DataError as error:
+        reason = without_ids(str(error))
+        log.warning("%s: its %d maps are taken as they were, as the bucket is silent: %s", dataset, len(urls), reason)
+        return {url: before[url][1] for url in urls}
 
 
 def _matching(patterns: Iterable[str]) -> list[str]:
