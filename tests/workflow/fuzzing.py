@@ -22,7 +22,9 @@ MADE = {"results", "store", "logs", ".snakemake", "private"}
 END = 60
 SHAPE, AFFINE = (6, 7, 6), np.diag([8.0, 8.0, 8.0, 1.0])
 CONDITIONS = ("a", "b")
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+#: As people have it: Python may keep compiled code.
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+ENVIRONMENT["OMP_NUM_THREADS"] = "1"
 #: Of a full run; fewer make a search faster.
 TARGETS = os.environ.get("FUZZ_TARGETS", "").split()
 MODEL = {
@@ -127,6 +129,12 @@ class World:
         found = [*(self.root / "results").rglob("*"), *(self.root / "private").rglob("*")]
         return [p for p in sorted(found) if p.is_file() and ".snakemake" not in p.parts and p.name != "salt"]
 
+    def draw(self) -> Path | None:
+        """Return a file that was made, a simulated map not as often as there are many; None where there are none."""
+        files = self.made()
+        few = [path for path in files if path.name != "cope1.nii.gz"]
+        return self.random.choice(files if self.random.random() < 0.2 else few) if few else None
+
     # Runs
 
     def command(self, *arguments: str) -> list[str]:
@@ -169,7 +177,7 @@ class World:
         """Do what a refusal asks for, and run again: delete outputs that were spoilt, by the names that it gives."""
         for _ in range(20):
             refused = re.search(r"(\S.*): (?:are not what their job wrote|have no record)", output)
-            tree = re.search(r"are not those that were simulated\. Delete (\S+),", output)
+            tree = re.search(r"simulated\. Delete (\S+),", output)
             if not (refused and self.spoilt) and not (tree and self.spoilt):
                 raise self.failure("a run failed", output)
             for name in [tree[1]] if tree else re.findall(r"(?:results|private)/[^\s,]+", refused[1]):
@@ -185,7 +193,8 @@ class World:
     spoilt = False
 
     def lose(self, path: Path) -> None:
-        """Delete an output, or a folder of outputs."""
+        """Delete an output, or a folder of outputs; a part of a simulated tree makes the whole of it refused."""
+        self.spoilt |= "tree" in path.parts
         for file in [path, *path.rglob("*")]:
             self.lost.add(str(file.relative_to(self.root)).removeprefix("results/"))
         shutil.rmtree(path) if path.is_dir() else path.unlink()

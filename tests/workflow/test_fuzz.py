@@ -272,7 +272,7 @@ def run_at_another_time(world: World) -> str:
     )
     if result.returncode:
         world.run_again(result.stdout)
-    return f"{target} made with a clock {days} days off"
+    return f"{target} made with a clock {days} days off; it ended with {result.returncode}"
 
 
 def lose_notes(world: World) -> str:
@@ -304,23 +304,33 @@ def link_results(world: World) -> str:
 
 
 def lose_a_result(world: World) -> str:
-    if not (files := world.made()):
+    path = world.draw()
+    if path is None:
         return "no results yet"
-    path = world.random.choice(files)
     world.lose(path)
     return f"rm {path.relative_to(world.root)}"
 
 
 def spoil_a_result(world: World) -> str:
-    """Write into an output by hand, keeping its time."""
-    if not (files := world.made()):
+    """Write into an output by hand, perhaps keeping its time."""
+    path = world.draw()
+    if path is None:
         return "no results yet"
-    path = world.random.choice(files)
     before = path.stat()
     path.write_bytes(path.read_bytes()[:-1] + b"#")
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    if world.random.random() < 0.5:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     world.spoilt = True
     return f"spoilt {path.relative_to(world.root)}"
+
+
+def spoil_during_a_run(world: World) -> str:
+    """Write into an output while a run goes on that made it, perhaps keeping its time."""
+    process = world.start()
+    time.sleep(world.random.uniform(4.0, 16.0))
+    what = spoil_a_result(world)
+    process.wait()
+    return f"during a run: {what}; it ended with {process.returncode}"
 
 
 def restore_a_backup(world: World) -> str:
@@ -362,6 +372,7 @@ SHARED: dict[Step, int] = {
     link_results: 1,
     lose_a_result: 2,
     spoil_a_result: 2,
+    spoil_during_a_run: 2,
     restore_a_backup: 3,
     touch_all: 1,
     replace_file_of_config: 2,

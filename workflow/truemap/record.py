@@ -25,6 +25,8 @@ RECORD = RESULTS / ".snakemake"
 VERIFIED = RECORD / "verified.json"
 #: Folders of Snakemake's that are kept with the results: its notes on what is made, and on what is being made.
 KEPT = ("metadata", "incomplete")
+#: Time stamps that differ by less are of one moment; ns.
+TICK = 10_000_000
 #: Outputs that are made again because their inputs are others (see `value`), for jobs here and on other machines.
 REMADE = "TRUEMAP_REMADE"
 
@@ -50,8 +52,9 @@ def read_entry(output: str | Path) -> Entry | None:
 
 
 def content(path: str | Path) -> str:
-    """Return the sha256 of an input: as the job that made it found it, or else of the file."""
-    return (read_entry(path) or {}).get("sha256") or checksum(path)
+    """Return the sha256 of an input: as the job that made it found it, where it was left as it was, or of the file."""
+    known = (read_entry(path) or {}).get("sha256")
+    return known if known and _left(str(path), signature(path)) else checksum(path)
 
 
 def value(entry: Entry | None, remade: bool) -> str:
@@ -96,11 +99,20 @@ def link(folder: Path = Path(".snakemake")) -> None:
         here.symlink_to(home)
 
 
-def noted(output: str, name: str) -> bool:
-    """Return whether Snakemake has a note of this output, under one of `KEPT` (as its FilePersistence names them)."""
+def note(output: str, name: str) -> Path:
+    """Return where Snakemake has its note of an output, under one of `KEPT` (as its FilePersistence names them)."""
     code = urlsafe_b64encode(output.encode()).decode()
     parts = [code[start : start + 254] for start in range(0, len(code), 254)]
-    return RECORD.joinpath(name, *(f"@{part}" for part in parts[:-1]), parts[-1]).is_file()
+    return RECORD.joinpath(name, *(f"@{part}" for part in parts[:-1]), parts[-1])
+
+
+def _left(output: str, now: list[int] | None) -> bool:
+    """Return whether nobody wrote an output since its job ended: Snakemake set its time stamp then, and noted it."""
+    try:
+        end = json.loads(note(output, "metadata").read_text(encoding="utf-8")).get("endtime") or 0
+    except (OSError, ValueError):
+        return False
+    return now is not None and abs(now[1] - end * 1e9) < TICK and abs(now[2] - now[1]) < TICK
 
 
 class Record:
@@ -155,13 +167,10 @@ class Record:
         return found
 
     def settle(self) -> None:
-        """Take the outputs of jobs that have just ended as they are: they were read when they were written.
-
-        Snakemake sets the time stamps of outputs once their job has ended, so only now their signatures stay.
-        """
+        """Take the outputs of jobs that have just ended as they were left: they were read when they were written."""
         for output in self.entries:
             wanted, now = self.settled(output), signature(output)
-            if wanted and now and self._verified.get(output, [None])[-1] != wanted:
+            if wanted and now and self._verified.get(output, [None])[-1] != wanted and _left(output, now):
                 self._verified[output] = [*now, wanted]
         write_json(VERIFIED, self._verified)
 
@@ -186,4 +195,4 @@ class Record:
 
 def strangers(outputs: Iterable[str]) -> list[str]:
     """Return those outputs that are there and of which nobody noted what they were made from."""
-    return [o for o in outputs if not noted(o, "metadata") and not noted(o, "incomplete") and Path(o).is_file()]
+    return [o for o in outputs if not any(note(o, name).is_file() for name in KEPT) and Path(o).is_file()]
