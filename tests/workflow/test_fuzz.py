@@ -264,13 +264,13 @@ def move_clocks(world: World) -> str:
 
 def run_at_another_time(world: World) -> str:
     if not shutil.which("faketime"):
+        # A Debian package.
         return "no faketime here"
     days = world.random.choice([-400, -1, 1, 400])
     target = f"results/fuzz/{world.random.choice(TARGETS)}"
-    result = world.run(
-        target, before=("env", "NO_FAKE_STAT=1", "DONT_FAKE_MONOTONIC=1", "faketime", "-f", f"{days:+}d")
-    )
-    if result.returncode:
+    result = world.run(target, before=("env", "NO_FAKE_STAT=1", "faketime", "-f", f"{days:+}d"))
+    # Of a clock that was set back Snakemake says so, by the first output that is older than its input.
+    if result.returncode and "clock skew" not in result.stdout:
         world.run_again(result.stdout)
     return f"{target} made with a clock {days} days off; it ended with {result.returncode}"
 
