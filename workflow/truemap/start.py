@@ -86,7 +86,7 @@ class Start:
             more = f" and {len(files) - LISTED} more" if len(files) > LISTED else ""
             raise DataError(
                 f"{', '.join(sorted(files)[:LISTED])}{more}: {what}. Put back what was there, the folder "
-                "results/.snakemake too; or delete them, and they are made again."
+                "results/.snakemake too; or delete them, and they are made again where something needs them."
             )
 
 
