@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from truemap.files import DataError
 from truemap.maps import MapWriter, is_brain, is_signed, on_grid, read_blocks
 
 VOXELS = 11
@@ -61,12 +62,66 @@ def test_maps_that_are_views_of_larger_arrays_are_stored_right(tmp_path):
     np.testing.assert_array_equal(maps, large[:, ::2])
 
 
-def test_values_that_are_not_finite_stay(tmp_path):
-    values = np.array([[np.nan, np.inf, -np.inf, 0.0]])
-    with MapWriter(tmp_path / "maps.parquet", 4, "float16") as writer:
-        writer.write(pd.DataFrame({"sample": [0]}), values)
-    ((_, maps),) = read_blocks(tmp_path / "maps.parquet")
-    np.testing.assert_array_equal(maps, values)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e6])
+@pytest.mark.parametrize("inside", [None, np.array([True, False, True, True])])
+def test_a_map_that_the_type_does_not_hold_is_refused_and_named(tmp_path, value, inside):
+    maps = np.array([[0.5, 1.0, 0.2, 0.1], [0.1, 0.2, value, 0.3]])
+    rows = pd.DataFrame({"sample": [7, 9], "target": ["A", "B"]})
+    with MapWriter(tmp_path / "maps.parquet", 4, "float16", inside) as writer:
+        with pytest.raises(DataError, match=r"1 of 2 maps .*'sample': 9, 'target': 'B'"):
+            writer.write(rows, maps)
+        writer.write(rows[:1], maps[:1])
+
+
+@pytest.mark.parametrize(("flat", "warned"), [(1e-4, 1), (0.3, 0), (0.0, 0)])
+def test_maps_too_flat_for_their_type_are_warned_of(tmp_path, caplog, flat, warned):
+    maps = 1 + flat * np.random.default_rng(0).standard_normal((1, 50))
+    with MapWriter(tmp_path / "maps.parquet", 50, "float16") as writer:
+        writer.write(pd.DataFrame({"sample": [0]}), maps)
+    assert caplog.text.count("1 maps are so flat that rounding to float16") == warned
+
+
+def cut(content):
+    return content[: len(content) // 2]
+
+
+def flip(content):
+    """One bit of a value."""
+    place = content.index(np.float16(0.125).tobytes() * 5) + 3
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def claim(content):
+    """A footer of 2 GB."""
+    return content[:-8] + (2**31 - 1).to_bytes(4, "little") + content[-4:]
+
+
+@pytest.mark.parametrize("spoil", [cut, flip, claim, lambda content: b"", lambda content: b"PAR1" * 100])
+def test_a_damaged_file_is_refused_by_name(tmp_path, spoil):
+    path = tmp_path / "maps.parquet"
+    with MapWriter(path, VOXELS, "float16") as writer:
+        writer.write(pd.DataFrame({"sample": [0]}), np.full((1, VOXELS), 0.125))
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(DataError, match=r"maps\.parquet: damaged, or no file of maps .*Delete it"):
+        list(read_blocks(path))
+
+
+def test_a_file_that_claims_more_than_it_has_bytes_is_refused_before_it_is_unpacked(tmp_path):
+    """64 MB of zeros in a few kB."""
+    maps = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(1 << 24, "float32")), 1 << 20)
+    pq.write_table(pa.table({"sample": range(16), "map": maps}), tmp_path / "maps.parquet", compression="zstd")
+    before = pa.total_allocated_bytes()
+    del maps
+    for read in (lambda path: list(read_blocks(path)), is_signed, is_brain):
+        with pytest.raises(DataError, match="claims to hold more than it has bytes"):
+            read(tmp_path / "maps.parquet")
+    assert pa.total_allocated_bytes() <= before
+
+
+def test_a_table_without_maps_is_refused(tmp_path):
+    pd.DataFrame({"sample": [0]}).to_parquet(tmp_path / "maps.parquet")
+    with pytest.raises(DataError, match="no file of maps"):
+        list(read_blocks(tmp_path / "maps.parquet"))
 
 
 @pytest.mark.parametrize("last", [-1e-30, -0.0, 0.0, 2.0])

@@ -8,11 +8,11 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.stats import pearsonr
 
-from truemap import quality
+from truemap import numerics, quality
 from truemap.datasets.hcp import Simulate
 from truemap.datasets.simulation import build_template, simulate_subject
-from truemap.numerics import zscore
-from truemap.quality import FLOOR, RULES, filled, quality_page, quality_table, read_skipped
+from truemap.numerics import filled, zscore
+from truemap.quality import FLOOR, RULES, quality_page, quality_table, read_skipped
 from truemap.volumes import Grid, Volumes
 
 SIMULATION = Path(__file__).parents[1] / "config/simulation"
@@ -20,6 +20,8 @@ SHAPE = (7, 5, 4)
 AFFINE = np.diag([-2.0, 2.0, 2.0, 1.0])
 CONDITIONS = {"one": "A", "two": "A", "three": "B"}
 SUBJECTS = 8
+#: No map is a copy.
+NONE = np.zeros(12, bool)
 
 
 def rows_of(subjects, conditions=CONDITIONS):
@@ -196,7 +198,7 @@ def test_a_map_without_empty_voxels_is_full():
 
 
 def test_the_empty_value_of_large_maps_is_found_in_a_sample(monkeypatch):
-    monkeypatch.setattr(quality, "SAMPLE", 100)
+    monkeypatch.setattr(numerics, "SAMPLE", 100)
     values = np.random.default_rng(0).standard_normal((2, 5000))
     values[0, 1000:2000], values[1, ::2] = -0.25, 0.125
     assert filled(values).sum(axis=1).tolist() == [4000, 2500]
@@ -262,18 +264,18 @@ def test_an_outlier_lies_more_than_three_and_a_half_robust_sd_below_its_median(p
     r[place] = median - 3.5 * 1.4826 * 0.02 + (-0.001 if beyond else 0.001)
     table = pd.DataFrame({"r": r, "r_flipped": np.nan, "voxels": 9, "subject": ""})
     expected = ["outlier" if beyond and number == place else "" for number in range(10)]
-    assert quality._flags(table, np.repeat([0, 1], [7, 3])) == expected
+    assert quality._flags(table, np.repeat([0, 1], [7, 3]), NONE[:10]) == expected
 
 
 def test_a_robust_sd_is_no_less_than_the_floor():
     table = pd.DataFrame({"r": [0.9, 0.9, 0.9, 0.9 - 3.4 * FLOOR], "r_flipped": np.nan, "voxels": 9, "subject": ""})
-    assert quality._flags(table, np.zeros(4)) == [""] * 4
-    assert quality._flags(table.replace(0.9 - 3.4 * FLOOR, 0.9 - 3.6 * FLOOR), np.zeros(4))[3] == "outlier"
+    assert quality._flags(table, np.zeros(4), NONE[:4]) == [""] * 4
+    assert quality._flags(table.replace(0.9 - 3.4 * FLOOR, 0.9 - 3.6 * FLOOR), np.zeros(4), NONE[:4])[3] == "outlier"
 
 
 def test_few_voxels_are_less_than_nine_tenths_of_the_median():
     table = pd.DataFrame({"r": np.nan, "r_flipped": np.nan, "voxels": [100, 100, 90, 89, 120], "subject": ""})
-    assert quality._flags(table, np.full(5, -1)) == ["", "", "", "few voxels", ""]
+    assert quality._flags(table, np.full(5, -1), NONE[:5]) == ["", "", "", "few voxels", ""]
 
 
 @pytest.mark.parametrize(
@@ -290,7 +292,7 @@ def test_a_flip_is_judged_by_the_mean_over_a_subjects_conditions(r, mirrored, su
     table = pd.DataFrame({"subject": np.repeat(list("abcdef"), 2), "r": 0.4, "r_flipped": 0.4 - usual, "voxels": 9})
     # One condition of the last subject agrees better mirrored, the other may not; their mean counts.
     table.loc[[10, 11], ["r", "r_flipped"]] = [[r - 0.1, mirrored + 0.1], [r + 0.1, mirrored - 0.1]]
-    found = quality._flags(table, np.tile([-1, -1], 6))
+    found = quality._flags(table, np.tile([-1, -1], 6), NONE)
     assert found[:10] == [""] * 10
     assert ["flip?" in flags for flags in found[10:]] == [suspect, suspect]
 
@@ -307,6 +309,36 @@ def test_a_constant_brain_is_no_error_and_has_few_voxels(table):
     maps[5, 0, 0, 0] = 1
     found = measured(table, maps)
     assert np.isnan(found["r"][5]) and found["flags"].tolist() == ["few voxels" if k == 5 else "" for k in range(24)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "flagged"),
+    [
+        ({}, {"subject": "s7"}, True),
+        ({"split": "train"}, {"split": "test"}, True),
+        ({"label": "A"}, {"label": "B"}, True),
+        ({}, {}, False),
+        ({"subject": ""}, {"subject": ""}, True),
+        ({"subject": "", "split": "train"}, {"subject": "", "split": "test"}, True),
+    ],
+    ids=["subjects", "splits", "classes", "a subject's own", "no subjects", "no subjects, splits"],
+)
+@pytest.mark.parametrize("block", [1, 3, 16])
+def test_a_map_of_two_subjects_classes_or_splits_is_flagged_on_both(table, monkeypatch, one, other, flagged, block):
+    monkeypatch.setattr(quality, "BLOCK", block)
+    maps, same = maps_of(table), {"subject": "s1", "label": "A", "split": "train"}
+    maps[20] = maps[2]
+    for row, values in ((2, one), (20, other)):
+        table.loc[row, list(same)] = list({**same, **values}.values())
+    found = measured(table, maps)["flags"].str.contains("copy?", regex=False)
+    assert found[found].index.tolist() == ([2, 20] if flagged else [])
+
+
+def test_a_map_that_differs_in_one_bit_or_in_its_sign_is_no_copy(table):
+    maps = maps_of(table).astype("float32")
+    maps[20], maps[21] = maps[2], -maps[3]
+    maps[20, 3, 3, 2] = np.nextafter(maps[20, 3, 3, 2], np.float32(9))
+    assert not measured(table, maps)["flags"].str.contains("copy").any()
 
 
 def page_of(table, maps, skipped=()):
@@ -351,4 +383,4 @@ def test_a_clean_page_says_that_nothing_is_flagged():
     table = rows_of([f"s{number}" for number in range(5)]).assign(subject="")
     page = page_of(table, maps_of(table, noise=0.05))
     assert "No map is flagged." in page
-    assert "15 maps; outlier: 0; few voxels: 0; flip?: 0; skipped subjects: 0." in page
+    assert "15 maps; outlier: 0; few voxels: 0; flip?: 0; copy?: 0; skipped subjects: 0." in page

@@ -1,3 +1,6 @@
+import gzip
+import io
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -5,7 +8,7 @@ import pytest
 
 from truemap.datasets.nifti import read_map
 from truemap.files import DataError
-from truemap.store import SKIPPED, write_skipped, write_volumes
+from truemap.store import SKIPPED, _write_header, write_skipped, write_volumes
 from truemap.volumes import Grid, read_volumes
 
 SHAPE = (4, 5, 6)
@@ -59,6 +62,14 @@ def spoil_nan(path):
     save(path, values)
 
 
+OTHER = np.random.default_rng(2).normal(size=SHAPE)
+
+
+def bomb():
+    """A map of this grid, and 8 MB of zeros."""
+    return gzip.compress(nib.Nifti1Image(OTHER.astype("float32"), AFFINE).to_bytes() + bytes(1 << 23))
+
+
 SPOILT = pytest.mark.parametrize(
     ("spoil", "reason"),
     [
@@ -66,10 +77,13 @@ SPOILT = pytest.mark.parametrize(
         (lambda path: path.unlink(), "no such file"),
         (spoil_nan, "1 of 120 voxels are NaN"),
         (lambda path: save(path, np.ones(SHAPE)), "the map is constant"),
+        (lambda path: path.write_bytes(bomb()), "holds more than the 832 bytes"),
+        (lambda path: save(path, np.where(np.arange(6) > 4, -3e38, OTHER)), "as far off as -3e+38"),
+        (lambda path: path.write_bytes(b"/annex/objects/MD5E-s1--0.nii.gz"), "datalad get"),
         (lambda path: save(path, np.random.default_rng(1).normal(size=(4, 5, 7))), "grid (4, 5, 7)"),
         (lambda path: save(path, np.random.default_rng(1).normal(size=SHAPE), np.eye(4)), "[1.0, 1.0, 1.0] mm"),
     ],
-    ids=["truncated", "missing", "NaN", "constant", "shape", "affine"],
+    ids=["truncated", "missing", "NaN", "constant", "bomb", "sentinel", "pointer", "shape", "affine"],
 )
 
 
@@ -149,6 +163,34 @@ def test_a_value_too_large_for_the_precision_is_no_subjects_fault(rows, store, t
     save(tmp_path / "s1-A.nii.gz", 1e6 * np.random.default_rng(0).normal(size=SHAPE))
     with pytest.raises(DataError, match=r"overflow float16\. Set precision: float32"):
         store(rows, standardize="none", precision="float16")
+
+
+@pytest.mark.parametrize(
+    ("scale", "precision", "remedy"), [(1e-9, "float16", "float32"), (1e-50, "float32", "Multiply")]
+)
+def test_values_that_vanish_are_no_subjects_fault_and_not_stored(rows, store, tmp_path, scale, precision, remedy):
+    def read(image):
+        return scale * np.random.default_rng(0).normal(size=SHAPE), AFFINE, ""
+
+    with pytest.raises(DataError, match=rf"100\.0% of those that are not 0 become 0.*{remedy}.*standardize: volume"):
+        store(rows, read=read, standardize="none", precision=precision)
+    assert list((tmp_path / "out").iterdir()) == []
+    store(rows, read=read, precision=precision)
+
+
+@pytest.mark.parametrize("most", [1, 9, 10, 24_125, 10**6, 10**12])
+def test_the_header_of_fewer_maps_is_as_long(most):
+    """The array's header is written again where subjects were left out."""
+    ends = [_write_header(io.BytesIO(), (count, 91, 109, 91), "float16") for count in (0, most // 2, most)]
+    assert len(set(ends)) == 1
+
+
+def test_a_header_that_would_not_fit_is_an_error_also_without_assertions(rows, store, monkeypatch, tmp_path):
+    ends = iter([128, 192])
+    monkeypatch.setattr("truemap.store._write_header", lambda *_: next(ends))
+    with pytest.raises(RuntimeError, match="not as long"):
+        store(rows)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_shard_may_be_left_empty_but_no_class_of_a_split(rows, store, tmp_path):

@@ -1,3 +1,6 @@
+import re
+from copy import copy
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -5,9 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from truemap.datasets.nifti import read_map
 from truemap.files import DataError, SourceError
 from truemap.store import write_volumes
-from truemap.volumes import BadMap, Grid, Volumes, find_grid, first_grid, read_grid, read_volumes, usable, write_grid
+from truemap.volumes import (
+    BadMap,
+    Grid,
+    Volumes,
+    find_grid,
+    first_grid,
+    read_grid,
+    read_volumes,
+    reading_nan,
+    usable,
+    write_grid,
+)
 
 SHAPE = (4, 5, 6)
 AFFINE = np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]])
@@ -113,7 +128,112 @@ def test_one_subject_on_an_odd_grid_does_not_decide_for_the_others(maps, read, c
     maps["a.nii"] = maps["a.nii"][:-1]
     grid = first_grid([["a.nii"], ["b.nii"], ["c.nii"]], read, None)
     np.testing.assert_array_equal(grid.mask, maps["b.nii"] != 0)
-    assert "on different grids ((3, 5, 6): 1, (4, 5, 6): 2)" in caplog.text
+    assert re.search(r"on different grids \(\(3, 5, 6\) voxels .*: 1; \(4, 5, 6\) voxels .*: 2\)", caplog.text)
+
+
+@pytest.mark.parametrize("background", [2e-6, -1.0, 300.0])
+def test_the_brain_is_where_any_map_differs_from_its_background(maps, read, background):
+    before = find_grid(list(maps), read, None).mask
+    for number, values in enumerate(maps.values()):
+        values[values == 0] = background * (number + 1)
+    np.testing.assert_array_equal(find_grid(list(maps), read, None).mask, before)
+
+
+def test_maps_saved_as_scaled_integers_have_the_mask_of_the_same_maps_as_floats(tmp_path, maps):
+    masks = []
+    for dtype in ("float32", "int16", "int32"):
+        for name, values in maps.items():
+            image = nib.Nifti1Image(values - 90.0 * (values != 0), AFFINE)
+            image.set_data_dtype(dtype)
+            nib.save(image, tmp_path / name)
+        masks.append(find_grid([str(tmp_path / name) for name in maps], read_map, None).mask)
+    assert (np.asanyarray(nib.load(tmp_path / "a.nii").dataobj) != 0).all()
+    for mask in masks:
+        np.testing.assert_array_equal(mask, maps["a.nii"] != 0)
+
+
+def test_a_mask_without_outside_or_without_inside_is_warned_of_with_numbers(maps, read, caplog, tmp_path):
+    first_grid([["a.nii"]], read, None)
+    assert caplog.text == ""
+    first_grid([["a.nii"]], read, save(tmp_path / "ones.nii", np.ones(SHAPE)))
+    assert "ones.nii: 120 of 120 voxels (100.00 %)" in caplog.text
+    caplog.clear()
+    maps["a.nii"] = np.random.default_rng(0).normal(size=SHAPE)
+    first_grid([["a.nii"]], read, None)
+    assert "first subject: 120 of 120 voxels" in caplog.text
+    caplog.clear()
+    maps["a.nii"] = np.zeros((10, 10, 10))
+    maps["a.nii"][3:5, 3, 3] = 1.0, 2.0
+    first_grid([["a.nii"]], read, None)
+    assert "2 of 1000 voxels (0.20 %)" in caplog.text
+
+
+MASK = np.zeros(SHAPE)
+MASK[1:3, 1:4, 2:5] = 1.0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        0.3 * MASK,
+        MASK * np.linspace(1, 14175, 120).reshape(SHAPE),
+        np.where(MASK > 0, 1.0, np.nan),
+        np.where(MASK > 0, 1.0, 7.6e-6),
+        np.where(MASK > 0, 1.0, -1e-9),
+    ],
+    ids=["probability", "labels", "NaN outside", "int16", "rounding below 0"],
+)
+def test_a_mask_is_inside_wherever_it_is_above_0(tmp_path, read, values):
+    np.testing.assert_array_equal(find_grid(["a.nii"], read, save(tmp_path / "m.nii", values)).mask, MASK > 0)
+
+
+@pytest.mark.parametrize("value", [-1.0, np.inf, -0.01])
+def test_a_map_is_no_mask(tmp_path, read, value):
+    values = MASK.copy()
+    values[0, 0, 0] = value
+    with pytest.raises(DataError, match=r"m\.nii: values from .* to .*1 in the brain"):
+        find_grid(["a.nii"], read, save(tmp_path / "m.nii", values))
+
+
+def with_nan(maps):
+    for values in maps.values():
+        values[values == 0] = np.nan
+
+
+def test_spms_nan_is_refused_with_the_option_that_takes_it_for_0(maps, read):
+    with_nan(maps)
+    with pytest.raises(BadMap, match=r"a\.nii: 102 of 120 voxels are NaN .*85\.0%.*SPM .*`nan: zero`.*leave it out"):
+        usable("a.nii", read)
+
+
+def test_nan_taken_for_0_is_a_map_with_zeros(maps, read):
+    expected, mask = [copy(part) for part in usable("a.nii", read)], find_grid(list(maps), read, None).mask
+    with_nan(maps)
+    reads = reading_nan(read, "zero")
+    for found, wanted in zip(usable("a.nii", reads), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(find_grid(list(maps), reads, None).mask, mask)
+    assert reading_nan(read, "refuse") is read
+    maps["a.nii"][1, 1, 2] = np.inf
+    with pytest.raises(BadMap, match=r"1 of 120 voxels are NaN or infinite .*Write the map again"):
+        usable("a.nii", reads)
+    maps["a.nii"][:] = np.nan
+    with pytest.raises(BadMap, match="the map is constant"):
+        usable("a.nii", reads)
+
+
+@pytest.mark.parametrize("values", [np.arange(120).reshape(SHAPE), np.arange(120.0, dtype=">f4").reshape(SHAPE)])
+def test_nan_taken_for_0_leaves_other_types_as_they_are(values):
+    found = reading_nan(lambda _: (values, AFFINE, ""), "zero")("a.nii")[0]
+    np.testing.assert_array_equal(found, values)
+
+
+def test_a_map_flipped_left_right_is_refused_and_the_message_shows_it(maps, read):
+    flipped = np.diag([-1.0, 1, 1, 1]) @ AFFINE
+    with pytest.raises(
+        BadMap, match=r"axes RAS, origin \[-90\.0, .* differs from the dataset's .*axes LAS, origin \[90"
+    ):
+        usable("a.nii", lambda _: (maps["a.nii"], flipped, ""), GRID)
 
 
 def test_a_source_that_does_not_answer_is_no_bad_map():
@@ -251,3 +371,40 @@ def test_shards_on_disk_are_mapped_and_their_rows_joined_in_order(tmp_path):
     assert volumes.table["sample"].tolist() == [0, 1, 2, 10, 20, 21, 22, 23]
     assert volumes.table.index.tolist() == list(range(8))
     np.testing.assert_array_equal(volumes.take(range(8)), np.concatenate(PARTS))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: content.replace(b"(3, 4, 5, 6)", b"(9, 4, 5, 6)"),
+        lambda content: content.replace(b"(3, 4, 5, 6), }       ", b"(3000000000, 4, 5, 6)}"),
+        lambda content: content.replace(b"(3, 4, 5, 6)", b"(2, 4, 5, 6)"),
+        lambda content: b"\x93NUMPY\x01\x00\xff\xff",
+        lambda content: b"",
+    ],
+    ids=["cut", "claims more", "claims gigabytes", "fewer than rows", "header alone", "empty"],
+)
+def test_a_damaged_array_is_refused_by_name(tmp_path, store, spoil):
+    store()
+    path = tmp_path / "out/0.npy"
+    content = spoil(path.read_bytes())
+    assert content != path.read_bytes()
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"0\.npy \(or 0\.parquet\): damaged .*Delete both"):
+        read_volumes([path], [tmp_path / "out/0.parquet"])
+
+
+def test_a_damaged_table_is_refused_by_name(tmp_path, store):
+    store()
+    path = tmp_path / "out/0.parquet"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"0\.npy \(or 0\.parquet\): damaged"):
+        read_volumes([tmp_path / "out/0.npy"], [path])
+
+
+def test_a_damaged_mask_is_refused_by_name(tmp_path):
+    write_grid(tmp_path / "mask.nii.gz", GRID)
+    (tmp_path / "mask.nii.gz").write_bytes((tmp_path / "mask.nii.gz").read_bytes()[:-9])
+    with pytest.raises(DataError, match=r"mask\.nii\.gz: "):
+        read_grid(tmp_path / "mask.nii.gz")

@@ -9,6 +9,7 @@ from scipy.signal import correlate
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from truemap.files import DataError
 from truemap.networks import cnn3d, linear, mlp
 from truemap.networks.decoder import build_network, load_decoder, save_weights
 from truemap.networks.layers import SamePool3d
@@ -224,3 +225,37 @@ def test_decoder_comes_back_from_its_files_frozen_and_the_same(settings, tmp_pat
     assert not any(parameter.requires_grad for parameter in decoder.network.parameters())
     assert not decoder.network.training
     assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+def cut(content):
+    return content[: len(content) // 2]
+
+
+def claim(content):
+    """A header of a terabyte."""
+    return (2**40).to_bytes(8, "little") + content[8:]
+
+
+@pytest.mark.parametrize("spoil", [cut, claim, lambda content: b"", lambda content: b"x" * 100])
+def test_damaged_weights_are_refused_by_name(tmp_path, spoil):
+    path, settings = tmp_path / "weights.safetensors", {"name": "linear"}
+    save_weights(path, build_network(settings, (4, 3, 2), 2))
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(DataError, match=r"weights\.safetensors: cannot be used as weights of linear .*Delete"):
+        load_decoder(path, described(settings), torch.device("cpu"))
+
+
+def described(settings):
+    return {"network": settings, "shape": [4, 3, 2], "classes": ["a", "b"], "temperature": 1.0}
+
+
+def test_weights_of_another_network_and_weights_that_are_no_numbers_are_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, build_network({"name": "linear"}, (4, 3, 2), 3))
+    with pytest.raises(DataError, match="size mismatch"):
+        load_decoder(path, described({"name": "linear"}), torch.device("cpu"))
+    network = build_network({"name": "linear"}, (4, 3, 2), 2)
+    next(network.parameters()).data[0, 0] = torch.nan
+    save_weights(path, network)
+    with pytest.raises(DataError, match="NaN or infinite numbers in"):
+        load_decoder(path, described({"name": "linear"}), torch.device("cpu"))

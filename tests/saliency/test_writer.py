@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from small_decoders import context
 
+from truemap.files import DataError
 from truemap.networks.data import Batches
 from truemap.networks.decoder import Decoder, build_network
 from truemap.saliency import gradient, integrated_gradients, smoothgrad
@@ -174,3 +177,15 @@ def test_residual_is_what_the_method_says_of_each_map_and_class_or_nan():
     expected = [missed[row.sample - 100, CLASSES.index(row.target)].item() for row in rows.itertuples()]
     np.testing.assert_allclose(rows["residual"], expected, rtol=1e-4, atol=1e-6)
     assert rows["residual"].abs().max() > 0
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_method_whose_map_is_no_number_stops_and_names_the_sample(monkeypatch, value):
+    def explain(decoder, x, ids, options, context):
+        maps = gradient.explain(decoder, x, ids, options, context)
+        maps.view(*maps.shape[:2], -1)[[number == 103 for number in ids], 1, 3] = value
+        return maps
+
+    broken = SimpleNamespace(explain=explain, Options=gradient.Options)
+    with pytest.raises(DataError, match=r"1 of 15 maps are NaN or infinite, .* sample 103 for class b"):
+        explained(module=broken)

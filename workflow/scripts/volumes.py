@@ -6,7 +6,7 @@ from truemap.methods import method
 from truemap.privacy import Scrubber, read_salt
 from truemap.samples import read, shard
 from truemap.store import write_volumes
-from truemap.volumes import read_grid
+from truemap.volumes import read_grid, reading_nan
 
 scrub = Scrubber()
 with job(snakemake, scrub) as settings:
@@ -22,7 +22,7 @@ with job(snakemake, scrub) as settings:
         snakemake.output.table,
         snakemake.output.skipped,
         rows,
-        maps,
+        reading_nan(maps, settings["nan"]),
         read_grid(snakemake.input.grid),
         settings["standardize"],
         settings["precision"],

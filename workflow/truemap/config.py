@@ -157,7 +157,13 @@ class Dataset(Strict):
     on_bad_subject: Literal["stop", "skip"] = Field(
         "stop",
         description="skip: a subject with a map that cannot be used (missing, truncated, NaN, constant, on another "
-        "grid) is left out as a whole, and listed; stop: the run ends there",
+        "grid, with values that drown all others) is left out as a whole, and listed; stop: the run ends there",
+    )
+    nan: Literal["refuse", "zero"] = Field(
+        "refuse",
+        description="voxels that are NaN: SPM writes NaN outside the brain. zero: they are taken for 0, as voxels "
+        "without data are; refuse: such a map cannot be used, as NaN within the brain is a fault. Infinite values "
+        "always are",
     )
     standardize: Literal["volume", "none"] = Field(
         "volume",
@@ -170,8 +176,9 @@ class Dataset(Strict):
     shards: Count = Field(1, description="files (and jobs) each split's volumes are spread over, by subject")
     mask: str | None = Field(
         None,
-        description="NIfTI file, non-zero in the brain; default: voxels that differ from 0 in a training map of the "
-        "first subject",
+        description="NIfTI file, above 0 in the brain (so in any label of an atlas, and at any probability; NaN is "
+        "outside, negative values are refused); default: voxels that have data in a training map of the first subject, "
+        "that is, another value than the map's most frequent one (if 1 % of its voxels or more have that, else 0)",
     )
     voxels: Literal["all", "brain"] = Field(
         "all", description="voxels that agreement is computed over; all in the paper"

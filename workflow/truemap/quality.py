@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from truemap.numerics import pearson
+from truemap.numerics import filled, pearson
 from truemap.page import sortable_page
 from truemap.volumes import Grid, Volumes
 
@@ -16,10 +17,6 @@ from truemap.volumes import Grid, Volumes
 BLOCK = 16
 #: Maps that a condition must have for one of them to be compared with the mean of the others.
 MAPS = 3
-#: A voxel's value is a map's empty value if at least this share of the map has it.
-SHARE = 0.01
-#: Voxels of a map that are enough to find its empty value.
-SAMPLE = 10_000
 #: MAD of normal numbers to their sd.
 NORMAL = 1.4826
 #: Robust sd that a map's r must lie below its condition's median, as Iglewicz & Hoaglin (1993) advise. Of 10,000 normal
@@ -42,6 +39,9 @@ RULES = {
     "flip?": "left and right may be exchanged, on all maps of a subject: the mean over its conditions of r_flipped - r "
     f"is positive and more than {OUTLIER:g} robust SDs above the subjects' median, and its mean r_flipped is above "
     f"{ALIKE:g}. (One condition alone may be symmetric.)",
+    "copy?": "the map as stored is, to the last bit, that of another sample of another subject, class or split (where "
+    "there are no subjects: of any other sample). One of them may be a file under a wrong name; where one is in train "
+    "and the other in test, the test is none.",
 }
 COLUMNS = ["sample", "subject", "label", "condition", "negated", "split"]
 MEASURES = ["voxels", "outside", "mean", "sd", "r", "r_flipped"]
@@ -71,9 +71,9 @@ def quality_table(volumes: Volumes, grid: Grid) -> pd.DataFrame:
     -------
     DataFrame
         ``sample, subject, label, condition, negated, split`` of each map; ``voxels`` in the mask that are not empty
-        (`filled`) and voxels ``outside`` of it that are not; ``mean`` and (population) ``sd`` of all values in the
-        mask, as stored; ``r`` and ``r_flipped``, NaN where a condition has fewer than 3 maps, r_flipped also where
-        there are no subjects; ``flags``, words separated by commas, by `RULES`. Sorted by sample.
+        (`truemap.numerics.filled`) and voxels ``outside`` of it that are not; ``mean`` and (population) ``sd`` of all
+        values in the mask, as stored; ``r`` and ``r_flipped``, NaN where a condition has fewer than 3 maps, r_flipped
+        also where there are no subjects; ``flags``, words separated by commas, by `RULES`. Sorted by sample.
     """
     table, inside = volumes.table, grid.mask.reshape(-1)
     conditions = _conditions(table)
@@ -85,14 +85,14 @@ def quality_table(volumes: Volumes, grid: Grid) -> pd.DataFrame:
     across = int(np.argmax(np.abs(grid.affine[0, :3])))
     mirrored = np.flip(np.arange(inside.size).reshape(grid.shape), axis=across)[grid.mask]
     named = (table["subject"] != "").to_numpy()
-    measured = np.concatenate(
-        [
-            _measure(maps, inside, mirrored, others, conditions[start:][: len(maps)], named[start:][: len(maps)])
-            for start, maps in _blocks(volumes)
-        ]
-    )
-    table = table[COLUMNS].join(pd.DataFrame(measured, columns=MEASURES, index=table.index))
-    table = table.astype({"voxels": int, "outside": int}).assign(flags=_flags(table, conditions))
+    measured, stored = [], []
+    for start, maps in _blocks(volumes):
+        block = slice(start, start + len(maps))
+        measured.append(_measure(maps, inside, mirrored, others, conditions[block], named[block]))
+        stored += [hashlib.sha256(values).digest() for values in maps]
+    copied = _copied(table, stored)
+    table = table[COLUMNS].join(pd.DataFrame(np.concatenate(measured), columns=MEASURES, index=table.index))
+    table = table.astype({"voxels": int, "outside": int}).assign(flags=_flags(table, conditions, copied))
     return table.sort_values("sample", ignore_index=True)
 
 
@@ -134,28 +134,14 @@ def _measure(
     return np.stack([voxels, outside, values.mean(axis=1), values.std(axis=1), *r], axis=1)
 
 
-def filled(maps: np.ndarray) -> np.ndarray:
-    """Return where maps are not empty, shape (n, voxels).
-
-    A voxel without data is 0 in the image, but z-scoring over the volume makes that another number, the same all over
-    the map. So the most frequent value counts as empty if at least 1 % of the voxels have it, and else 0. (Values with
-    data that are equal to it to the last bit of float16 are a handful.)
-
-    Parameters
-    ----------
-    maps : ndarray, shape (n, voxels)
-    """
-    full = np.empty(maps.shape, dtype=bool)
-    for values, result in zip(maps, full, strict=True):
-        # Not all voxels: sorting those of each map would take longer than everything else.
-        found, counts = np.unique(values[:: max(1, len(values) // SAMPLE)], return_counts=True)
-        most = counts.argmax()
-        empty = found[most] if counts[most] >= SHARE * counts.sum() and counts[most] > 1 else 0
-        np.not_equal(values, empty, out=result)
-    return full
+def _copied(table: pd.DataFrame, stored: list[bytes]) -> np.ndarray:
+    """Return which maps are equal to one of another subject, class or split, by the checksums of what is stored."""
+    owner = table["subject"].where(table["subject"] != "", table["sample"])
+    whose = pd.DataFrame({"owner": owner.astype(str), "label": table["label"], "split": table["split"]})
+    return (whose.groupby(stored).transform("nunique") > 1).any(axis=1).to_numpy()
 
 
-def _flags(table: pd.DataFrame, conditions: np.ndarray) -> list[str]:
+def _flags(table: pd.DataFrame, conditions: np.ndarray, copied: np.ndarray) -> list[str]:
     subjects = table[table["subject"] != ""].groupby("subject")[["r", "r_flipped"]].mean()
     gain = subjects["r_flipped"] - subjects["r"]
     distance = _robust_distance(gain, np.zeros(len(gain)))
@@ -165,6 +151,7 @@ def _flags(table: pd.DataFrame, conditions: np.ndarray) -> list[str]:
             "outlier": _robust_distance(table["r"], conditions) < -OUTLIER,
             "few voxels": table["voxels"] < FULL * table["voxels"].median(),
             "flip?": table["subject"].isin(suspects),
+            "copy?": copied,
         }
     )
     return [",".join(holds.columns[row]) for row in holds.to_numpy()]

@@ -37,12 +37,12 @@ class JobSettings(Jobs):
 
     def grid_settings(self, wildcards: Any) -> Settings:
         """Of the grid and mask."""
-        return {**self._shared(wildcards, "source", "mask", "on_bad_subject"), "seed": self.config.seed}
+        return {**self._shared(wildcards, "source", "mask", "nan", "on_bad_subject"), "seed": self.config.seed}
 
     def volumes_settings(self, wildcards: Any) -> Settings:
         """Of one shard of volumes."""
         part = {"seed": self.config.seed, "split": wildcards.split, "shard": int(wildcards.shard)}
-        names = ("source", "standardize", "precision", "shards", "on_bad_subject")
+        names = ("source", "nan", "standardize", "precision", "shards", "on_bad_subject")
         return {**self._shared(wildcards, *names), **part}
 
     def quality_settings(self, wildcards: Any) -> Settings:

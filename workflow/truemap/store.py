@@ -11,6 +11,7 @@ import pandas as pd
 
 from truemap.files import DataError, whole
 from truemap.job import log, progress
+from truemap.numerics import rounded
 from truemap.volumes import BadMap, Grid, Reader, usable
 
 #: Columns of the list of what was left out.
@@ -37,8 +38,8 @@ def write_volumes(
     Raises
     ------
     DataError
-        If there are no rows; if a value overflows `precision`; with ``stop``, if a map cannot be read, is on another
-        grid, has NaN, or is constant.
+        If there are no rows; if `precision` does not hold a map's values; with ``stop``, if a map cannot be used
+        (`truemap.volumes.usable`).
     """
     if rows.empty:
         raise DataError(f"{array}: no subjects left for this shard. Lower `shards`, or add subjects.")
@@ -66,7 +67,8 @@ def write_volumes(
             kept += part
         stored.seek(0)
         # numpy pads headers, so that one with fewer rows is as long.
-        assert _write_header(stored, (len(kept), *grid.shape), precision) == start
+        if _write_header(stored, (len(kept), *grid.shape), precision) != start:
+            raise RuntimeError(f"{array}: the header of {len(kept)} maps is not as long as that of {len(rows)}")
         stored.close()
         written = rows.iloc[kept].rename_axis("sample").reset_index().assign(sha256=pd.Series(sums, dtype=str))
         if skip:
@@ -100,7 +102,9 @@ def _write_header(stored: BinaryIO, shape: tuple[int, ...], precision: str) -> i
 
 def _converted(image: str, read: Reader, grid: Grid, standardize: str, precision: str) -> tuple[np.ndarray, str]:
     values, standardised, _, checksum = usable(image, read, grid)
-    kept = standardised if standardize == "volume" else values
-    if np.abs(kept).max() > np.finfo(precision).max:
-        raise DataError(f"{image}: values up to {np.abs(kept).max():g} overflow {precision}. Set precision: float32.")
-    return np.ascontiguousarray(kept, dtype=precision), checksum
+    try:
+        return rounded(standardised if standardize == "volume" else values, precision), checksum
+    except ValueError as error:
+        remedy = "Set precision: float32" if precision == "float16" else "Multiply the maps by a constant"
+        also = "" if standardize == "volume" else ", or standardize: volume"
+        raise DataError(f"{image}: {error}. {remedy}{also}.") from None

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from truemap.datasets.nifti import read_map, same_grid, write_map
+from truemap import masks
+from truemap.datasets.headers import sized
+from truemap.datasets.nifti import grid_difference, grid_words, read_map, same_grid, write_map
 from truemap.files import DataError, SourceError
 from truemap.job import log
 from truemap.numerics import zscore
@@ -79,15 +81,16 @@ def first_grid(subjects: Iterable[Sequence[str]], read: Reader, mask: str | None
         log.warning("not asked for the grid: %s", error)
     most = max(grids.values(), key=len)
     if len(grids) > 1:
-        counts = ", ".join(f"{key[0]}: {len(found)}" for key, found in grids.items())
+        counts = "; ".join(f"{grid_words(key[0], found[0].affine)}: {len(found)}" for key, found in grids.items())
         log.warning("training subjects are on different grids (%s); that of most of them is taken", counts)
+    masks.check_size(most[0].mask, mask)
     return most[0]
 
 
 def find_grid(images: Sequence[str], read: Reader, mask: str | None) -> Grid:
     """Return the grid of `images` (maps of one subject): the first one's, and a brain mask.
 
-    The mask is the file `mask`, or else the voxels that differ from zero in one of the maps.
+    The mask is where the file `mask` is above 0, or else where one of the maps has data (`truemap.numerics.filled`).
 
     Raises
     ------
@@ -95,20 +98,21 @@ def find_grid(images: Sequence[str], read: Reader, mask: str | None) -> Grid:
         If a map cannot be used, or the mask file is empty or on another grid.
     """
     values, _, affine, _ = usable(images[0], read)
-    inside = values != 0
     if mask is None:
+        inside = masks.has_data(values)
         for image in images[1:]:
-            inside = inside | (usable(image, read, Grid(inside, affine))[0] != 0)
+            inside = inside | masks.has_data(usable(image, read, Grid(inside, affine))[0])
         return Grid(inside, affine)
-    wanted, mask_affine, _ = read_map(mask)
+    with sized(values.shape):
+        wanted, mask_affine, _ = read_map(mask)
     if not same_grid(values.shape, affine, wanted.shape, mask_affine):
+        difference = grid_difference(wanted.shape, mask_affine, values.shape, affine)
         raise BadMap(
             images[0],
-            f"{mask}: is not on the grid of the maps ({images[0]}). Resample it (nilearn's resample_to_img).",
+            f"{mask}: is not on the grid of the maps ({images[0]}): {difference}. Resample it (nilearn's "
+            "resample_to_img).",
         )
-    if not (wanted > 0).any():
-        raise DataError(f"{mask}: no voxel above 0. Give a mask that is 1 in the brain.")
-    return Grid(wanted > 0, affine)
+    return Grid(masks.inside(mask, wanted), affine)
 
 
 def write_grid(path: str | Path, grid: Grid) -> None:
@@ -118,30 +122,47 @@ def write_grid(path: str | Path, grid: Grid) -> None:
 
 def read_grid(path: str | Path) -> Grid:
     """Read what `write_grid` wrote."""
-    image = nib.load(path)
-    return Grid(np.asarray(image.dataobj) > 0, image.affine)
+    values, affine, _ = read_map(path)
+    return Grid(values > 0, affine)
+
+
+def reading_nan(read: Reader, nan: Literal["refuse", "zero"]) -> Reader:
+    """Return a reader that reads as `read` does, NaN as 0 where `nan` says so; `usable` refuses NaN."""
+    if nan == "refuse":
+        return read
+
+    def with_zero(image: str) -> tuple[np.ndarray, np.ndarray, str]:
+        values, affine, checksum = read(image)
+        return np.where(np.isnan(values), values.dtype.type(0), values), affine, checksum
+
+    return with_zero
 
 
 def usable(image: str, read: Reader, grid: Grid | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
-    """Return (values, z-scores, affine, sha256), or raise `BadMap`."""
+    """Return (values, z-scores, affine, sha256), or raise `BadMap`.
+
+    That is for a map that cannot be read, is on another grid, or has no z-scores (`truemap.numerics.zscore`).
+    """
     try:
-        values, affine, checksum = read(image)
+        with sized(grid.shape if grid else None):
+            values, affine, checksum = read(image)
     except SourceError:
         raise
     except DataError as error:
         raise BadMap(image, str(error)) from None
     if grid and not same_grid(grid.shape, grid.affine, values.shape, affine):
-        raise BadMap(
-            image,
-            f"{image}: grid {values.shape} at {np.round(np.diag(affine)[:3], 3).tolist()} mm differs from the "
-            f"dataset's {grid.shape} at {np.round(np.diag(grid.affine)[:3], 3).tolist()} mm (or its origin "
-            "does). Resample it.",
-        )
+        difference = grid_difference(values.shape, affine, grid.shape, grid.affine)
+        raise BadMap(image, f"{image}: {difference}. Resample it.")
     try:
         return values, zscore(values), affine, checksum
     except ValueError as error:
-        message = f"{image}: {error}. Write the map again, or leave it out of the samples."
-        raise BadMap(image, message) from None
+        remedy = "Write the map again, or leave it out of the samples."
+        if np.isnan(values).any() and not np.isinf(values).any():
+            remedy = (
+                "SPM writes NaN outside the brain: `nan: zero` takes it for 0. Else write 0 there (fslmaths -nan), or "
+                "leave it out of the samples."
+            )
+        raise BadMap(image, f"{image}: {error}. {remedy}") from None
 
 
 @dataclass(frozen=True)
@@ -185,10 +206,19 @@ def read_volumes(arrays: Sequence[str | Path], tables: Sequence[str | Path]) -> 
     Raises
     ------
     DataError
-        If all subjects of a class were left out.
+        If a file is damaged, or all subjects of a class were left out.
     """
-    parts = [np.load(path, mmap_mode="r") for path in arrays]
-    frames = [pd.read_parquet(path) for path in tables]
+    parts, frames = [], []
+    for path, table in zip(arrays, tables, strict=True):
+        try:
+            parts.append(np.load(path, mmap_mode="r"))
+            frames.append(pd.read_parquet(table))
+            if parts[-1].shape != (len(frames[-1]), *parts[0].shape[1:]):
+                raise ValueError(f"{parts[-1].shape} numbers for {len(frames[-1])} rows of the table")
+        except (ValueError, OSError, EOFError) as error:
+            raise DataError(
+                f"{path} (or {Path(table).name}): damaged ({error}). Delete both, they are then made again."
+            ) from None
     expected = {label for frame in frames for label in frame.attrs.get("classes", ())}
     table = pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
     table.attrs = {}

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from truemap.datasets import contrasts
-from truemap.datasets.nifti import decode_map, read_map
+from truemap.datasets.nifti import decode_map, files_of, read_map
 from truemap.datasets.s3 import WORKERS, download, each, is_s3, read_tagged
 from truemap.datasets.trees import Bucket, Disk, kept
 from truemap.files import DataError, IncompleteSubjects, joined
@@ -201,7 +201,7 @@ def read(image: str, options: Options, seed: int, root: str | None = None) -> tu
 
 def files(image: str, options: Options) -> list[str]:
     """Return the files that a map is read from."""
-    return [image]
+    return [image] if is_s3(image) else [str(path) for path in files_of(image)]
 
 
 def verify(checksums: Mapping[str, str], options: Options, root: str | None) -> None:

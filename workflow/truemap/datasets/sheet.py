@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from truemap.datasets.nifti import read_map
+from truemap.datasets.nifti import files_of, read_map
 from truemap.files import DataError
 from truemap.options import MethodOptions, suggest
 from truemap.tables import read_tsv, require_cells, require_columns
@@ -66,7 +66,7 @@ def read(image: str, options: Options, seed: int, root: str | None = None) -> tu
 
 def files(image: str, options: Options) -> list[str]:
     """Return the files that a map is read from."""
-    return [image]
+    return [str(path) for path in files_of(image)]
 
 
 def kind(options: Options) -> str:

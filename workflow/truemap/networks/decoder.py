@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from truemap.files import whole
+from truemap.files import DataError, whole
 from truemap.methods import method
 
 
@@ -48,8 +49,23 @@ def save_weights(path: str | Path, network: nn.Module) -> None:
 
 
 def load_decoder(weights: str | Path, description: dict[str, Any], device: torch.device) -> Decoder:
-    """Return the decoder that ``model.json`` (`description`) and its weights describe."""
+    """Return the decoder that ``model.json`` (`description`) and its weights describe.
+
+    Raises
+    ------
+    DataError
+        If the weights are damaged, not finite, or another network's.
+    """
     network = build_network(description["network"], tuple(description["shape"]), len(description["classes"]))
-    network.load_state_dict(load_file(weights))
+    try:
+        state = load_file(weights)
+        network.load_state_dict(state)
+        if lost := [name for name, values in state.items() if not values.isfinite().all()]:
+            raise ValueError(f"NaN or infinite numbers in {', '.join(lost)}")
+    except (SafetensorError, RuntimeError, ValueError, OSError) as error:
+        raise DataError(
+            f"{weights}: cannot be used as weights of {description['network']['name']} ({error}). Delete the file, it "
+            "is then made again."
+        ) from None
     network.to(device).eval().requires_grad_(False)
     return Decoder(network, description["temperature"], description["classes"], description["network"]["name"])

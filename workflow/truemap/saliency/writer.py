@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from truemap.datasets.nifti import write_map
-from truemap.files import whole
+from truemap.files import DataError, whole
 from truemap.job import progress
 from truemap.networks.data import Batches
 from truemap.networks.decoder import Decoder
@@ -26,12 +26,12 @@ MEGABYTE = 1 << 20
 
 
 def unit_peak(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return maps divided by their largest absolute value, and that value; a zero map stays zero.
+    """Return maps divided by their largest absolute value, and that value; maps of zero, or not finite, stay.
 
     Float16 has 11 bits but a narrow range: at unit peak a map keeps its shape however small it is.
     """
     peak = np.abs(maps).max(axis=1)
-    return maps / np.where(peak > 0, peak, 1.0)[:, None], peak
+    return maps / np.where((peak > 0) & np.isfinite(peak), peak, 1.0)[:, None], peak
 
 
 def chunk_size(decoder: Decoder, x: torch.Tensor, megabytes: float) -> int:
@@ -84,6 +84,11 @@ def explain_blocks(
         map. `residual` is by how much the map misses the sum that the method promises (completeness, summation
         to delta, conservation), as the module's ``residual`` says; NaN where it promises none.
     maps : ndarray, shape (rows, voxels), float64
+
+    Raises
+    ------
+    DataError
+        If a map is not finite.
     """
     size = chunk_size(decoder, batches.get(torch.tensor([0]))[0], megabytes)
     chosen = choose_explained(batches.volumes.table, explained, context.seed)
@@ -100,8 +105,15 @@ def explain_blocks(
             residuals.append(missed.cpu().numpy().reshape(-1))
         maps, scale = unit_peak(np.concatenate(parts).reshape(len(block) * len(decoder.classes), -1))
         table = block.loc[block.index.repeat(len(decoder.classes)), KEYS].reset_index(drop=True)
-        residual = np.concatenate(residuals)
-        yield table.assign(target=decoder.classes * len(block), scale=scale, residual=residual), maps
+        table = table.assign(target=decoder.classes * len(block), scale=scale, residual=np.concatenate(residuals))
+        if not np.isfinite(scale).all():
+            first = table[~np.isfinite(scale)].iloc[0]
+            raise DataError(
+                f"{(~np.isfinite(scale)).sum()} of {len(table)} maps are NaN or infinite, the first that of sample "
+                f"{first['sample']} for class {first['target']}. The network's outputs or the method overflow: look at "
+                "the training's log and the method's options."
+            )
+        yield table, maps
 
 
 class MeanMaps:
