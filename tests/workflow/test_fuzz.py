@@ -263,16 +263,13 @@ def move_clocks(world: World) -> str:
 
 
 def run_at_another_time(world: World) -> str:
-    if not shutil.which("faketime"):
-        # A Debian package.
-        return "no faketime here"
-    days = world.random.choice([-400, -1, 1, 400])
-    target = f"results/fuzz/{world.random.choice(TARGETS)}"
-    result = world.run(target, before=("env", "NO_FAKE_STAT=1", "faketime", "-f", f"{days:+}d"))
-    # Of a clock that was set back Snakemake says so, by the first output that is older than its input.
-    if result.returncode and "clock skew" not in result.stdout:
-        world.run_again(result.stdout)
-    return f"{target} made with a clock {days} days off; it ended with {result.returncode}"
+    """Leave a partial run's files as a machine does whose clock is days off (faketime hangs Python's threads)."""
+    days, begun = world.random.choice([-400, -1, 1, 400]), time.time()
+    what = run_a_part(world)
+    for path in [*(world.root / "results").rglob("*"), *(world.root / "private").rglob("*")]:
+        if path.is_file() and (when := path.stat().st_mtime) >= begun:
+            os.utime(path, (when + days * 86400,) * 2)
+    return f"{what}, with a clock {days} days off"
 
 
 def lose_notes(world: World) -> str:
