@@ -120,6 +120,13 @@ def test_what_somebody_wrote_between_a_jobs_end_and_the_runs_is_not_taken_for_th
     assert Record().replaced() == [str(path)]
 
 
+def test_outputs_outside_of_results_are_looked_after_too():
+    make({"results/k/samples.tsv": "samples", "private/k/images.tsv": "images"})
+    assert set(Record().entries) == {"results/k/samples.tsv", "private/k/images.tsv"}
+    write_text("private/k/images.tsv", "other images")
+    assert Record().replaced() == ["private/k/images.tsv"]
+
+
 def test_outputs_of_the_future_are_of_now():
     chain()
     path = Path("results/k/samples.tsv")

@@ -25,6 +25,8 @@ RECORD = RESULTS / ".snakemake"
 VERIFIED = RECORD / "verified.json"
 #: Folders of Snakemake's that are kept with the results: its notes on what is made, and on what is being made.
 KEPT = ("metadata", "incomplete")
+#: Folder under `made/` of outputs that are not in results/.
+OUTSIDE = ".outside"
 #: Time stamps that differ by less are of one moment; ns.
 TICK = 10_000_000
 #: Outputs that are made again because their inputs are others (see `value`), for jobs here and on other machines.
@@ -38,7 +40,7 @@ Entry = dict[str, Any]
 def place(output: str | Path) -> Path:
     """Return where the entry of an output is."""
     output = Path(output)
-    inside = output.relative_to(RESULTS) if output.is_relative_to(RESULTS) else Path(".outside", *output.parts)
+    inside = output.relative_to(RESULTS) if output.is_relative_to(RESULTS) else Path(OUTSIDE, *output.parts)
     return RECORD / "made" / inside.with_name(f"{inside.name}.json")
 
 
@@ -129,7 +131,9 @@ class Record:
         made = RECORD / "made"
         for folder, _, names in os.walk(made):
             for name in names:
-                output = str(RESULTS / Path(folder).relative_to(made) / name.removesuffix(".json"))
+                inside = Path(folder, name.removesuffix(".json")).relative_to(made)
+                outside = inside.parts[0] == OUTSIDE
+                output = str(Path(*inside.parts[1:]) if outside else RESULTS / inside)
                 if name.endswith(".json") and (entry := read_entry(output)):
                     self.entries[output] = entry
         self._verified: dict[str, list] = {}
