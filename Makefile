@@ -11,8 +11,9 @@ run: .venv/installed
 report: run
 	$(BIN)/snakemake --cores $(CORES) --report results/report.html
 
+# Side by side, each with one thread; more processes than 8 would want more memory than time.
 test: .venv/installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --maxprocesses 8 --dist worksteal
 
 test-full: .venv/installed
 	$(BIN)/python -m pytest -m full

@@ -20,6 +20,7 @@ localrules:
     all,
     samples,
     grid,
+    words,
     statistics,
     figure_1,
     figure_2,
@@ -35,6 +36,7 @@ rule all:
     input:
         "results/claims.html",
         "results/resources.tsv",
+        expand("results/{dataset}/words.txt", dataset=plan.config.run),
         expand("results/{dataset}/quality.html", dataset=plan.config.run),
         plan.figure_files(),
         expand("results/{dataset}/statistics/{table}.tsv", dataset=plan.config.run, table=["summary", "comparisons"]),

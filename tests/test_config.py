@@ -10,6 +10,7 @@ import pytest
 from truemap.candidates import candidates
 from truemap.config import Config, ConfigError, Model, Split, parse
 from truemap.options import TrainingOptions
+from truemap.settings import JobSettings
 
 ROOT = Path(__file__).parents[1]
 RAW = {
@@ -157,7 +158,10 @@ def test_settings_hold_every_default_in_the_order_of_the_options():
     ]
 
 
-@pytest.mark.parametrize("word", ["a/b", "a b", "..", "", "ä/", "a.b"])
+@pytest.mark.parametrize(
+    "word",
+    ["a/b", "a b", ".", "..", "", "ä/", "a.b", "claims.html", "a\n", "e\u0301", "x" * 141, "中" * 47, "a" + "bc" * 20],
+)
 @pytest.mark.parametrize("kind", ["dataset", "model", "saliency"])
 def test_a_name_that_cannot_be_a_file_name_is_refused(kind, word):
     raw = copy.deepcopy(RAW)
@@ -168,7 +172,7 @@ def test_a_name_that_cannot_be_a_file_name_is_refused(kind, word):
         raw["datasets"]["synthetic"]["models"][word] = {"network": "linear"}
     else:
         raw["datasets"]["synthetic"]["models"]["linear"]["saliency"] = {word: {"name": "gradient"}}
-    with pytest.raises(ConfigError, match=f"'{word}' becomes a file name"):
+    with pytest.raises(ConfigError, match=f"'{re.escape(word)}' becomes (part of )?a file name"):
         parse(raw)
 
 
@@ -388,6 +392,19 @@ def test_a_model_cannot_have_the_name_that_references_have_in_tables():
     parse(changed((*SYNTHETIC, "models"), {"references": {"network": "linear"}}))
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "name"),
+    [
+        ((*LINEAR, "saliency"), {"gradient": {"name": "weights"}}, "gradient"),
+        (("datasets", "synthetic", "references"), {"group_truth": {"name": "input"}}, "group_truth"),
+        (("datasets", "synthetic", "robustness"), {"attacks": {"autoattack": {"name": "pgd"}}}, "autoattack"),
+    ],
+)
+def test_a_label_that_is_another_methods_name_is_refused(path, value, name):
+    """Figures, tables and claims go by labels: `gradient` in them is the gradient."""
+    assert f"'{name}' is another" in refusal(path, value)
+
+
 def test_a_sweep_is_of_saliency_labels():
     saliency = {"mild": {"name": "smoothgrad", "sigma": 0.1}, "gradient": None}
     model = Model(network="linear", training={"name": "pgd"}, saliency=saliency, sweep=["mild"])
@@ -429,3 +446,90 @@ def test_maps_of_the_brain_are_refused_where_a_dataset_that_runs_is_scored_over_
 @pytest.mark.parametrize(("wrong", "words"), [({"kepp": True}, "did you mean 'keep'"), ({"voxels": "mask"}, "'brain'")])
 def test_slips_in_maps_are_refused(wrong, words):
     assert words in refusal(("maps",), wrong)
+
+
+@pytest.mark.parametrize("word", ["abcdefg" * 19 + "-z", "xy" * 19, "中文字" * 15, "claims", "figures", "-"])
+def test_names_of_files_are_any_letters_up_to_a_length(word):
+    definition = RAW["datasets"]["synthetic"]
+    assert parse({"run": [word], "datasets": {word: definition}}).run == [word]
+
+
+def test_no_file_name_is_longer_than_file_systems_allow():
+    long = "abcdefghij" * 5
+    training = {"name": "pgd", "epsilon": [1.23456789012e-05], "l2": [1.23456789012e-05], "learning_rate": [1e-05]}
+    model = {"network": "linear", "training": training, "saliency": {long: {"name": "gradient"}}, "sweep": [long]}
+    definition = {"source": "synthetic", "references": {long: {"name": "input"}}, "models": {long: model}}
+    assert "at most 50 bytes" in refusal(("datasets", "synthetic", "models"), {f"{long}x": model})
+    plan = JobSettings({"run": [long], "datasets": {long: definition}})
+    longest = max(len(Path(file).name) for file in plan.benchmark_files())
+    assert 180 < longest < 255
+    # Beside a temporary name's host, of 64 characters at most, and process.
+    assert len(f".partial-{'h' * 64}-4194304-{long}.mean.nii.gz") < 255
+
+
+@pytest.mark.parametrize("word", ["salt", "Salt", "benchmarks", "BENCHMARKS"])
+def test_a_dataset_cannot_have_the_name_of_a_file_of_the_workflows_own(word):
+    raw = {"run": [word], "datasets": {word: RAW["datasets"]["synthetic"]}}
+    with pytest.raises(ConfigError, match=f"a dataset cannot be called '{word}'"):
+        parse(raw)
+
+
+@pytest.mark.parametrize("path", ["models", "saliency", "references", "attacks", "run"])
+def test_names_that_are_one_file_where_case_does_not_count_are_refused(path):
+    raw = copy.deepcopy(RAW)
+    dataset = raw["datasets"]["synthetic"]
+    two = {"straße": {"name": "input"}, "STRASSE": {"name": "input"}}
+    if path == "models":
+        dataset["models"] |= {"Linear": {"network": "linear"}}
+    elif path == "saliency":
+        dataset["models"]["linear"]["saliency"] = {name: {"name": "gradient"} for name in two}
+    elif path == "references":
+        dataset["references"] = two
+    elif path == "attacks":
+        dataset["robustness"] = {"attacks": {name: {"name": "pgd"} for name in two}}
+    else:
+        raw["datasets"]["Synthetic"] = dataset
+        parse(raw)
+        raw["run"] = ["synthetic", "Synthetic"]
+    with pytest.raises(ConfigError, match="are one file on disks that know no case"):
+        parse(raw)
+
+
+def test_a_dataset_that_runs_twice_would_count_twice():
+    assert "rename one" in refusal(("run",), ["synthetic", "synthetic"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("show", [], "at least 1"),
+        ("show", ["a", "a"], "names a class twice"),
+        ("drawn", [], "at least 1"),
+        ("figures", "image", "glass_brain"),
+    ],
+)
+def test_what_figures_cannot_draw_is_refused(key, value, words):
+    assert words in refusal(("datasets", "synthetic", key), value)
+
+
+def test_figure_1_draws_changes_and_so_two_classes_at_least():
+    raw = changed(("datasets", "synthetic", "show"), ["a"])
+    assert parse(raw).datasets["synthetic"].show == ["a"]
+    raw["datasets"]["synthetic"]["figures"] = "images"
+    with pytest.raises(ConfigError, match="name at least two"):
+        parse(raw)
+
+
+@pytest.mark.parametrize("label", ["a\x08", "\ud83d", "a\tb"])
+def test_labels_are_text(label):
+    assert re.search("no control characters|valid string", refusal((*LINEAR, "label"), label))
+
+
+def test_keys_that_differ_by_blanks_are_not_two_that_become_one():
+    raw = changed(("datasets", "hcp "), RAW["datasets"]["hcp"])
+    with pytest.raises(ConfigError, match="key 'hcp ' becomes a file name"):
+        parse(raw)
+
+
+def test_seeds_are_what_pytorch_takes():
+    assert "linear.seeds" in refusal((*LINEAR, "seeds"), [2**63])

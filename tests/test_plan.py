@@ -394,7 +394,7 @@ CHOSEN = ["two", "one"]
 
 
 def test_conditions_are_no_setting_of_volumes_training_or_saliency() -> None:
-    figures = {"bars", "comparison", "maps", "strength", "subject_maps"}
+    figures = {"bars", "comparison", "maps", "strength", "subject_maps", "words"}
     assert settings_that_differ(SWEPT, changed(("conditions",), "no_negated", SWEPT)) == figures
     more = {"truth", "background_chosen", "refer", "score", "statistics"}
     assert settings_that_differ(SWEPT, changed(("conditions",), CHOSEN, SWEPT)) == figures | more

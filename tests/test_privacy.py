@@ -1,18 +1,24 @@
+import errno
 import hashlib
 import logging
+import os
 import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import scripted
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from truemap.files import DataError
 from truemap.job import job, log
+from truemap.networks import decoder
 from truemap.privacy import Scrubber, pseudonym, pseudonyms, read_salt, write_private
 
 quick = settings(deadline=None, max_examples=60)
@@ -60,6 +66,57 @@ def test_jobs_that_begin_at_the_same_time_have_one_salt(tmp_path):
         salts = list(pool.map(lambda _: read_salt(tmp_path / "private/salt"), range(64)))
     assert len(set(salts)) == 1
     assert [file.name for file in (tmp_path / "private").iterdir()] == ["salt"]
+
+
+@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EPERM, errno.ENOSYS, errno.EACCES, errno.EMLINK])
+def test_without_hard_links_too_jobs_have_one_salt_that_its_owner_alone_reads(tmp_path, monkeypatch, code):
+    def refuse(*names, **keys):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "private/salt"
+    with ThreadPoolExecutor(16) as pool:
+        (salt,) = set(pool.map(lambda _: read_salt(path), range(64)))
+    assert len(bytes.fromhex(salt)) == 32
+    assert mode(path) == 0o600
+    assert [file.name for file in path.parent.iterdir()] == ["salt"]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o027])
+def test_private_folders_are_shut_whoever_made_them(tmp_path, caplog, umask):
+    before = os.umask(umask)
+    try:
+        (tmp_path / "private/hcp").mkdir(parents=True)
+        (tmp_path / "private/other").mkdir()
+        read_salt(tmp_path / "private/salt")
+        write_private(tmp_path / "private/hcp/images.tsv", ("a",), [("b",)])
+        write_private(tmp_path / "private/new/images.tsv", ("a",), [("b",)])
+    finally:
+        os.umask(before)
+    folders = ("private", "private/hcp", "private/new")
+    assert [mode(tmp_path / folder) for folder in folders] == [0o700] * 3
+    assert [mode(file) for file in (tmp_path / "private").rglob("*") if file.is_file()] == [0o600] * 3
+    # Nothing was in them that anybody could have read.
+    assert caplog.text == ""
+
+
+def test_a_private_folder_that_others_could_read_is_mended_and_that_is_said(tmp_path, caplog):
+    path = tmp_path / "private/hcp/images.tsv"
+    write_private(path, ("a",), [("b",)])
+    path.parent.chmod(0o755)
+    path.parent.parent.chmod(0o750)
+    before = mode(tmp_path)
+    write_private(path, ("a",), [("c",)])
+    assert [mode(folder) for folder in path.parents[:3]] == [0o700, 0o700, before]
+    assert [f"{folder}: others could read" in caplog.text for folder in path.parents[:3]] == [True, True, False]
+
+
+def test_permissions_that_cannot_be_set_are_said(tmp_path, caplog, monkeypatch):
+    """As on exFAT, or in a folder of somebody else's."""
+    (tmp_path / "private").mkdir(mode=0o755)
+    monkeypatch.setattr(Path, "chmod", lambda *_: (_ for _ in ()).throw(PermissionError()))
+    assert read_salt(tmp_path / "private/salt")
+    assert "private: others may read this folder, and its permissions cannot be changed here" in caplog.text
 
 
 def test_a_pseudonym_is_a_hash_of_salt_and_subject():
@@ -210,6 +267,48 @@ def test_neither_log_nor_terminal_names_anybody(rule, scrub, capsys, monkeypatch
         assert kept in text
         assert "private/x/images.tsv says" in text
         assert not [name for name in ("/100307", "'100307", " 100307", "100408") if name in text]
+
+
+MEMORY = {
+    "numpy": lambda: np.empty(2**60, np.uint8),
+    "torch": lambda: torch.empty(2**60, dtype=torch.uint8),
+    "cuda": lambda: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")),
+    "cublas": lambda: (_ for _ in ()).throw(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `x`")),
+    "python": lambda: bytearray(2**60),
+    "arrow": lambda: pa.allocate_buffer(2**60),
+    "system": lambda: (_ for _ in ()).throw(OSError(errno.ENOMEM, "Cannot allocate memory")),
+}
+
+
+@pytest.mark.parametrize("fail", MEMORY.values(), ids=MEMORY)
+@pytest.mark.parametrize("scrubbed", [True, False])
+def test_where_memory_runs_out_the_remedy_is_said_and_no_traceback(rule, scrub, fail, scrubbed):
+    with pytest.raises(SystemExit), job(rule, scrub if scrubbed else None):
+        fail()
+    logged = Path(rule.log[0]).read_text()
+    assert logged.startswith("volumes: ERROR ")
+    assert "Memory ran out: run fewer jobs at a time" in logged
+    assert "Traceback" not in logged
+    assert "Free space" not in logged
+
+
+def test_an_error_that_only_speaks_of_memory_is_a_fault_all_the_same(rule):
+    with pytest.raises(KeyError), job(rule):
+        raise KeyError("out of memory")
+
+
+def test_a_full_disk_is_one_for_weights_too(rule, tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+
+    def full(*_):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(decoder, "save_file", full)
+    with pytest.raises(SystemExit), job(rule):
+        decoder.save_weights(tmp_path / "weights.safetensors", torch.nn.Linear(2, 2))
+    logged = Path(rule.log[0]).read_text()
+    assert "weights.safetensors: Error while serializing" in logged and "Free space" in logged
+    assert "Traceback" not in logged
 
 
 def test_without_pseudonyms_a_fault_keeps_its_traceback_for_snakemake(rule):

@@ -153,7 +153,7 @@ def test_a_script_reaches_what_it_names_in_any_form_of_import(tmp_path):
     )
     names = (
         *("files", "maps", "job", "privacy", "work", "record", "sourcecode"),
-        *("figures.style", "names", "numerics"),
+        *("figures.style", "figures.backend", "names", "numerics", "options"),
     )
     assert script_modules(script) == {f"truemap.{name}" for name in names}
     script.write_text("import json\n")

@@ -11,7 +11,8 @@ from scipy import stats
 from truemap.statistics import FAMILY, agreement_units, compare, share_units, summarise
 
 ENTRIES = [("linear", "gradient"), ("linear", "weights"), ("nn", "gradient"), ("nn", "smoothgrad")]
-SCORES = ["model", "seed", "method", "sample", "subject", "criterion", "conditions", "truth", "r"]
+BOTH = ["all", "no_negated"]
+SCORES = ["model", "seed", "method", "sample", "subject", "criterion", "conditions", "truth", "r", "reason"]
 
 
 def units_of(values, criterion="informative", conditions="all", truth="full"):
@@ -43,7 +44,7 @@ def random_units(n=12, seed=0, entries=ENTRIES):
 
 def scores_of(*entries):
     """(sample, subject, r) of one criterion, model, method and seed."""
-    rows = [("nn", 0, "gradient", sample, subject, "pairwise", "all", "full", r) for sample, subject, r in entries]
+    rows = [("nn", 0, "gradient", sample, subject, "pairwise", "all", "full", r, "") for sample, subject, r in entries]
     return pd.DataFrame(rows, columns=SCORES)
 
 
@@ -80,7 +81,7 @@ def test_a_unit_without_any_r_is_null_and_counted():
 def test_units_keep_criteria_conditions_truths_models_methods_and_seeds_apart():
     keys = itertools.product(["linear", "nn"], [0, 1], ["gradient", "weights"], ["informative", "pairwise"],
                              ["all", "no_negated"], ["full", "leave_out"])  # fmt: skip
-    rows = [(m, s, e, 0, "s1", c, k, t, float(n)) for n, (m, s, e, c, k, t) in enumerate(keys)]
+    rows = [(m, s, e, 0, "s1", c, k, t, float(n), "") for n, (m, s, e, c, k, t) in enumerate(keys)]
     units = agreement_units(pd.DataFrame(rows, columns=SCORES))
     assert sorted(units["value"]) == list(range(64))
 
@@ -93,13 +94,13 @@ def test_accuracy_units_are_shares_of_right_maps_with_and_without_negated_ones()
             "correct": [False, True, True, False, False, True],
         }
     )  # fmt: skip
-    units = share_units(predictions, "correct", "accuracy").set_index(["conditions", "unit"])
+    units = share_units(predictions, "correct", "accuracy", BOTH).set_index(["conditions", "unit"])
     assert units["value"].to_dict() == {
         ("all", "s1"): 0.5, ("all", "s2"): 0.5, ("no_negated", "s1"): pytest.approx(2 / 3), ("no_negated", "s2"): 1.0,
     }  # fmt: skip
     assert set(units["criterion"]) == {"accuracy"}
     assert set(units["method"]) == set(units["truth"]) == {""}
-    some = share_units(predictions.assign(negated=False), "correct", "accuracy")
+    some = share_units(predictions.assign(negated=False), "correct", "accuracy", ["all"])
     assert set(some["conditions"]) == {"all"}
 
 
@@ -111,12 +112,12 @@ def test_accuracy_units_of_chosen_conditions_are_shares_of_their_maps():
             "correct": [True, False, True, False, True, False],
         }
     )  # fmt: skip
-    units = share_units(predictions, "correct", "accuracy", ["A", "B"])
+    units = share_units(predictions, "correct", "accuracy", [*BOTH, "chosen"], ["A", "B"])
     assert units.set_index(["conditions", "unit"])["value"].to_dict() == {
         ("all", "s1"): 0.5, ("all", "s2"): 0.5, ("no_negated", "s1"): pytest.approx(2 / 3), ("no_negated", "s2"): 0.5,
         ("chosen", "s1"): pytest.approx(1 / 3), ("chosen", "s2"): 1.0,
     }  # fmt: skip
-    plain = share_units(predictions, "correct", "accuracy")
+    plain = share_units(predictions, "correct", "accuracy", BOTH)
     pd.testing.assert_frame_equal(units[units["conditions"] != "chosen"], plain)
 
 
@@ -128,11 +129,11 @@ def test_robust_accuracy_is_the_share_of_maps_that_no_attack_turned():
             "negated": False, "correct": [True, True, True, True, False], "robust": [True, False, False, True, False],
         }
     )  # fmt: skip
-    units = share_units(table, "robust", "robust_accuracy")
+    units = share_units(table, "robust", "robust_accuracy", ["all"])
     assert dict(zip(units["unit"], units["value"], strict=True)) == {"s1": pytest.approx(1 / 3), "s2": 0.5}
     kept = units[["criterion", "truth", "method", "conditions", "missing"]].drop_duplicates()
     assert kept.to_numpy().tolist() == [["robust_accuracy", "", "pgd", "all", 0]]
-    images = share_units(table.assign(subject=""), "robust", "robust_accuracy")
+    images = share_units(table.assign(subject=""), "robust", "robust_accuracy", ["all"])
     assert sorted(images["value"]) == [0, 0, 0, 1, 1]
 
 
@@ -141,15 +142,17 @@ def test_robust_accuracy_is_the_share_of_maps_that_no_attack_turned():
 def test_summary_is_scipys_mean_sem_and_t_interval(values, confidence):
     row = summarise(units_of({("nn", "gradient"): values}), confidence).query("seed == 'mean'").iloc[0]
     assert row["n"] == len(values)
-    np.testing.assert_allclose([row["mean"], row["se"]], [np.mean(values), stats.sem(values)], atol=1e-12)
+    np.testing.assert_allclose(
+        [row["mean"], np.nan_to_num(row["se"])], [np.mean(values), stats.sem(values)], atol=1e-12
+    )
     if row["se"] > 1e-9:
         interval = stats.t.interval(confidence, len(values) - 1, np.mean(values), stats.sem(values))
-        np.testing.assert_allclose([row["ci_low"], row["ci_high"]], interval, atol=1e-12)
+        np.testing.assert_allclose([row["ci_low"], row["ci_high"]], np.clip(interval, -1, 1), atol=1e-12)
 
 
 def test_one_unit_has_a_mean_but_no_error():
     row = summarise(units_of({("nn", "gradient"): [0.4]})).iloc[0]
-    assert row["mean"] == 0.4
+    assert (row["mean"], row["reason"]) == (0.4, "one unit: no spread to see")
     assert row[["se", "ci_low", "ci_high"]].isna().all()
 
 
@@ -237,16 +240,113 @@ def test_units_are_paired_by_name_not_by_place():
     assert abs(row["t"]) == pytest.approx(abs(stats.ttest_rel(a, b).statistic))
 
 
-def test_entries_that_do_not_differ_in_any_unit_have_p_one():
-    values = np.ones(10)
-    row = compare(units_of({("a", ""): values, ("b", ""): values})).iloc[0]
-    assert (row["difference"], row["p"], row["p_bonferroni"], row["significant"]) == (0, 1, 1, False)
+def assert_no_test(row, n, difference, reason):
+    assert (row["n"], row["significant"], row["reason"]) == (n, False, reason)
+    assert row["difference"] == pytest.approx(difference, abs=1e-15)
+    assert row[["t", "df", "p", "p_bonferroni"]].isna().all()
 
 
-@pytest.mark.filterwarnings("ignore:Precision loss")
-def test_entries_that_differ_by_the_same_in_every_unit_are_significant():
-    row = compare(units_of({("a", ""): np.ones(10), ("b", ""): np.zeros(10)})).iloc[0]
-    assert (row["difference"], row["p"], row["significant"]) == (1, 0, True)
+def pair(a, b):
+    return compare(units_of({("a", ""): np.array(a), ("b", ""): np.array(b)})).iloc[0]
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+@pytest.mark.parametrize("rounded", [False, True])
+def test_differences_without_variance_are_no_test(n, rounded):
+    """.7 - .4, .8 - .5 and .9 - .6 differ in the last bit."""
+    a, b = np.arange(n) / 10 + 0.7, np.arange(n) / 10 + 0.4
+    if not rounded:
+        a, b = np.ones(n), np.full(n, 0.7)
+    assert_no_test(pair(a, b), n, 0.3, "no test: all units differ by the same")
+
+
+def test_entries_that_do_not_differ_in_any_unit_are_no_test():
+    assert_no_test(pair([0.3, 0.4, 0.9], [0.3, 0.4, 0.9]), 3, 0.0, "no test: no unit differs")
+    assert_no_test(pair(np.zeros(4), np.zeros(4)), 4, 0.0, "no test: no unit differs")
+
+
+def test_differences_that_are_rounding_of_the_values_are_no_test():
+    """Their sd is large beside themselves, and nothing beside what was compared."""
+    a, b = np.array([0.1 + 0.2, 0.5, 0.1 + 0.7]), np.array([0.3, 0.5, 0.8])
+    assert np.std(a - b) > 0.1 * np.abs(a - b).max() > 0
+    assert_no_test(pair(a, b), 3, 0.0, "no test: no unit differs")
+
+
+@pytest.mark.parametrize("a", [[0.5], [0.5, np.nan, np.nan], [np.nan, np.nan, np.nan]])
+def test_fewer_than_two_units_with_both_values_are_no_test(a):
+    n = int(np.isfinite(a).sum())
+    row = pair(a, np.full(len(a), 0.2))
+    assert (row["n"], row["reason"]) == (n, "no test: fewer than two units have both values")
+    assert row[["t", "df", "p", "p_bonferroni"]].isna().all()
+
+
+def test_a_null_leaves_differences_without_variance():
+    assert_no_test(pair([0.5, 0.7, np.nan, 0.9], [0.4, 0.6, 0.1, 0.8]), 3, 0.1, "no test: all units differ by the same")
+
+
+@settings(max_examples=50)
+@given(
+    arrays(np.float64, st.integers(2, 12), elements=st.floats(-1, 1)), st.floats(-1, 1), st.floats(1e-9, 1e9),
+)  # fmt: skip
+def test_whether_there_is_a_test_does_not_depend_on_the_unit_of_measure(b, shift, unit):
+    constant, moving = pair((b + shift) * unit, b * unit), pair((b + shift + 1e-6 * np.arange(len(b))) * unit, b * unit)
+    assert np.isnan(constant["p"]) and constant["reason"] != ""
+    assert moving["p"] <= 1 and moving["reason"] == ""
+
+
+def test_tests_that_cannot_be_made_do_not_make_the_correction_stricter():
+    """Three entries, two of which differ by the same in every unit: two tests."""
+    a, c = np.random.default_rng(0).standard_normal((2, 8))
+    found = compare(units_of({("a", ""): a, ("b", ""): a + 0.5, ("c", ""): c}))
+    np.testing.assert_allclose(found["p_bonferroni"].dropna(), np.minimum(1, 2 * found["p"].dropna()))
+    assert list(found["reason"]) == ["no test: all units differ by the same", "", ""]
+
+
+def test_units_that_are_all_equal_have_a_mean_and_no_interval():
+    """Every subject at 100 %: [1, 1] would be certainty."""
+    row = summarise(units_of({("nn", ""): np.ones(5)}, "accuracy", truth="")).iloc[0]
+    assert (row["n"], row["mean"], row["reason"]) == (5, 1, "all 5 units have the same value: no spread to see")
+    assert row[["se", "ci_low", "ci_high"]].isna().all()
+    rounded = summarise(units_of({("nn", ""): np.array([0.3, 0.1 + 0.2, 0.3])})).iloc[0]
+    assert rounded[["se", "ci_low", "ci_high"]].isna().all()
+    nothing = summarise(units_of({("nn", ""): np.full(2, np.nan)})).iloc[0]
+    assert (nothing["n"], nothing["reason"]) == (0, "no unit has a value; the scores say why")
+
+
+@settings(max_examples=50)
+@given(
+    arrays(np.float64, st.integers(2, 8), elements=st.floats(0, 1)), st.sampled_from([("accuracy", ""), ("r", "full")])
+)
+def test_intervals_stay_within_what_can_be(values, kind):
+    criterion, truth = kind
+    row = summarise(units_of({("nn", ""): values}, criterion, truth=truth)).iloc[0]
+    low, high = row["ci_low"], row["ci_high"]
+    if np.isnan(low):
+        assert np.ptp(values) <= 1e-11
+        return
+    assert (0 if truth == "" else -1) <= low <= row["mean"] <= high <= 1
+    t_low, t_high = stats.t.interval(0.95, len(values) - 1, row["mean"], row["se"])
+    assert low == pytest.approx(max(t_low, 0 if truth == "" else -1)) and high == pytest.approx(min(t_high, 1))
+
+
+def test_r_that_are_null_by_design_are_not_missing():
+    scores = scores_of(*[(k, "s1", np.nan) for k in range(4)], (9, "s1", 0.5))
+    scores["reason"] = ["left out: x", "not in this set of conditions: class c", "the subject has no map of class c",
+                        "the saliency map is zero", ""]  # fmt: skip
+    assert agreement_units(scores)["missing"].item() == 2
+
+
+@pytest.mark.parametrize("group", [-0.1, 0.0])
+def test_there_is_no_share_of_a_group_truth_that_does_not_agree(group):
+    values = {("nn", "x"): np.array([0.1, 0.2]), GROUP: np.array([group, group])}
+    assert summarise(units_of(values), group=GROUP)["share"].isna().all()
+
+
+def test_attacked_maps_are_in_the_datasets_sets_though_none_of_them_is_negated():
+    table = pd.DataFrame({"model": "nn", "seed": 0, "method": "pgd", "sample": range(4), "subject": list("aabb"),
+                          "negated": False, "robust": [True, False, True, True]})  # fmt: skip
+    units = share_units(table, "robust", "robust_accuracy", BOTH).set_index(["conditions", "unit"])["value"]
+    assert units.to_dict() == {(name, s): v for name in BOTH for s, v in (("a", 0.5), ("b", 1.0))}
 
 
 def test_a_single_entry_is_compared_with_nothing_in_a_table_of_the_same_columns():

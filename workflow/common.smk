@@ -28,7 +28,10 @@ from truemap.config import ConfigError
 from truemap.keys import refuse_repeated
 from truemap.params import scaled
 from truemap.plan import Plan
+from truemap.privacy import SALT, shut
 
+if SALT.parent.is_dir():
+    shut(SALT)
 try:
     for file in workflow.configfiles:
         refuse_repeated(file)

@@ -140,8 +140,9 @@ def server(monkeypatch):
 
 
 @pytest.fixture
-def options(server, tmp_path):
-    """Options for the made-up collection; each call forgets what was read before, as a new process does."""
+def options(server, tmp_path, monkeypatch):
+    """Options for the made-up collection on the server that is the default; each call forgets what was read before."""
+    monkeypatch.setattr(Options.model_fields["url"], "default", server.url)
 
     def made(**changes):
         neurovault._listed.cache_clear()
@@ -405,6 +406,42 @@ def test_images_that_nilearn_has_fetched_are_used(server, options):
     assert server.asked("/media") == {}
 
 
+def test_a_cache_filled_by_nilearn_is_the_default_servers(tmp_path):
+    folder = tmp_path / "collection_4337"
+    (folder / "index").mkdir(parents=True)
+    images = [
+        {"id": number, "name": f"7_{task}_{contrast}", "file": f"https://neurovault.org/{number}.nii.gz"}
+        for number, (task, contrast) in enumerate(MAPS)
+    ]
+    (folder / "index/from-0.json").write_text(json.dumps({"count": len(images), "results": images}))
+    for number, key in enumerate(MAPS):
+        (folder / f"image_{number}.nii.gz").write_bytes(content("7", *key))
+    neurovault._listed.cache_clear()
+    for url in ("https://neurovault.org", "https://neurovault.org/"):
+        found = read("neurovault/7/SOCIAL/TOM", Options(cache=str(tmp_path), url=url), 0)[0]
+        np.testing.assert_array_equal(found, values("7", "SOCIAL", "TOM"))
+
+
+def test_no_two_servers_and_no_two_collections_share_files(server, options):
+    def folders(**changes):
+        return {file.path.parent for file in neurovault._maps(options(**changes)).values()}
+
+    image, *_ = images(index(options(), 0), "SOCIAL/TOM")
+    prepare([image], options(), 0)
+    subject = image.split("/")[1]
+    with Server() as other:
+        threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        path = other.path(subject, "SOCIAL", "TOM")
+        other.files[path] = content(subject, "EMOTION", "FACES")
+        for entry in other.images:
+            entry["file_size"] = len(other.files[urlsplit(entry["file"]).path])
+        found = read(image, options(url=other.url), 0)[0]
+        assert folders(url=other.url).isdisjoint(folders())
+        other.shutdown()
+    np.testing.assert_array_equal(found, values(subject, "EMOTION", "FACES"))
+    np.testing.assert_array_equal(read(image, options(), 0)[0], values(subject, "SOCIAL", "TOM"))
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -472,6 +509,7 @@ def test_a_killed_fetch_goes_on_without_fetching_a_whole_file_again(server, opti
     program = (
         "import sys; from truemap.datasets.neurovault import *\n"
         "options = Options.model_validate_json(sys.argv[1])\n"
+        "Options.model_fields['url'].default = options.url\n"
         "prepare(index(options, 0)['image'].tolist(), options, 0)"
     )
     folder = Path(options().cache) / "collection_4337"

@@ -8,7 +8,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from truemap.datasets import hcp, s3
+from truemap.datasets import hcp, s3, servers
 from truemap.datasets.hcp import COPES, LAYOUTS, Options
 from truemap.datasets.nifti import write_map
 from truemap.files import DataError, SourceError
@@ -97,6 +97,7 @@ def keys(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
     monkeypatch.setattr(s3, "PAUSE", 0.0)
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
     s3.connect.cache_clear()
     yield
     s3.connect.cache_clear()
@@ -310,8 +311,9 @@ def test_the_cache_fetches_once_and_mends_what_has_another_size(tree, proxy, tmp
     options = Options(root=ROOT, endpoint_url=proxy, cache=str(tmp_path / "cache"))
     urls = [place("100307", "WM", condition) for condition in COPES["WM"]]
     hcp.prepare(urls, options, 0)
-    files = [s3.cached(url, options.cache) for url in urls]
-    assert files[0] == tmp_path / "cache/hcp-openaccess" / s3.split(urls[0])[1]
+    server = tmp_path / "cache" / proxy.replace(":", "%3A").replace("/", "%2F")
+    files = [s3.cached(url, options.cache, proxy) for url in urls]
+    assert files[0] == server / "hcp-openaccess" / s3.split(urls[0])[1]
     assert [file.read_bytes() for file in files] == [map_bytes] * 6
     files[2].write_bytes(map_bytes[:100])
     files[3].unlink()
@@ -325,7 +327,36 @@ def test_the_cache_fetches_once_and_mends_what_has_another_size(tree, proxy, tmp
     assert hcp.read(urls[0], options, 0)[0].shape == (4, 5, 6)
     assert Proxy.seen == []
     # A cache is a tree that can be a root.
-    assert files[0].is_relative_to(tmp_path / "cache/hcp-openaccess/HCP_1200")
+    assert files[0].is_relative_to(server / "hcp-openaccess/HCP_1200")
+
+
+@pytest.fixture
+def configured(keys):
+    servers.configured_endpoint.cache_clear()
+    yield
+    servers.configured_endpoint.cache_clear()
+
+
+def test_amazons_buckets_lie_in_the_cache_itself_and_no_other_servers_do(configured, tmp_path):
+    url, plain = "s3://bucket/a/b.nii.gz", tmp_path / "bucket/a/b.nii.gz"
+    assert s3.cached(url, tmp_path) == plain
+    others = ("http://one:9000", "https://one:9000", "http://one:9000/x", "http://one:9000-x", "http://two:9000", "x")
+    places = [s3.cached(url, tmp_path, other) for other in others]
+    assert len({plain, *places}) == 1 + len(others)
+    assert s3.cached(url, tmp_path, "http://one:9000/") == places[0]
+    for bucket in others:
+        assert s3.cached(f"s3://{bucket}/a/b.nii.gz", tmp_path) not in places
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CONFIG_FILE"])
+def test_a_server_of_the_users_environment_has_its_own_folder_too(configured, tmp_path, monkeypatch, name):
+    mine = "http://mine:9000"
+    (tmp_path / "aws-config").write_text(f"[default]\nendpoint_url = {mine}\n" if name == "AWS_CONFIG_FILE" else "")
+    if name != "AWS_CONFIG_FILE":
+        monkeypatch.setenv(name, mine)
+    assert s3.connect(None).s3.meta.endpoint_url.rstrip("/") == mine
+    url = "s3://bucket/a/b.nii.gz"
+    assert s3.cached(url, tmp_path) == s3.cached(url, tmp_path, mine) != tmp_path / "bucket/a/b.nii.gz"
 
 
 def test_the_cache_gets_a_map_that_nobody_prepared(tree, proxy, tmp_path):

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr
 
+from truemap.conditions import condition_sets
 from truemap.evaluation.agreement import ABSOLUTE, COLUMNS, score_block
 from truemap.maps import MapWriter, is_brain, read_blocks
 from truemap.truth import OwnMaps, Truth, class_means
@@ -157,7 +158,7 @@ def test_scores_from_class_means_of_flipped_maps_are_null_with_and_values_withou
     """The whole way, as in HCP: means with the NEG_* maps cancel, without them they do not."""
     a, b = means()[:2]
     rows = pd.DataFrame({"subject": "s1", "label": list("aabb"), "negated": [False, True] * 2})
-    table, class_maps = class_means(rows, np.stack([a, -a, b, -b]))
+    table, class_maps = class_means(rows, np.stack([a, -a, b, -b]), ["all", "no_negated"])
     truths = {
         ("s1", name): Truth(part, class_maps[part.index], "classes") for name, part in table.groupby("conditions")
     }
@@ -184,7 +185,7 @@ def subject_of(labels, seed=0, voxels=VOXELS):
 
 
 def truths_from(rows, maps, average="classes"):
-    table, found = class_means(rows, maps)
+    table, found = class_means(rows, maps, condition_sets(rows["negated"]))
     return {("s1", name): Truth(part, found[part.index], average) for name, part in table.groupby("conditions")}
 
 
@@ -234,7 +235,7 @@ def test_leave_out_of_a_classes_only_map_gives_null_and_its_reason():
     null = found[found["r"].isna()]
     assert set(zip(null["sample"], null["truth"], strict=True)) == {(7, "leave_out")}
     assert len(null) == 3
-    assert set(null["reason"]) == {"the subject has no map of class b"}
+    assert set(null["reason"]) == {"left out: without the map explained, and its sign flip, there is none of class b"}
 
 
 def test_leave_out_of_a_map_and_its_flip_gives_null_where_nothing_else_is_left():
@@ -244,7 +245,9 @@ def test_leave_out_of_a_map_and_its_flip_gives_null_where_nothing_else_is_left()
     found = score_block(*copies(rows, maps), truths_from(rows, maps), None, OwnMaps(rows, maps))
     out = found[(found["truth"] == "leave_out") & (found["conditions"] == "all")].set_index(["label", "target"])
     assert out.loc["a", "r"].isna().all()
-    assert set(out.loc["a", "reason"]) == {"the subject has no map of class a"}
+    assert set(out.loc["a", "reason"]) == {
+        "left out: without the map explained, and its sign flip, there is none of class a"
+    }
     assert (out.loc[("b", "a"), "reason"].str.startswith("no truth")).all()
     average = (maps[6] + maps[7]) / 2 / 3
     expected = [pearsonr(maps[k], -average).statistic for k in (2, 3, 4, 5)]
@@ -314,7 +317,7 @@ def test_scores_of_chosen_conditions_are_scipys_with_their_truth():
     every, saliency = explained(rows)
     kept = np.array([0, 1, 2, 4, 6])
     chosen = [f"condition-{k}" for k in kept]
-    table, class_maps = class_means(rows, maps, chosen)
+    table, class_maps = class_means(rows, maps, ["all", "no_negated", "chosen"], chosen)
     truths = {
         ("s1", name): Truth(part, class_maps[part.index], "classes") for name, part in table.groupby("conditions")
     }

@@ -1,5 +1,11 @@
 import itertools
+import os
 import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
@@ -11,9 +17,11 @@ from matplotlib.colors import to_rgb
 from truemap.datasets import hcp
 from truemap.datasets.simulation import hcp_grid
 from truemap.figures import bars, brains, images, style
+from truemap.files import DataError
 
 matplotlib.use("Agg")
 
+ROOT = Path(__file__).parents[2]
 ENTRIES = [
     {"model": "linear", "method": "weights", "label": "Linear"},
     {"model": "linear", "method": "gradient", "label": "Linear"},
@@ -150,8 +158,108 @@ def test_choose_classes_takes_those_wanted_or_the_first_three():
 
 
 def test_choose_classes_refuses_what_is_no_class_and_names_those_there_are():
-    with pytest.raises(ValueError, match="show: no class 'MOTER'; classes are LANGUAGE, MOTOR, WM"):
+    with pytest.raises(DataError, match=r"show: no class 'MOTER'; did you mean 'MOTOR'\? .*: LANGUAGE, MOTOR, WM"):
         style.choose_classes(["WM", "MOTOR", "LANGUAGE"], ["WM", "MOTER"])
+
+
+ODD = ["$a_b^c$", "50 % \\alpha", "{x}_\\frac$", "中文", "🧠", "e\u0301", "a & b <c>", "_hidden"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_names_are_drawn_as_they_are_written(tmp_path, caplog, name):
+    scores = pd.DataFrame(
+        {"label": [name], "target": [name], "conditions": "all", "criterion": "informative", "r": 0.5}
+    )
+    image = np.arange(4.0).reshape(2, 2)
+    row = images.Row(name, {(name, name): image}, scores)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        style.start()
+        figure = images.informative_figure([name], {name: image}, image, [row], "RdBu_r")
+        style.save(figure, [tmp_path / "a.svg", tmp_path / "a.png"], "note", 50)
+    words = [element.text for element in ElementTree.parse(tmp_path / "a.svg").iter() if element.text]
+    assert words.count(name) == 2
+    assert [name for name in "中文🧠" if name in caplog.text] == [c for c in name if c in "中文🧠"]
+
+
+def test_what_no_picture_can_hold_is_replaced(tmp_path):
+    figure, axis = plt.subplots()
+    axis.set_xticks([0], ["a\x08b\uffff"])
+    style.save(figure, [tmp_path / "a.svg"], "note", 50)
+    assert "a\ufffdb\ufffd" in [element.text for element in ElementTree.parse(tmp_path / "a.svg").iter()]
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong", "words"),
+    [
+        ("colormap", "RdBuu_r", "no colormap 'RdBuu_r'; did you mean 'RdBu_r'"),
+        ("sequential", "virdis", "no sequential 'virdis'; did you mean 'viridis'"),
+        ("bars", "bleu", "'bleu' is no colour"),
+    ],
+)
+def test_colours_that_matplotlib_lacks_are_refused(key, wrong, words):
+    good = {"colormap": "RdBu_r", "sequential": "viridis", "bars": "#4477aa", "dpi": 150}
+    style.check_style(good)
+    with pytest.raises(DataError, match=words):
+        style.check_style({**good, key: wrong})
+
+
+DRAW = """
+import pathlib, sys
+import pandas as pd
+from truemap.figures import bars, style
+style.start()
+entries = [{"model": "m", "method": "gradient", "label": "a_b$ $"}]
+row = {"criterion": "pairwise", "conditions": "all", "model": "m", "method": "gradient", "seed": "mean"}
+figure = bars.agreement_bars(pd.DataFrame([{**row, "mean": 0.3, "se": 0.1}]), "pairwise", entries, "C0")
+style.save(figure, [f"{sys.argv[1]}.{ending}" for ending in ("svg", "png")], "note", 72)
+"""
+RC = """
+text.usetex: True
+font.family: serif
+axes.prop_cycle: cycler('color', ['k'])
+savefig.transparent: True
+svg.fonttype: path
+axes.formatter.use_mathtext: True
+"""
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    return lambda **environment: drawn(tmp_path_factory.mktemp("drawn"), **environment)
+
+
+def drawn(folder, **environment):
+    """Return a picture's bytes, drawn in a process with another environment."""
+    environment = {**os.environ, "PYTHONPATH": "workflow", "HOME": str(folder), **environment}
+    environment = {name: value for name, value in environment.items() if value is not None}
+    command = [sys.executable, "-c", DRAW, str(folder / "a")]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [(folder / f"a.{ending}").read_bytes() for ending in ("svg", "png")]
+
+
+@pytest.fixture(scope="module")
+def plain(picture):
+    return picture(MPLBACKEND=None, MATPLOTLIBRC=None, MPLCONFIGDIR=None)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+        {"MPLBACKEND": "nonsense"},
+        {"MATPLOTLIBRC": "{rc}/matplotlibrc"},
+        {"MPLCONFIGDIR": "{rc}"},
+        {"MPLCONFIGDIR": "/proc/nowhere"},
+        {"PYTHONOPTIMIZE": "2", "LC_ALL": "C", "TZ": "Asia/Tokyo", "HOME": None},
+    ],
+    ids=lambda environment: "-".join(environment),
+)
+def test_a_users_environment_changes_no_byte_of_a_figure(picture, plain, tmp_path, environment):
+    (tmp_path / "matplotlibrc").write_text(RC)
+    found = picture(**{name: value and value.format(rc=tmp_path) for name, value in environment.items()})
+    assert found == plain
 
 
 def scores_of():

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,3 +68,11 @@ def test_the_subject_is_drawn_by_seed_among_those_that_have_the_set():
         place = 1 + number % 4
         assert choose_subject(truths, "no_negated", seed) == (f"s{place}", f"{place} no_negated", "no_negated")
         assert choose_subject(truths, "chosen", seed) == choose_subject(truths, "all", seed)
+
+
+def test_the_subject_drawn_has_all_classes_shown():
+    truths = {(f"s{k}", "all"): SimpleNamespace(means=dict.fromkeys("abc"[: 1 + k % 3])) for k in range(9)}
+    drawn = {choose_subject(truths, "all", seed, ["c", "a"])[0] for seed in range(40)}
+    assert drawn == {"s2", "s5", "s8"}
+    with pytest.raises(DataError, match="no test subject has maps of all of a, d"):
+        choose_subject(truths, "all", 0, ["a", "d"])

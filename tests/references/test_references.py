@@ -229,8 +229,7 @@ def test_a_reference_has_a_row_for_every_map_class_set_truth_and_way_to_compare(
     table = dataset[0].volumes.table
     keys = ["sample", "target", "conditions", "truth", "criterion"]
     assert not found.duplicated(keys).any()
-    with_sets = table[table["subject"] != "s3"]
-    maps = len(table) + (~with_sets["negated"]).sum()
+    maps = len(table) + (~table["negated"]).sum()  # of s3 too, who has no negated maps
     assert len(found) == maps * 3 * 2 * 2
     assert set(found["conditions"]) == {"all", "no_negated"}
     assert set(found["truth"]) == {"full", "leave_out"}
@@ -312,4 +311,21 @@ def test_references_of_chosen_conditions_are_scored_with_the_truth_of_these(name
     truth = {"full": (maps[0] + maps[1] - maps[3] - maps[5]) / 2, "leave_out": (maps[0] + maps[1]) / 2 - maps[5]}
     for kind, values in truth.items():
         assert r[kind] == pytest.approx(pearsonr(expected, values).statistic, abs=2e-6)
-    assert set(found.loc[found["target"] == "c", "reason"]) == {"the subject has no map of class c"}
+    assert set(found.loc[found["target"] == "c", "reason"]) == {"not in this set of conditions: class c"}
+
+
+def test_references_are_scored_without_negated_maps_though_training_has_none(tmp_path):
+    """Only the test subject has a flip: the group's truth of both sets is then that of all training maps."""
+    table, training = table_of(("s1", "aAbc")), table_of(("t1", "abcabc"))
+    maps, values = (np.random.default_rng(k).standard_normal((n, *SHAPE)).astype("f4") for k, n in ((3, 4), (4, 6)))
+    volumes = Volumes([maps], table)
+    write_class_means(tmp_path / "means.parquet", volumes, None)
+    write_background(tmp_path / "background.parquet", Volumes([values], training))
+    given = ScoreInputs(read_truth(tmp_path / "means.parquet", "classes"), None, volumes)
+    found = score("group_truth", (given, read_background(tmp_path / "background.parquet")))
+    some = found[(found["conditions"] == "no_negated") & (found["truth"] == "full")]
+    assert set(some["sample"]) == {200, 202, 203}
+    r = some.set_index(["sample", "target", "criterion"])["r"][202, "a", "pairwise"]
+    maps, values = maps.reshape(4, -1).astype(float), values.reshape(6, -1).astype(float)
+    expected = pearsonr(maps[0] - maps[2], values[[0, 3]].mean(axis=0) - values[[1, 4]].mean(axis=0)).statistic
+    assert r == pytest.approx(expected, abs=2e-6)

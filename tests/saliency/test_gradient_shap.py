@@ -72,7 +72,7 @@ def test_tends_to_integrated_gradients_averaged_over_all_training_maps():
     expected = torch.zeros(4, *x.shape[1:], dtype=torch.float64)
     for start in starts:
         ways = [start + (k + 0.5) / steps * (x[0] - start) for k in range(steps)]
-        gradients = output_gradients(model, torch.stack(ways), "probability").mean(dim=0)
+        gradients = output_gradients(model, torch.stack(ways), "probability").numbers().mean(dim=0)
         expected += (x[0] - start).double() * gradients / len(starts)
     errors = [relative_error(explain("gradient_shap", model, x, n=n)[0], expected) for n in (20, 2000)]
     assert errors[1] < 0.06

@@ -66,10 +66,10 @@ def step_against_probability(network, x, noise, label, length, bound):
 
 
 def algorithm_1(network, x, y, options, bound, random):
-    """Algorithm 1 of the paper for one minibatch, both gradients at the weights before the update; mean loss."""
+    """Algorithm 1 of the paper for one minibatch; mean loss. Line 9 at the weights of line 6 or, as printed, of 7."""
     noise, total = [torch.zeros_like(example) for example in x], 0.0
     for _ in range(options.steps):
-        before = copy.deepcopy(network)
+        weights_of_noise = copy.deepcopy(network) if options.gradient == "shared" else network
         objective = sum(probability(network, e + d, k).log() for e, d, k in zip(x, noise, y, strict=True)) / len(x)
         weights = sum((p**2).sum() for name, p in network.named_parameters() if "weight" in name)
         objective = objective - options.l2 / 2 * weights
@@ -83,7 +83,7 @@ def algorithm_1(network, x, y, options, bound, random):
         else:
             lengths = bound * options.step * torch.ones(len(x))
         examples = zip(x, noise, y, lengths, strict=True)
-        noise = [step_against_probability(before, e, d, k, length, bound) for e, d, k, length in examples]
+        noise = [step_against_probability(weights_of_noise, e, d, k, length, bound) for e, d, k, length in examples]
     return total
 
 
@@ -94,8 +94,9 @@ def algorithm_1(network, x, y, options, bound, random):
         ({"epsilon": 0.5, "epsilon_unit": "absolute", "steps": 3, "step": 0.7, "l2": 0.1}, 0.5),
     ],
 )
-def test_free_update_is_algorithm_1(options, bound):
-    options, network = free.Options(**options), mlp()
+@pytest.mark.parametrize("gradient", ["shared", "after"])
+def test_free_update_is_algorithm_1(options, bound, gradient):
+    options, network = free.Options(**options, gradient=gradient), mlp()
     expected, random, same = copy.deepcopy(network), torch.Generator().manual_seed(5), torch.Generator().manual_seed(5)
     optimizer = torch.optim.SGD(network.parameters(), lr=RATE)
     for x, y in minibatches():
@@ -103,6 +104,21 @@ def test_free_update_is_algorithm_1(options, bound):
         assert value == pytest.approx(algorithm_1(expected, x, y, options, bound, same), rel=1e-9)
     for found, wanted in zip(network.parameters(), expected.parameters(), strict=True):
         np.testing.assert_allclose(found.detach(), wanted.detach(), rtol=1e-6, atol=1e-8)
+
+
+def test_the_weights_at_which_noise_is_sought_make_a_difference_in_the_second_update_only():
+    """One update starts from no noise, and the noise after the last meets no weights."""
+
+    def weights(steps, gradient):
+        network, (x, y) = mlp(), next(minibatches())
+        options = free.Options(epsilon=0.2, steps=steps, gradient=gradient)
+        optimizer = torch.optim.SGD(network.parameters(), lr=RATE)
+        free.update(network, optimizer, x, y, options, torch.Generator().manual_seed(0))
+        return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+    assert torch.equal(weights(1, "shared"), weights(1, "after"))
+    assert not torch.allclose(weights(2, "shared"), weights(2, "after"))
+    assert free.Options().gradient == "shared"
 
 
 def test_free_noise_starts_at_zero_for_each_minibatch_and_stays_in_the_ball():

@@ -49,6 +49,20 @@ def test_the_largest_strength_within_the_tolerance_wins(tolerance, winner):
     assert f"within {tolerance:g} of the best (0.9000)" in reason
 
 
+@settings(max_examples=200)
+@given(st.integers(1, 40), st.data())
+def test_a_candidate_exactly_the_tolerance_below_the_best_is_within_it(hundreds, data):
+    """.92 >= .93 - .01 is False in floating point; one map less is not within the tolerance, whatever the number."""
+    maps = 100 * hundreds
+    tolerance = data.draw(st.integers(0, 20)) / 100
+    right = data.draw(st.integers(round(tolerance * maps), maps))
+    accuracies = [right / maps, (right - round(tolerance * maps)) / maps]
+    found = candidates(("a", {"epsilon": 1.0}, 0.1, accuracies[0]), ("b", {"epsilon": 2.0}, 0.2, accuracies[1]))
+    assert choose(found, "epsilon", tolerance)[0] == "b"
+    found["b"]["accuracy"] -= 1 / maps
+    assert choose(found, "epsilon", tolerance)[0] == "a"
+
+
 def test_on_a_grid_of_two_each_strength_sends_its_lowest_nll():
     """Epsilon 2 is represented by l2 = 0.1 (NLL 0.3), which is accurate enough; its l2 = 0 is not asked."""
     found = candidates(

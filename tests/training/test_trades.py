@@ -1,3 +1,4 @@
+import copy
 import math
 
 import numpy as np
@@ -20,7 +21,7 @@ from small import (
 from torch import nn
 
 from truemap.training import trades
-from truemap.training.objective import norms
+from truemap.training.objective import direction, norms
 from truemap.training.sphere import unit_vectors
 from truemap.training.trades import attack, divergence
 
@@ -29,6 +30,23 @@ def kl(net, e, d):
     """The formula, for one map: sum_j p_j (log p_j - log q_j)."""
     p, q = torch.softmax(net(e[None])[0], 0), torch.softmax(net((e + d)[None])[0], 0)
     return sum(p[j] * (p[j].log() - q[j].log()) for j in range(CLASSES))
+
+
+def cosines(a, b):
+    """Of rows however short; torch's adds 1e-8 to their lengths."""
+    return (direction(a) * direction(b)).sum(dim=1)
+
+
+def gradient_of(net, e, d):
+    d = d.detach().requires_grad_(True)
+    return torch.autograd.grad(kl(net, e, d), d)[0]
+
+
+def curvature(net, e):
+    """Fisher's matrix of one map, J' (diag p - p p') J: times a short d it is the divergence's gradient there."""
+    jacobian = torch.autograd.functional.jacobian(lambda x: net(x[None])[0], e).flatten(1)
+    p = torch.softmax(net(e[None])[0], 0).detach()
+    return jacobian.T @ (torch.diag(p) - torch.outer(p, p)) @ jacobian
 
 
 def attack_by_hand(net, x, options, bound, random):
@@ -41,10 +59,9 @@ def attack_by_hand(net, x, options, bound, random):
     ]
     found = []
     for number, (e, d) in enumerate(zip(x, start, strict=True)):
-        for lengths in draws:
-            d = d.detach().requires_grad_(True)
-            (g,) = torch.autograd.grad(kl(net, e, d), d)
-            d = d.detach()
+        for step, lengths in enumerate(draws):
+            g = gradient_of(net, e, d) if step else curvature(net, e) @ d.flatten()
+            d, g = d.detach(), g.view(e.shape)
             if g.norm() > 0:  # for one map, all ReLU units of the small MLP are off
                 d = d + lengths[number] * g / g.norm()
             d = d if d.norm() <= bound else bound * d / d.norm()
@@ -103,6 +120,36 @@ def test_attack_climbs_the_divergence_example_by_example(kind, options, bound):
     found = attack(net, x, options, generator())
     np.testing.assert_allclose(found, attack_by_hand(net, x, options, bound, generator()), rtol=1e-5, atol=1e-7)
     assert norms(found).max() <= bound * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("shift", [0.0, 60.0, 200.0, 500.0])
+@pytest.mark.parametrize("epsilon", [0.1, 1e-4])
+@pytest.mark.parametrize("kind", ["linear", "mlp", "cnn3d"])
+def test_every_step_in_float32_is_that_of_float64(kind, epsilon, shift):
+    """Noise much shorter than float32 resolves, and likeliest classes that are so by up to exp(500)."""
+    net, (x, _) = network(kind), minibatch(20)
+    with torch.no_grad():
+        net[-1].bias[1] += shift
+    single = copy.deepcopy(net).float()
+    for steps in (1, 3) if epsilon > 1e-3 else (1,):
+        options = trades.Options(epsilon=epsilon, steps=steps)
+        found, expected = (attack(n, x.to(w.dtype), options, generator()).double().flatten(1)
+                           for n, w in ((single, single[-1].bias), (net, net[-1].bias)))  # fmt: skip
+        assert cosines(found, expected).min() > 0.99
+        np.testing.assert_allclose(found.norm(dim=1), expected.norm(dim=1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "cnn3d"])
+def test_the_first_step_is_that_of_the_divergence_at_the_start(kind):
+    """In float64, where the divergence at a distance of 0.001 bound is no rounding noise."""
+    net, (x, _) = network(kind), minibatch(20)
+    options = trades.Options(epsilon=0.1, steps=1, step=1.0)
+    found = attack(net, x, options, generator())
+    start = (0.001 * 0.1 * math.sqrt(80) * unit_vectors(x, generator())).requires_grad_(True)
+    (expected,) = torch.autograd.grad(sum(kl(net, e, d) for e, d in zip(x, start, strict=True)), start)
+    alive = expected.flatten(1).norm(dim=1) > 0
+    assert alive.sum() >= 18
+    assert cosines(found.flatten(1), expected.flatten(1))[alive].min() > 0.99
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp", "cnn3d"])

@@ -1,5 +1,7 @@
 """Running the real workflow in copies of the checkout."""
 
+import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,13 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config", "envs", "profiles", "workflow", "tests/workflow/tiny.yaml")
 #: Same bytes from the same config; pictures too, as they carry no date.
 ENDINGS = {".parquet", ".safetensors", ".npy", ".tsv", ".json", ".svg", ".png", ".gz", ".html"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests that run the whole workflow first: of processes side by side one would end long after the others."""
+    # Backwards, as the last module has the longest tests.
+    workflow = sorted({item.path for item in items if item.path.parent == Path(__file__).parent}, reverse=True)
+    items.sort(key=lambda item: workflow.index(item.path) if item.path in workflow else len(workflow))
 
 
 @dataclass(frozen=True)
@@ -47,13 +56,28 @@ def results(copy: Clone) -> dict[str, bytes]:
             and ".checkpoints" not in n.parts and n.name != "resources.html"}  # fmt: skip
 
 
+def copied(source: Clone, path: Path) -> Clone:
+    """A copy of a copy, with results and Snakemake's record of them: nothing is run again for the move."""
+    shutil.copytree(source.path, path, symlinks=True)
+    return Clone(path)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A copy in which the tiny config has run, with two cores."""
-    copy = clone(tmp_path_factory.mktemp("finished"))
-    result = copy.snakemake()
-    assert result.returncode == 0, result.stdout
-    return copy
+    """A copy in which the tiny config has run, with two cores: once, however many processes test side by side."""
+    path = tmp_path_factory.getbasetemp() / "finished"
+    # Each of pytest-xdist's processes has a folder of its own in one that they share.
+    shared = path.parent.parent / "finished-once" if "PYTEST_XDIST_WORKER" in os.environ else path
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            running = shared.with_suffix(".running")
+            assert not running.exists(), "it failed, as another process says"
+            copy = clone(running)
+            result = copy.snakemake()
+            assert result.returncode == 0, result.stdout
+            copy.path.rename(shared)
+    return Clone(shared) if shared == path else copied(Clone(shared), path)
 
 
 @pytest.fixture(scope="session")

@@ -155,6 +155,30 @@ def test_a_missing_cope(case: Case, finished: Clone) -> None:
     assert "`exclude`" in output
 
 
+def test_words_that_the_data_do_not_have_are_refused_before_anything_is_trained(case: Case) -> None:
+    definition = {
+        "source": {"name": "sheet", "sheet": f"data/{case.name}/samples.tsv"},
+        "split": {"train": 0.5, "validation": 0.25, "test": 0.25},
+        "models": {"linear": {"network": "linear", "training": {"name": "standard", "epochs": 2}}},
+    }
+    lines = ["image\tsubject\tlabel", *("\t".join(row) for row in case.rows)]
+    (case.folder / "samples.tsv").write_text("\n".join(lines) + "\n")
+    file = case.folder / "config.yaml"
+    for words, reason in (
+        ({"show": ["left", "up"]}, "show: no class 'up'"),
+        ({"conditions": ["c1"]}, "conditions: no map of condition 'c1'"),
+        ({"figures": "images"}, "Set `figures: glass_brain`"),
+        ({"style": {"colormap": "RdBuu_r"}}, "did you mean 'RdBu_r'"),
+    ):
+        style = words.pop("style", {})
+        dataset = {**definition, **words}
+        file.write_text(yaml.safe_dump({"run": [case.name], "datasets": {case.name: dataset}, "style": style}))
+        result = case.copy.snakemake(config=str(file), cores=1)
+        assert result.returncode != 0
+        assert reason in result.stdout and "Traceback" not in result.stdout
+        assert not (case.copy.path / "results" / case.name / "candidates").exists()
+
+
 def test_an_unknown_key_names_the_nearest(case: Case) -> None:
     assert "unknown key 'epoches'; did you mean 'epochs'?" in case.run(epoches=3)
 

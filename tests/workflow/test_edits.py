@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Clone, clone
+from conftest import ROOT, Clone, clone, copied
 
 #: Rules from a stage on to the end. What lies downstream of a job that re-runs, re-runs too.
 TABLES = {"statistics", "figure_2", "figure_grid", "figure_strength", "claims", "resources"}
@@ -118,6 +118,10 @@ def forget_maps(raw: dict) -> None:
     raw["maps"] = {"keep": False}
 
 
+def show(raw: dict) -> None:
+    raw["datasets"]["tiny-hcp"]["show"] = ["WM", "MOTOR"]
+
+
 def colour(raw: dict) -> None:
     raw["style"] = {"bars": "#aa3377"}
 
@@ -151,7 +155,7 @@ def peaks(root: Path) -> None:
 
 
 SIMULATED = {
-    *("simulate", "samples", "grid", "volumes", "quality", "truth", "background", "refer"),
+    *("simulate", "samples", "grid", "words", "volumes", "quality", "truth", "background", "refer"),
     *(AFTER_TRAINING - {"figure_1"}),
 }
 TABLE: list[tuple[str, Edit, set[str]]] = [
@@ -181,12 +185,13 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("one more strength", config(add_strength), AFTER_TRAINING - {"figure_1"}),
     ("one more reference", config(add_reference), {"refer", *TABLES} - {"figure_strength"}),
     ("which truth figures show", config(leave_out), HEADLINES),
-    ("which conditions figures show", config(no_negated), {"subject_maps", *HEADLINES}),
-    ("a list of conditions", config(choose), {"truth", "background_chosen", "refer", *AFTER_HCP_MAPS}),
+    ("which conditions figures show", config(no_negated), {"words", "subject_maps", *HEADLINES}),
+    ("a list of conditions", config(choose), {"words", "truth", "background_chosen", "refer", *AFTER_HCP_MAPS}),
+    ("which classes figures show", config(show), {"words", "subject_maps", "figure_3"}),
     ("fewer voxels stored", config(store_brain), {"explain", *AFTER_HCP_MAPS}),
     ("maps that are not kept", config(forget_maps), NOTHING),
     ("the average of truth", config(average), {"refer", *AFTER_MAPS} - {"figure_1"}),
-    ("a figure's colour", config(colour), {"figure_2"}),
+    ("a figure's colour", config(colour), {"words", "figure_2"}),
     ("published.tsv", published, {"claims"}),
     ("the simulation's peaks", peaks, SIMULATED),
     ("touch of everything", touch_everything, NOTHING),
@@ -208,9 +213,7 @@ def planned(output: str) -> dict[str, int]:
 @pytest.fixture(scope="session")
 def moved(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """The finished run, moved elsewhere: all edits are made there, so each shows that the move costs nothing."""
-    path = tmp_path_factory.mktemp("moved") / "checkout"
-    shutil.copytree(finished.path, path, symlinks=True)
-    return Clone(path)
+    return copied(finished, tmp_path_factory.mktemp("moved") / "checkout")
 
 
 @pytest.fixture
@@ -272,4 +275,7 @@ def test_a_simulation_that_was_broken_off_leaves_no_old_volumes(tmp_path: Path) 
     assert copy.snakemake(volumes, config=str(file)).returncode == 0
     peaks(copy.path)
     assert copy.snakemake("results/again/samples.tsv", config=str(file)).returncode == 0
-    assert planned(copy.snakemake("--dry-run", volumes, config=str(file)).stdout) == {"grid": 1, "volumes": 1}
+    assert planned(copy.snakemake("--dry-run", volumes, config=str(file)).stdout) == {
+        "grid": 1,
+        "volumes": 1,
+    }

@@ -7,14 +7,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import Clone, clone
+from conftest import Clone, copied
 
 FOLDER = Path("results/tiny-hcp")
 
 
-def with_maps(path: Path, **maps: object) -> Clone:
-    """A copy whose config `small.yaml` runs the brains only."""
-    copy = clone(path)
+def with_maps(finished: Clone, path: Path, **maps: object) -> Clone:
+    """A copy of the finished run whose config `small.yaml` runs the brains only, with other maps."""
+    copy = copied(finished, path)
     raw = yaml.safe_load((copy.path / "tests/workflow/tiny.yaml").read_text())
     raw["run"], raw["maps"] = ["tiny-hcp"], maps
     (copy.path / "small.yaml").write_text(yaml.safe_dump(raw))
@@ -22,8 +22,8 @@ def with_maps(path: Path, **maps: object) -> Clone:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    copy = with_maps(tmp_path_factory.mktemp("small"), voxels="brain", keep=False)
+def small(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    copy = with_maps(finished, tmp_path_factory.mktemp("small") / "checkout", voxels="brain", keep=False)
     result = copy.snakemake(config="small.yaml")
     assert result.returncode == 0, result.stdout
     return copy
@@ -60,8 +60,8 @@ def test_nothing_is_left_to_do_and_a_new_colour_explains_nothing_again(small: Cl
     assert "rule explain" not in output
 
 
-def test_a_file_of_the_brain_holds_its_voxels(tmp_path: Path) -> None:
-    copy = with_maps(tmp_path / "brain", voxels="brain")
+def test_a_file_of_the_brain_holds_its_voxels(finished: Clone, tmp_path: Path) -> None:
+    copy = with_maps(finished, tmp_path / "brain", voxels="brain")
     target = FOLDER / "saliency/linear/seed-0/gradient.parquet"
     result = copy.snakemake(str(target), config="small.yaml")
     assert result.returncode == 0, result.stdout

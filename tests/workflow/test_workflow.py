@@ -10,7 +10,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import Clone, clone
+from conftest import Clone, clone, copied
+
+from truemap.settings import JobSettings
 
 SIMULATED = "simulated data, not HCP"
 
@@ -175,6 +177,28 @@ def test_autoattack_is_one_more_attack_and_not_weaker_by_much(finished: Clone) -
     assert (auto["norm"] <= auto["bound"] * (1 + 1e-5)).all()
 
 
+def test_every_job_that_is_measured_is_listed_and_no_other(finished: Clone) -> None:
+    raw = yaml.safe_load((finished.path / "tests/workflow/tiny.yaml").read_text())
+    made = {str(path.relative_to(finished.path)) for path in finished.path.glob("results/benchmarks/*/*")}
+    assert made == set(JobSettings(raw).benchmark_files())
+
+
+def test_jobs_and_figures_of_another_config_do_not_count(finished: Clone, tmp_path: Path) -> None:
+    copy = copied(finished, tmp_path / "with-less")
+    raw = yaml.safe_load((copy.path / "tests/workflow/tiny.yaml").read_text())
+    cnn = raw["datasets"]["tiny-hcp"]["models"]["cnn"]
+    cnn["saliency"], cnn["sweep"] = "gradient", []
+    (copy.path / "less.yaml").write_text(yaml.safe_dump(raw))
+    result = copy.snakemake("results/resources.html", config="less.yaml")
+    assert result.returncode == 0, result.stdout
+    table = pd.read_csv(copy.path / "results/resources.tsv", sep="\t").set_index(["dataset", "rule"])["jobs"]
+    # Before, five and four: the second method, and the two candidates.
+    assert table["tiny-hcp", "explain"] == table["tiny-hcp", "model"] == 2
+    page = (copy.path / "results/resources.html").read_text()
+    assert "Left from another config" in page and "tiny-hcp/figures/strength.svg" in page
+    assert "figure-2a" not in page
+
+
 NEW_METHOD = '''"""A method that a user adds."""
 
 import torch
@@ -193,8 +217,8 @@ def explain(decoder, x, samples, options, context):
 '''
 
 
-def test_a_new_method_is_one_new_file(tmp_path: Path) -> None:
-    copy = clone(tmp_path / "with-a-new-method")
+def test_a_new_method_is_one_new_file(finished: Clone, tmp_path: Path) -> None:
+    copy = copied(finished, tmp_path / "with-a-new-method")
     (copy.path / "workflow/truemap/saliency/squared.py").write_text(NEW_METHOD)
     raw = yaml.safe_load((copy.path / "tests/workflow/tiny.yaml").read_text())
     raw["run"] = ["tiny-synthetic"]

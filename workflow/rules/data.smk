@@ -75,6 +75,31 @@ rule grid:
         "../scripts/grid.py"
 
 
+# Words of the config that only the data know: first of what can run, as all stops where one is wrong. Nothing reads it:
+# what does would be made again for a word that it does not use, and with `ancient` Snakemake looks for no other reason to
+# run what comes after.
+rule words:
+    input:
+        samples="results/{dataset}/samples.tsv",
+        grid="results/{dataset}/volumes/mask.nii.gz",
+    output:
+        "results/{dataset}/words.txt",
+    log:
+        "logs/{dataset}/words.log",
+    priority: 100
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=scaled(500),
+        runtime=scaled(30),
+    params:
+        **plan.record("words"),
+        **plan.code("words"),
+        **plan.settings("words"),
+    script:
+        "../scripts/words.py"
+
+
 rule volumes:
     input:
         plan.tree_files,

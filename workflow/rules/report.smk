@@ -186,7 +186,7 @@ rule claims:
     params:
         **plan.record("claims"),
         **plan.code("claims"),
-        settings={},
+        **plan.settings("claims"),
     script:
         "../scripts/claims.py"
 
@@ -213,6 +213,9 @@ rule resources:
     params:
         **plan.record("resources"),
         **plan.code("resources"),
-        settings={"datasets": plan.config.run},
+        settings={
+            "benchmarks": plan.benchmark_files(),
+            "figures": [*plan.figure_files(), *expand("results/{dataset}/figures/grid.html", dataset=plan.config.run)],
+        },
     script:
         "../scripts/resources.py"

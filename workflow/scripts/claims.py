@@ -2,16 +2,16 @@
 
 import pandas as pd
 
-from truemap.claims import judge, to_html
+from truemap.claims import judge, read_claims, to_html
 from truemap.files import whole, write_text
 from truemap.job import job, log
 
-with job(snakemake):
-    published = pd.read_csv(snakemake.input.published, sep="\t", dtype=str, keep_default_na=False)
+with job(snakemake) as settings:
+    published = read_claims(snakemake.input.published)
     summary = pd.concat([pd.read_parquet(path) for path in snakemake.input.summaries], ignore_index=True)
     comparisons = pd.concat([pd.read_parquet(path) for path in snakemake.input.comparisons], ignore_index=True)
     datasets = dict(zip(summary["dataset"], summary["data"], strict=True))
-    claims = judge(published, summary, comparisons, datasets)
+    claims = judge(published, summary, comparisons, datasets, settings["datasets"])
     for verdict, count in claims["verdict"].value_counts().items():
         log.info("%3d %s", count, verdict)
     with whole(snakemake.output.tsv) as path:

@@ -16,7 +16,7 @@ with job(snakemake) as settings:
     if min(grid.shape) == 1:
         raise DataError(f"maps of shape {grid.shape} are no brain volumes. Set `figures: images` for this dataset.")
     truths = read_truth(snakemake.input.truth, settings["average"])
-    _, truth, conditions = choose_subject(truths, settings["conditions"], settings["seed"])
+    _, truth, conditions = choose_subject(truths, settings["conditions"], settings["seed"], settings["show"])
     classes = style.choose_classes(sorted(truth.means), settings["show"])
     first = classes[0]
     if snakemake.wildcards.panel == "a":

@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from truemap.files import write_text
-from truemap.job import job
-from truemap.resources import resource_table
+from truemap.job import job, log
+from truemap.resources import left_over, resource_page, resource_table
 
 with job(snakemake) as settings:
-    files = sorted(path for name in settings["datasets"] for path in Path("results/benchmarks", name).glob("*.tsv"))
-    table = resource_table(files).round(1)
+    # A job that Snakemake was told not to run again, or whose file somebody removed, has none.
+    measured = [path for path in map(Path, settings["benchmarks"]) if path.is_file()]
+    table = resource_table(measured).round(1)
     write_text(snakemake.output.tsv, table.to_csv(sep="\t", index=False, lineterminator="\n"))
-    style = "<style>body{font:14px sans-serif}td,th{padding:2px 8px;text-align:right}</style>"
-    write_text(
-        snakemake.output.html, f'<!doctype html><meta charset="utf-8">{style}{table.to_html(index=False, border=0)}'
-    )
+    leftovers = left_over(settings["figures"])
+    if leftovers:
+        log.warning("%d figures are left from another config, the first is %s", len(leftovers), leftovers[0])
+    write_text(snakemake.output.html, resource_page(table, leftovers))

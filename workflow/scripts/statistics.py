@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from truemap.conditions import condition_sets
 from truemap.files import whole
 from truemap.job import job
 from truemap.methods import method
@@ -19,10 +20,12 @@ with job(snakemake) as settings:
     scored = [*settings["entries"], *settings["references"]]
     scores = read([*snakemake.input.scores, *snakemake.input.references], scored)
     predictions = read(snakemake.input.predictions, settings["models"]).query("split == 'test'").assign(method="")
-    units = [agreement_units(scores), share_units(predictions, "correct", "accuracy", settings["chosen"])]
+    # Of all test maps: those that were attacked may hold no negated one.
+    sets = condition_sets(predictions["negated"], settings["chosen"])
+    units = [agreement_units(scores), share_units(predictions, "correct", "accuracy", sets, settings["chosen"])]
     if settings["attacked"]:
         attacked = read(snakemake.input.robustness, settings["attacked"])
-        units.append(share_units(attacked, "robust", "robust_accuracy", settings["chosen"]))
+        units.append(share_units(attacked, "robust", "robust_accuracy", sets, settings["chosen"]))
     units = pd.concat(units, ignore_index=True)
     group = (REFERENCE, settings["group"]) if settings["group"] else None
     # Candidates of a sweep are no finalists: they are summed up, not tested.

@@ -14,7 +14,7 @@ from truemap.volumes import read_grid
 with job(snakemake) as settings:
     inside = read_grid(snakemake.input.grid).mask.reshape(-1)
     truths = read_truth(snakemake.input.truth, settings["average"])
-    subject, truth, conditions = choose_subject(truths, settings["conditions"], settings["seed"])
+    subject, truth, conditions = choose_subject(truths, settings["conditions"], settings["seed"], settings["show"])
     target = choose_classes(sorted(truth.means), settings["show"])[0]
     means = subject_maps(snakemake.input.maps, subject, target, inside, conditions, settings["chosen"])
     with whole(snakemake.output[0]) as path, MapWriter(path, inside.size, "float32") as writer:

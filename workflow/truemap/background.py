@@ -89,6 +89,9 @@ def read_background(
 ) -> Background:
     """Read what `write_background` wrote, and the file of chosen conditions where there is one.
 
+    Training maps of which none is negated are the same with all conditions and without negated ones; test maps may
+    need both.
+
     Parameters
     ----------
     average : {"classes", "maps"}
@@ -101,6 +104,8 @@ def read_background(
             means[name] = dict(zip(part["label"], maps[part.index], strict=True))
             weights = part["n"] if average == "maps" else None
             averages[name] = np.average(maps[part.index], axis=0, weights=weights)
+    means.setdefault("no_negated", means["all"])
+    averages.setdefault("no_negated", averages["all"])
     rows, maps = blocks[0]
     every = (rows["conditions"] == "all").to_numpy()
     mean = np.average(maps[every], axis=0, weights=rows.loc[every, "n"])

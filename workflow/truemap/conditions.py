@@ -16,7 +16,15 @@ CONDITION_SETS = ("all", "no_negated", CHOSEN)
 
 
 def condition_sets(negated: pd.Series, chosen: Sequence[str] = ()) -> list[str]:
-    """Return the sets to report: without negated maps two are the same, and ``all`` is enough."""
+    """Return the sets to report: without negated maps two are the same, and ``all`` is enough.
+
+    Parameters
+    ----------
+    negated : Series of bool
+        Of all test maps of the dataset, never of a subject or a shard: one without negated maps is in both sets.
+    chosen : sequence of str
+        See `in_set`.
+    """
     made = {"all": True, "no_negated": negated.any(), CHOSEN: len(chosen) > 0}
     return [name for name in CONDITION_SETS if made[name]]
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from truemap.names import HEADLINES, REFERENCE, STRENGTHS
+from truemap.names import HEADLINES, REFERENCE, RESERVED, STRENGTHS
 from truemap.options import Count, Fraction, Name, Positive, Seed, Strict, faults, suggest
-from truemap.resolve import check_fit, method_options, path_word, resolve_method, resolve_methods
+from truemap.resolve import (
+    LONGEST_FOLDER,
+    check_fit,
+    method_options,
+    path_word,
+    path_words,
+    resolve_method,
+    resolve_methods,
+)
 from truemap.versions import installed
 
 
@@ -46,6 +55,13 @@ class Model(Strict):
         description="labels among `saliency` whose maps are made for every candidate of the grid too, not only for the "
         "chosen one: r and accuracy against the strength (figure `strength`)",
     )
+
+    @field_validator("label")
+    @classmethod
+    def _text(cls, value: str | None) -> str | None:
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in value or ""):
+            raise ValueError("a label is drawn as text: use no control characters")
+        return value
 
     @field_validator("network", mode="before")
     @classmethod
@@ -217,10 +233,14 @@ class Dataset(Strict):
         description="how maps are drawn: as 2D images (Figure 1) or as glass brains in MNI space (Figure 3)",
     )
     show: list[Name] | None = Field(
-        None, description="classes drawn in Figures 1 and 3; default: the first three by name"
+        None,
+        min_length=1,
+        description="classes drawn in Figures 1 and 3, at least two in Figure 1; default: the first three by name",
     )
     drawn: list[str] | None = Field(
-        None, description="rows of Figures 1, 2 and 3, each 'model/method'; default: every method of every model"
+        None,
+        min_length=1,
+        description="rows of Figures 1, 2 and 3, each 'model/method'; default: every method of every model",
     )
     models: dict[str, Model] = Field(min_length=1, description="the decoders, by name")
 
@@ -244,13 +264,22 @@ class Dataset(Strict):
     @field_validator("models")
     @classmethod
     def _names(cls, value: dict[str, Model]) -> dict[str, Model]:
+        path_words(value)
         for name in value:
-            path_word(name)
             if "--" in name:
                 raise ValueError(f"a model cannot be called '{name}': '--' stands between a model and its candidate")
             if name == REFERENCE:
                 raise ValueError(f"a model cannot be called '{name}': that is what references are called in tables")
         return value
+
+    @model_validator(mode="after")
+    def _shown(self) -> Dataset:
+        show = self.show or []
+        if len(set(show)) < len(show):
+            raise ValueError("show: names a class twice")
+        if len(show) == 1 and self.figures == "images":
+            raise ValueError("show: Figure 1 draws changes from one class to another; name at least two")
+        return self
 
     @model_validator(mode="after")
     def _drawn(self) -> Dataset:
@@ -327,7 +356,9 @@ class Config(Strict):
     @model_validator(mode="after")
     def _run(self) -> Config:
         for name in self.datasets:
-            path_word(name)
+            if path_word(name, LONGEST_FOLDER).casefold() in RESERVED:
+                raise ValueError(f"a dataset cannot be called '{name}': that is a file or folder of the workflow's own")
+        path_words(self.run, LONGEST_FOLDER)
         for name in self.run:
             if name not in self.datasets:
                 raise ValueError(f"run: unknown dataset '{name}'{suggest(name, self.datasets)}")
@@ -348,7 +379,17 @@ def parse(raw: dict[str, Any]) -> Config:
         With one line for each fault: where it stands and what is wrong with it.
     """
     try:
-        return Config.model_validate(raw)
+        # Stripped, two keys could be one, and one of them lost.
+        lines = [f"  config: key '{key}' becomes a file name or a word: take the blanks off it" for key in _padded(raw)]
+        if not lines:
+            return Config.model_validate(raw)
     except ValidationError as error:
         lines = [f"  {place or 'config'}: {words}" for place, words in faults(error)]
-        raise ConfigError("the config cannot be used:\n" + "\n".join(lines)) from None
+    raise ConfigError("the config cannot be used:\n" + "\n".join(lines))
+
+
+def _padded(raw: Any) -> list[str]:
+    """Return the keys in a config that begin or end with white space."""
+    parts = raw.values() if isinstance(raw, dict) else raw if isinstance(raw, list) else []
+    own = [key for key in raw if isinstance(key, str) and key != key.strip()] if isinstance(raw, dict) else []
+    return own + [key for part in parts for key in _padded(part)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import re
 import signal
 import sys
 import time
@@ -21,13 +23,15 @@ T = TypeVar("T")
 log = logging.getLogger("truemap")
 #: Seconds between two lines of progress in a log.
 INTERVAL = 30.0
+#: What PyTorch says where memory runs out: on a CPU, and in CUDA's libraries, it has no error of its own for that.
+NO_MEMORY = re.compile("out of memory|allocate memory|alloc_failed|bad_alloc", re.IGNORECASE)
 
 
 def progress(items: Sequence[T], unit: str, done: int = 0) -> Iterator[T]:
     """Yield `items` from number `done` on; show a bar on a terminal, and a line now and then in the log."""
     start = last = time.monotonic()
-    total = len(items)
-    for number, item in enumerate(tqdm(items[done:], unit=unit, initial=done, total=total, disable=None), done + 1):
+    total, disable = len(items), None if sys.stderr else True
+    for number, item in enumerate(tqdm(items[done:], unit=unit, initial=done, total=total, disable=disable), done + 1):
         yield item
         now = time.monotonic()
         if now - last >= INTERVAL and number < total:
@@ -67,11 +71,12 @@ def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any
     except DataError as error:
         log.error("ERROR %s", error)
         sys.exit(1)
-    except OSError as error:
-        # A full disk, a folder that may not be written: the operating system's words are the reason.
-        log.error("ERROR %s. Free space or mend permissions, then run again; nothing half-written was kept.", error)
-        sys.exit(1)
-    except Exception:
+    except Exception as error:
+        if remedy := _remedy(error):
+            # The system's words are the reason.
+            reason = str(error) or type(error).__name__
+            log.error("ERROR %s. %s, then run again; nothing half-written was kept.", reason.rstrip("."), remedy)
+            sys.exit(1)
         log.exception("failed")
         if scrub is None:
             raise
@@ -81,3 +86,15 @@ def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any
         guards.clear()
         if scrub and (note := scrub.note()):
             log.info(note)
+
+
+def _remedy(error: Exception) -> str:
+    """Return what to do about an error that is the machine's; empty for another one."""
+    words = isinstance(error, RuntimeError) and NO_MEMORY.search(str(error))
+    if words or isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return (
+            "Memory ran out: run fewer jobs at a time (`--cores`), lower `memory` (for saliency) or `batch_size` (for "
+            "training), or take a machine or GPU with more"
+        )
+    # A full disk, a folder that may not be written.
+    return "Free space or mend permissions" if isinstance(error, OSError) else ""

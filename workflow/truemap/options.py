@@ -37,7 +37,7 @@ Positive = Annotated[Number, Field(gt=0)]
 NonNegative = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 #: What is compared with cells of tables (`truemap.tables`): composed alike.
 Name = Annotated[str, AfterValidator(lambda text: unicodedata.normalize("NFC", text))]
 Subject = Annotated[Name, BeforeValidator(_hcp_number)]

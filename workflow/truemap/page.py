@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from html import escape
+from typing import Any
+
+import pandas as pd
+
 STYLE = (
     "body{font:14px sans-serif;margin:2em;max-width:75em}table{border-collapse:collapse}"
     "td,th{border:1px solid #ccc;padding:2px 7px;text-align:right}th{cursor:pointer;background:#eee}"
@@ -23,7 +28,14 @@ for (const head of document.querySelectorAll("th")) head.onclick = () => {
 
 def sortable_page(title: str, body: str) -> str:
     """Return a page with this title and, below it, `body` (HTML), whose tables can be sorted."""
+    title = escape(title)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
         f"<h1>{title}</h1>{body}<script>{SCRIPT}</script></html>\n"
     )
+
+
+def table_html(table: pd.DataFrame, **form: Any) -> str:
+    """Return a table as HTML, its cells escaped and whole; `form` is passed on to `DataFrame.to_html`."""
+    with pd.option_context("display.max_colwidth", None):
+        return table.to_html(index=False, border=0, **form)

@@ -45,7 +45,8 @@ def settings_params(compute: Callable[[Any], Settings], jobs: Sequence[Any]) -> 
             key = tuple(getattr(wildcards, name, None) for name in WILDCARDS)
             if key not in known:
                 known[key] = dict(enumerate(_lines(compute(wildcards))))
-                assert len(known[key]) < count, "a rule has more settings than params for them"
+                if len(known[key]) >= count:
+                    raise RuntimeError("a rule has more settings than params for them")
             return known[key].get(number)
 
         return signed(entry)

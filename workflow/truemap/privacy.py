@@ -7,12 +7,14 @@ import hashlib
 import logging
 import re
 import secrets
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from truemap.files import DataError, whole
 
+log = logging.getLogger("truemap")
 #: The secret that pseudonyms hang on. Another one gives the same people other names, and so other results to the last
 #: digits, as samples are sorted by name.
 SALT = Path("private/salt")
@@ -31,21 +33,56 @@ def read_salt(path: str | Path = SALT) -> str:
         If the file is empty.
     """
     path = Path(path)
+    shut(path)
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = path.with_name(f".partial-{secrets.token_hex(8)}-{path.name}")
+        _draw(path, secrets.token_hex(32) + "\n")
+    for _ in range(20):
+        if salt := path.read_text(encoding="utf-8").strip():
+            return salt
+        # Where there are no links the file is there before its content is.
+        time.sleep(0.02)
+    raise DataError(f"{path}: empty. Put back the old salt, or delete the file to give everybody a new name.")
+
+
+def _draw(path: Path, salt: str) -> None:
+    """Write a new salt; of two jobs at a time the first one's stays, and both read that."""
+    temporary = path.with_name(f".partial-{secrets.token_hex(8)}-{path.name}")
+    try:
+        temporary.touch(mode=0o600, exist_ok=False)
+        temporary.write_text(salt, encoding="utf-8")
         try:
-            temporary.touch(mode=0o600, exist_ok=False)
-            temporary.write_text(secrets.token_hex(32) + "\n", encoding="utf-8")
-            # A link, unlike a rename, replaces nothing: of two jobs at a time both read what the first one drew.
+            # A link, unlike a rename, replaces nothing.
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            pass
+        except OSError:
+            # exFAT, SMB and many a FUSE have no hard links.
             with suppress(FileExistsError):
-                path.hardlink_to(temporary)
-        finally:
-            temporary.unlink(missing_ok=True)
-    salt = path.read_text(encoding="utf-8").strip()
-    if not salt:
-        raise DataError(f"{path}: empty. Put back the old salt, or delete the file to give everybody a new name.")
-    return salt
+                path.touch(mode=0o600, exist_ok=False)
+                path.write_text(salt, encoding="utf-8")
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def shut(path: str | Path) -> None:
+    """Make the folders of a private file, up to the one called `private`, their owner's alone.
+
+    Snakemake makes them first, as open as the user's umask has it. It is said where others could read what is in them
+    already, and where permissions cannot be set.
+    """
+    folders = Path(path).parents
+    names = [folder.name for folder in folders]
+    for folder in folders[: names.index(SALT.parent.name) + 1] if SALT.parent.name in names else folders[:1]:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.stat().st_mode & 0o077:
+            continue
+        held = any(file.is_file() for file in folder.rglob("*"))
+        with suppress(OSError):
+            folder.chmod(0o700)
+        if folder.stat().st_mode & 0o077:
+            log.warning("%s: others may read this folder, and its permissions cannot be changed here. Move it.", folder)
+        elif held:
+            log.warning("%s: others could read this folder and what is in it; from now on its owner alone can.", folder)
 
 
 def pseudonym(salt: str, subject: str, digits: int = DIGITS) -> str:
@@ -121,7 +158,8 @@ def _alone(name: str) -> str:
 
 
 def write_private(path: str | Path, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Write a TSV table that its owner alone can read."""
+    """Write a TSV table that its owner alone can read, in a folder that is its owner's alone."""
+    shut(path)
     Path(path).touch(mode=0o600)
     with Path(path).open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter="\t", lineterminator="\n").writerows([columns, *rows])

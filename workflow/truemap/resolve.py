@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
-from truemap.options import MethodOptions, load
+from truemap.options import MethodOptions, load, methods
+
+#: Bytes of a word in a file's name: the longest one, explain-{model}--{candidate}-{seed}-{method}.log, may have 255.
+LONGEST = 50
+#: Bytes of a folder's name that encrypted file systems allow too.
+LONGEST_FOLDER = 140
 
 
 def resolve_method(family: str, value: Any, name: str | None = None) -> dict[str, Any]:
@@ -32,11 +39,27 @@ def resolve_method(family: str, value: Any, name: str | None = None) -> dict[str
     return {"name": chosen, **model(**options).model_dump(mode="json")}
 
 
-def path_word(word: str) -> str:
+def path_word(word: str, longest: int = LONGEST) -> str:
     """Return the word, or raise ValueError where it cannot be part of a path."""
     if not isinstance(word, str) or not word or not all(c.isalnum() or c in "-_" for c in word):
         raise ValueError(f"'{word}' becomes a file name: use letters, digits, '-' and '_' only")
+    if re.search(r"(.+)\1{19}$", word):
+        raise ValueError(f"'{word}' becomes a file name, and Snakemake takes 20 repetitions at its end for a fault")
+    if len(word.encode()) > longest:
+        raise ValueError(f"'{word}' becomes part of a file name: use at most {longest} bytes (a letter has 1 to 4)")
     return word
+
+
+def path_words(words: Iterable[str], longest: int = LONGEST) -> None:
+    """Raise ValueError where a word cannot be part of a path, or two are one file on a disk that knows no case."""
+    seen: dict[str, str] = {}
+    for word in words:
+        path_word(word, longest)
+        if word.casefold() in seen:
+            raise ValueError(
+                f"'{seen[word.casefold()]}' and '{word}' are one file on disks that know no case: rename one"
+            )
+        seen[word.casefold()] = word
 
 
 def resolve_methods(family: str, value: Any) -> dict[str, dict[str, Any]]:
@@ -47,7 +70,12 @@ def resolve_methods(family: str, value: Any) -> dict[str, dict[str, Any]]:
         value = {entry if isinstance(entry, str) else repr(entry): None for entry in value}
     if not isinstance(value, dict):
         raise ValueError(f"{family}: give a name, a list of names, or a mapping from a label to options")
-    return {path_word(label): resolve_method(family, options, label) for label, options in value.items()}
+    path_words(value)
+    found = {label: resolve_method(family, options, label) for label, options in value.items()}
+    for label, method in found.items():
+        if label != method["name"] and label in methods(family):
+            raise ValueError(f"'{label}' is another {family} method than '{method['name']}': choose another label")
+    return found
 
 
 def method_options(family: str, method: dict[str, Any]) -> MethodOptions:

@@ -12,10 +12,10 @@ import pandas as pd
 from truemap.designs import check_files
 from truemap.files import DataError, whole
 from truemap.job import log
+from truemap.names import SPLITS
 from truemap.numerics import derive_seed
 from truemap.tables import alike, plain, read_tsv, require_cells
 
-SPLITS = ("train", "validation", "test")
 COLUMNS = ("image", "subject", "label", "condition", "negated", "split")
 
 

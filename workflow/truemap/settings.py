@@ -6,11 +6,13 @@ is re-run for a changed value only.
 
 from __future__ import annotations
 
+from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 from truemap.candidates import candidates, strength
 from truemap.jobs import Entry, Jobs
-from truemap.names import CHOSEN, HEADLINES, PEOPLE, REFERENCE
+from truemap.names import CHOSEN, HEADLINES, PEOPLE, REFERENCE, SPLITS
 from truemap.params import Settings
 from truemap.privacy import pseudonym, read_salt
 
@@ -38,6 +40,12 @@ class JobSettings(Jobs):
     def grid_settings(self, wildcards: Any) -> Settings:
         """Of the grid and mask."""
         return {**self._shared(wildcards, "source", "mask", "nan", "on_bad_subject"), "seed": self.config.seed}
+
+    def words_settings(self, wildcards: Any) -> Settings:
+        """Of the check of words that only the data know."""
+        conditions = {"conditions": self._headline(wildcards)["conditions"], "chosen": self._chosen(wildcards)}
+        style = self._style("colormap", "sequential", "bars")
+        return {**self._shared(wildcards, "show", "figures"), **conditions, "style": style}
 
     def volumes_settings(self, wildcards: Any) -> Settings:
         """Of one shard of volumes."""
@@ -111,6 +119,18 @@ class JobSettings(Jobs):
             "chosen": self._chosen(wildcards),
         }
 
+    def claims_settings(self, wildcards: Any) -> Settings:
+        """Of the published claims: what the data, models and methods of all datasets are, beside their names."""
+        parts = ("source", "standardize", "voxels", "models")
+        of_model = ("network", "training", "calibrate", "saliency")
+        found = {}
+        for name in self.config.run:
+            found[name] = self._shared(SimpleNamespace(dataset=name), *parts)
+            found[name]["source"].pop("fetch", None)  # changes no result
+            models = found[name]["models"].items()
+            found[name]["models"] = {m: {key: model[key] for key in of_model} for m, model in models}
+        return {"datasets": found}
+
     def bars_settings(self, wildcards: Any) -> Settings:
         """Of a dataset's figures of mean agreement."""
         return {**self._compared(wildcards, self._drawn(wildcards)), "style": self._style("bars", "dpi")}
@@ -155,7 +175,34 @@ class JobSettings(Jobs):
         entries = self._labels(self._drawn(wildcards), wildcards)
         return {**shared, **self._headline(wildcards), "entries": entries, "style": style}
 
+    def benchmark_files(self) -> list[str]:
+        """Return the file of each job whose time and memory are kept, of all datasets that run."""
+        return [
+            f"results/benchmarks/{name}/{'-'.join(map(str, job))}.tsv"
+            for name in self.config.run
+            for job in self._measured(SimpleNamespace(dataset=name))
+        ]
+
     # Parts
+
+    def _measured(self, dataset: Any) -> list[tuple[Any, ...]]:
+        """Return rule and wildcards of each job of a dataset that has a `benchmark:`."""
+        definition, shards = self.dataset(dataset), range(self.dataset(dataset).shards)
+        trained = [(m, s, candidate) for m, model in definition.models.items() for s in model.seeds
+                   for candidate in candidates(model)]  # fmt: skip
+        by_rule = {
+            "simulate": [(shard,) for shard in shards if self._simulated(dataset)],
+            "volumes": list(product(SPLITS, shards)),
+            "background-chosen": [()] if self._chosen(dataset) else [],
+            **{key: [()] for key in ("quality", "truth", "background")},
+            **dict.fromkeys(("explain", "score"), self._explained(dataset)),
+            "subject_maps": self._drawn(dataset) if definition.figures == "glass_brain" else [],
+            "refer": [(reference,) for reference in definition.references],
+            "train": trained,
+            "model": self._replicates(dataset),
+            "robustness": self._attacked(dataset),
+        }
+        return [(rule, *job) for rule, jobs in by_rule.items() for job in jobs]
 
     def _shared(self, wildcards: Any, *names: str) -> Settings:
         shared = self.dataset(wildcards).model_dump(mode="json", include=set(names))

@@ -17,7 +17,7 @@ import pandas as pd
 from truemap.conditions import check_chosen, condition_sets, in_set
 from truemap.designs import check_truth
 from truemap.maps import MapWriter, read_blocks
-from truemap.names import CHOSEN
+from truemap.names import CHOSEN, LEFT_OUT, NOT_IN_SET
 from truemap.volumes import Volumes
 
 #: A truth map whose sd is below this share of the maps' sd is rounding noise.
@@ -35,7 +35,9 @@ def subject_blocks(table: pd.DataFrame, limit: int = 200) -> Iterator[pd.DataFra
             yield from (rows.iloc[start : start + limit] for start in range(0, len(rows), limit))
 
 
-def class_means(rows: pd.DataFrame, maps: np.ndarray, chosen: Sequence[str] = ()) -> tuple[pd.DataFrame, np.ndarray]:
+def class_means(
+    rows: pd.DataFrame, maps: np.ndarray, sets: Sequence[str], chosen: Sequence[str] = ()
+) -> tuple[pd.DataFrame, np.ndarray]:
     """Return mean maps of one subject for each condition set and class.
 
     Parameters
@@ -43,6 +45,8 @@ def class_means(rows: pd.DataFrame, maps: np.ndarray, chosen: Sequence[str] = ()
     rows : DataFrame
         ``subject, label, condition, negated`` of each map.
     maps : ndarray, shape (rows, voxels)
+    sets : sequence of str
+        The dataset's sets of conditions (`truemap.conditions.condition_sets`).
     chosen : sequence of str
         See `truemap.conditions.in_set`.
 
@@ -54,7 +58,7 @@ def class_means(rows: pd.DataFrame, maps: np.ndarray, chosen: Sequence[str] = ()
     """
     entries, means = [], []
     scale = float(np.sqrt(np.mean(maps.astype(np.float64).var(axis=1))))
-    for conditions in condition_sets(rows["negated"], chosen):
+    for conditions in sets:
         kept = in_set(rows, conditions, chosen)
         for label in sorted(rows["label"].unique()):
             mine = kept & (rows["label"] == label).to_numpy()
@@ -76,6 +80,7 @@ def write_class_means(
         (`truemap.designs.check_truth`).
     """
     check_chosen(volumes.table, chosen)
+    sets = condition_sets(volumes.table["negated"], chosen)
     with MapWriter(path, int(np.prod(volumes.shape)), "float32") as writer:
         if templates is not None:
             maps = np.stack([template.reshape(-1) for template in templates.values()])
@@ -84,14 +89,15 @@ def write_class_means(
                 # A template belongs to the set if any image of its class does.
                 table = volumes.table[in_set(volumes.table, CHOSEN, chosen)].drop_duplicates("label")
                 rows["condition"] = rows["label"].map(table.set_index("label")["condition"])
-            writer.write(*class_means(rows, maps, chosen))
+            writer.write(*class_means(rows, maps, sets, chosen))
             return
         # Again after bad maps were left out.
         check_truth(volumes.table)
         if chosen:
             check_truth(volumes.table[in_set(volumes.table, CHOSEN, chosen)], "maps of the chosen `conditions`")
-        for rows in subject_blocks(volumes.table):
-            writer.write(*class_means(rows, volumes.take(rows.index).reshape(len(rows), -1), chosen))
+        # Where there are no subjects, of all maps at once: blocks of them would each have a truth of their own.
+        for _, rows in volumes.table.groupby("subject", sort=False):
+            writer.write(*class_means(rows, volumes.take(rows.index).reshape(len(rows), -1), sets, chosen))
 
 
 class Truth:
@@ -112,6 +118,8 @@ class Truth:
         self.floor = DEGENERATE * float(rows["scale"].iloc[0])
         self.average = average
         self.mean = self._average()
+        #: Class without a mean -> why, where it is not that the subject has no map of it.
+        self.absent: dict[str, str] = {}
 
     def without(self, label: str, remaining: np.ndarray) -> Truth:
         """Return this truth with the mean of one class taken over `remaining` of its maps, shape (maps, voxels).
@@ -123,6 +131,9 @@ class Truth:
         if len(remaining):
             other.means[label] = remaining.mean(axis=0, dtype=np.float64)
             other.counts = {**self.counts, label: len(remaining)}
+        else:
+            reason = f"{LEFT_OUT}without the map explained, and its sign flip, there is none of class {label}"
+            other.absent = {**self.absent, label: reason}
         other.mean = other._average() if other.means else None
         return other
 
@@ -142,7 +153,7 @@ class Truth:
         """Return the truth for explaining `target` on a map of `label`, or None and the reason there is none."""
         for name in (label, target):
             if name not in self.means:
-                return None, f"the subject has no map of class {name}"
+                return None, self.absent.get(name, f"the subject has no map of class {name}")
         values = self.informative(label) if target == label else self.pairwise(label, target)
         if values.std() < self.floor:
             return None, "no truth: the ground-truth map is constant (its class means cancel)"
@@ -186,8 +197,18 @@ class OwnMaps:
 
 def read_truth(path: str | Path, average: str) -> dict[tuple[str, str], Truth]:
     """Return the truth by (subject, condition set)."""
-    return {
+    truths = {
         (subject, conditions): Truth(part, maps[part.index], average)
         for rows, maps in read_blocks(path)
         for (subject, conditions), part in rows.groupby(["subject", "conditions"], sort=False)
     }
+    classes: dict[str, set[str]] = {}
+    for (_, conditions), truth in truths.items():
+        classes.setdefault(conditions, set()).update(truth.means)
+    for (subject, conditions), truth in truths.items():
+        for label in classes["all"].difference(truth.means):
+            if label not in classes[conditions]:
+                truth.absent[label] = f"{NOT_IN_SET}class {label}"
+            elif label in truths[subject, "all"].means:
+                truth.absent[label] = f"the subject has no map of class {label} in this set of conditions"
+    return truths

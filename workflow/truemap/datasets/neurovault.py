@@ -13,7 +13,8 @@ are made of (four stimuli at one load, or two loads of one stimulus); NEG_* maps
 
 nilearn's downloader (``fetch_neurovault_ids``) is not used: it takes about a day for the whole collection and cannot
 choose images by subject.  Images are kept where it keeps them (``collection_4337/image_{id}.nii.gz``), so in a folder
-that it has filled, given as `cache`, only the list (``collection_4337/index/``) is left to fetch.
+that it has filled, given as `cache`, only the list (``collection_4337/index/``) is left to fetch; what
+comes from another server (`url`) lies in a folder of its own there.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from pydantic import Field
 from truemap.datasets.fetch import Patience, Remote, download, fetch, fetch_all
 from truemap.datasets.hcp import COPES, NEGATED
 from truemap.datasets.nifti import read_map, same_grid
+from truemap.datasets.servers import other_server
 from truemap.datasets.trees import check_excluded
 from truemap.files import DataError, reworded, whole
 from truemap.job import log, progress
@@ -211,7 +213,8 @@ def _patience(options: Options) -> Patience:
 
 
 def _maps(options: Options) -> dict[Key, Remote]:
-    folder = Path(options.cache) / f"collection_{options.collection}"
+    server = other_server(options.url, Options.model_fields["url"].default)
+    folder = Path(options.cache, *server, f"collection_{options.collection}")
     return _listed(folder, _address(options), options.pattern, options.fetch.page, _patience(options))
 
 

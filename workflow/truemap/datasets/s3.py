@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from truemap.datasets.servers import configured_endpoint, other_server
 from truemap.files import DataError, SourceError, whole, write_text
 from truemap.job import log, progress
 
@@ -53,9 +54,12 @@ def split(url: str) -> tuple[str, str]:
     return bucket, key
 
 
-def cached(url: str, cache: str | Path) -> Path:
-    """Return where the cache folder keeps an object: the bucket's tree, which can be a `root` later."""
-    return Path(cache, *split(url))
+def cached(url: str, cache: str | Path, endpoint_url: str | None = None) -> Path:
+    """Return where the cache folder keeps an object: the bucket's tree, which can be a `root` later.
+
+    Two servers may each have a bucket of that name: trees of others than Amazon's lie in a folder of their own.
+    """
+    return Path(cache, *other_server(endpoint_url or configured_endpoint()), *split(url))
 
 
 def scrub(text: object) -> str:
@@ -147,7 +151,7 @@ def read_tagged(url: str, cache: str | Path | None, endpoint_url: str | None = N
     if cache is None:
         content, tag = fetch_tagged(url, endpoint_url)
         return content, TAG + tag
-    path = cached(url, cache)
+    path = cached(url, cache, endpoint_url)
     if not path.is_file():
         _store(url, path, endpoint_url)
     content, kept = path.read_bytes(), _tag_file(path)
@@ -194,7 +198,7 @@ class DamagedError(OSError):
 
 
 def _bring(url: str, cache: str | Path, endpoint_url: str | None) -> bool:
-    path = cached(url, cache)
+    path = cached(url, cache, endpoint_url)
     head = _head(url, endpoint_url)
     if path.is_file() and head and path.stat().st_size == head["ContentLength"]:
         kept = _tag_file(path)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from truemap.figures.backend import plt
 from truemap.figures.style import CRITERIA, SETS, entry_label, set_shown, together
 from truemap.names import REFERENCE
 

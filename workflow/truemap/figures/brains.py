@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import nibabel as nib
 import numpy as np
+
+from truemap.figures.backend import plt
 
 #: A panel: title and a map, or None for an empty place.
 Panel = tuple[str, np.ndarray | None]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.patches import Rectangle
 
+from truemap.figures.backend import plt
 from truemap.figures.style import CRITERIA, together
 from truemap.names import ABSOLUTE, REFERENCE
 
@@ -93,7 +92,7 @@ def _frame_winners(axis: plt.Axes, comparisons: pd.DataFrame, models: list[str],
         best = winner(comparisons, model)
         if best is not None:
             place = (methods.index(best) - 0.47, row - 0.47)
-            axis.add_patch(Rectangle(place, 0.94, 0.94, fill=False, edgecolor=MARK, linewidth=2))
+            axis.add_patch(plt.Rectangle(place, 0.94, 0.94, fill=False, edgecolor=MARK, linewidth=2))
 
 
 def _mark(bar: plt.Axes, lines: dict[str, float], span: float) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import pandas as pd
 
 from truemap.names import REFERENCE
-from truemap.page import sortable_page
+from truemap.page import sortable_page, table_html
 
 
 def grid_page(summary: pd.DataFrame, attack: str, group: str | None, conditions: str = "all") -> str:
@@ -30,7 +32,7 @@ def grid_page(summary: pd.DataFrame, attack: str, group: str | None, conditions:
     columns = ["model", "method", "criterion", "conditions", "truth", "n", "mean", "se", "ci_low", "ci_high", "share"]
     columns += [name for name in ("accuracy", "robust_accuracy") if name in table]
     shown = table[columns].rename(columns={"share": f"share of {group}" if group else "share"})
-    body = shown.to_html(index=False, border=0, na_rep="", float_format=lambda value: f"{value:.3f}")
+    body = table_html(shown, na_rep="", float_format=lambda value: f"{value:.3f}")
     title = f"{summary['dataset'].iloc[0]}: every way to train, every way to explain ({summary['data'].iloc[0]})"
     said = (
         f"{_warning(table, conditions)}<p>Click a column's head to sort. Criteria that end in _absolute compare sizes "
@@ -46,7 +48,7 @@ def _warning(table: pd.DataFrame, conditions: str) -> str:
     for (criterion, truth), part in full[full["model"] == REFERENCE].groupby(["criterion", "truth"], sort=False):
         methods = ours[(ours["criterion"] == criterion) & (ours["truth"] == truth)]["mean"]
         names = ", ".join(f"{row.method} {row.mean:.3f}" for row in part.itertuples(index=False))
-        said.append(f"<li>{criterion}, {truth} truth: {names}; best map of a network {methods.max():.3f}</li>")
+        said.append(f"<li>{criterion}, {truth} truth: {escape(names)}; best map of a network {methods.max():.3f}</li>")
     return (
         "<p>Read this first: agreement with these truths does not show by itself that a map explains the network. "
         "References that know nothing of any network are scored beside it: noise, the input itself, and the average "

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
+
+from truemap.figures.backend import plt
 
 COLORS = {"informative": "#4477aa", "pairwise": "#ee6677", "accuracy": "#228833", "robust_accuracy": "#aa3377"}
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
+import re
+import warnings
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import matplotlib.pyplot as plt
 import pandas as pd
 
-from truemap.files import whole
+from truemap.figures.backend import plt
+from truemap.files import DataError, whole
+from truemap.job import log
 from truemap.names import CHOSEN
+from truemap.options import suggest
 
 #: Condition sets in words.
 SETS = {"all": "all conditions", "no_negated": "without negated conditions", CHOSEN: "chosen conditions"}
@@ -19,20 +24,64 @@ SETS = {"all": "all conditions", "no_negated": "without negated conditions", CHO
 CRITERIA = {"informative": "class-informative activation", "pairwise": "pairwise class differences"}
 
 
+#: What XML, and so SVG, cannot hold.
+NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
 def start() -> None:
-    """Draw without a display; give text as text and ids that depend on nothing random."""
-    matplotlib.use("Agg")
+    """Draw without a display, the same for every user; give text as text and ids that depend on nothing random."""
+    plt.rcdefaults()
+    plt.switch_backend("agg")
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "truemap", "font.size": 9, "figure.dpi": 100})
+    # Names of classes and models are no formulas: a dollar sign is a dollar sign.
+    plt.rcParams["text.parse_math"] = False
+    # Said once a figure, in words, by `save`.
+    warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
 
 
 def save(figure: plt.Figure, paths: Sequence[str | Path], note: str, dpi: int) -> None:
-    """Write the figure in each format, with `note` (what the data are) at its foot."""
+    """Write the figure in each format, with `note` (what the data are) at its foot; say what it cannot draw."""
     figure.text(0.995, -0.005, note, ha="right", va="top", fontsize=7, color="0.35", style="italic")
     for path in paths:
-        metadata = {"Date": None} if str(path).endswith(".svg") else None
+        svg = str(path).endswith(".svg")
         with whole(path) as temporary:
+            metadata = {"Date": None} if svg else None
             figure.savefig(temporary, dpi=dpi, metadata=metadata, bbox_inches="tight", pad_inches=0.15)
+            if svg and NO_XML.search(text := temporary.read_text(encoding="utf-8")):
+                temporary.write_text(NO_XML.sub("\N{REPLACEMENT CHARACTER}", text), encoding="utf-8")
+    words = "".join(text.get_text() for text in figure.findobj(plt.Text))
+    lacking = sorted(set(words) - _glyphs() - {"\n"})
+    if lacking:
+        log.warning(
+            "%s: the figures' font has no glyph for %s: boxes in a PNG, and text all the same in an SVG. For a model, "
+            "set `label`.",
+            Path(paths[0]).stem,
+            ", ".join(f"{glyph} (U+{ord(glyph):04X})" for glyph in lacking),
+        )
     plt.close(figure)
+
+
+@cache
+def _glyphs() -> set[str]:
+    """Return the characters that the figures' font can draw."""
+    font = plt.matplotlib.ft2font.FT2Font(plt.matplotlib.font_manager.findfont("DejaVu Sans"))
+    return set(map(chr, font.get_charmap()))
+
+
+def check_style(style: dict[str, Any]) -> None:
+    """Refuse colours and colour maps that matplotlib does not have.
+
+    Raises
+    ------
+    DataError
+        The message names the nearest one.
+    """
+    for key in ("colormap", "sequential"):
+        if style[key] not in plt.colormaps():
+            (nearest,) = difflib.get_close_matches(style[key], plt.colormaps(), n=1, cutoff=0)
+            raise DataError(f"style: matplotlib has no {key} '{style[key]}'; did you mean '{nearest}'?")
+    if not plt.matplotlib.colors.is_color_like(style["bars"]):
+        raise DataError(f"style: bars '{style['bars']}' is no colour. Give a name, or '#rrggbb'.")
 
 
 def entry_label(entry: dict[str, Any]) -> str:
@@ -45,15 +94,13 @@ def choose_classes(labels: Sequence[str], wanted: Sequence[str] | None) -> list[
 
     Raises
     ------
-    ValueError
+    DataError
         If one of `wanted` is not a class.
     """
-    if wanted is None:
-        return sorted(labels)[:3]
-    unknown = [label for label in wanted if label not in labels]
-    if unknown:
-        raise ValueError(f"show: no class '{unknown[0]}'; classes are {', '.join(sorted(labels))}")
-    return list(wanted)
+    for label in wanted or []:
+        if label not in labels:
+            raise DataError(f"show: no class '{label}'{suggest(label, labels)}")
+    return sorted(labels)[:3] if wanted is None else list(wanted)
 
 
 def together(heights: dict[str, float], gap: float) -> list[tuple[str, float]]:

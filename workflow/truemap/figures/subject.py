@@ -15,7 +15,9 @@ from truemap.numerics import derive_seed
 from truemap.truth import Truth
 
 
-def choose_subject(truths: Mapping[tuple[str, str], Truth], conditions: str, seed: int) -> tuple[str, Truth, str]:
+def choose_subject(
+    truths: Mapping[tuple[str, str], Truth], conditions: str, seed: int, show: Sequence[str] | None = None
+) -> tuple[str, Truth, str]:
     """Return the subject that is drawn, its truth, and the condition set that this is of.
 
     Parameters
@@ -24,9 +26,21 @@ def choose_subject(truths: Mapping[tuple[str, str], Truth], conditions: str, see
         (subject, condition set) -> Truth.
     conditions : str
         The set wanted; all conditions where it was not made.
+    show : sequence of str, optional
+        Classes that the subject must have maps of.
+
+    Raises
+    ------
+    DataError
+        If no subject has maps of all of them.
     """
     shown = set_shown((name for _, name in truths), conditions)
-    subjects = sorted(subject for subject, name in truths if name == shown)
+    wanted = set(show or ())
+    subjects = sorted(
+        who for (who, name), truth in truths.items() if name == shown and (not wanted or wanted <= set(truth.means))
+    )
+    if not subjects:
+        raise DataError(f"show: no test subject has maps of all of {', '.join(show or ())}. Name other classes.")
     subject = subjects[derive_seed(seed, "figure-3") % len(subjects)]
     return subject, truths[subject, shown], shown
 

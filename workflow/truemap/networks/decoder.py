@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,22 @@ def build_network(settings: dict[str, Any], shape: tuple[int, ...], classes: int
 
 def save_weights(path: str | Path, network: nn.Module) -> None:
     """Write the weights as safetensors, whole."""
+    save_tensors(path, network.state_dict())
+
+
+def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors as safetensors, whole.
+
+    Raises
+    ------
+    OSError
+        If the system does not let it: safetensors has an error of its own for a full disk.
+    """
     with whole(path) as temporary:
-        save_file({key: value.contiguous().cpu() for key, value in network.state_dict().items()}, temporary)
+        try:
+            save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, temporary, metadata)
+        except SafetensorError as error:
+            raise OSError(f"{path}: {error}") from None
 
 
 def load_decoder(weights: str | Path, description: dict[str, Any], device: torch.device) -> Decoder:

@@ -32,7 +32,7 @@ def prepare_device(name: str, threads: int) -> torch.device:
         # On a CPU sums are the same for the same number of threads; the call below costs more than a second there.
         return torch.device("cpu")
     # Read when CUDA starts; without it cuBLAS' sums may differ from run to run.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
     # TF32 keeps 10 bits of a float32: maps of a GPU and a CPU would agree to three digits only.

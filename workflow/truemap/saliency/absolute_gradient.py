@@ -40,4 +40,4 @@ def explain(
     Tensor, shape (n, classes, *shape), float64
         Not negative.
     """
-    return output_gradients(decoder, x, options.output).abs()
+    return output_gradients(decoder, x, options.output).numbers().abs()

@@ -10,9 +10,11 @@ from pydantic import Field
 
 from truemap.networks.decoder import Decoder
 from truemap.options import Count, MethodOptions, Positive
-from truemap.saliency import gradient, integrated_gradients, smoothgrad
+from truemap.saliency import integrated_gradients, smoothgrad
 from truemap.saliency.context import Context
 from truemap.saliency.decoys import Search, blurred, deal_patches, optimised, together
+from truemap.saliency.outputs import output_gradients
+from truemap.saliency.scaled import Scaled
 
 
 class Options(MethodOptions):
@@ -85,12 +87,14 @@ def explain(
         If decoys are optimised and the network has no such ReLU layer.
     """
     highest = _inner(decoder, x, samples, options, context)
-    lowest = highest.clone()
+    lowest = Scaled(highest.values.clone(), highest.log)
     for decoy in population(decoder, x, options, context):
         maps = _inner(decoder, decoy, samples, options, context)
-        torch.maximum(highest, maps, out=highest)
-        torch.minimum(lowest, maps, out=lowest)
-    return highest - lowest
+        maps.rise(highest.log)
+        for extreme, function in ((highest, torch.maximum), (lowest, torch.minimum)):
+            extreme.rise(maps.log)
+            function(extreme.values, maps.values, out=extreme.values)
+    return Scaled(highest.values - lowest.values, highest.log).numbers()
 
 
 def population(decoder: Decoder, x: torch.Tensor, options: Options, context: Context) -> Iterator[torch.Tensor]:
@@ -111,13 +115,11 @@ def population(decoder: Decoder, x: torch.Tensor, options: Options, context: Con
             yield from torch.stack(found, dim=1)
 
 
-def _inner(
-    decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context
-) -> torch.Tensor:
+def _inner(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context) -> Scaled:
     if options.inner == "smoothgrad":
         smooth = smoothgrad.Options(output=options.output, n=options.inner_n, sigma=options.sigma)
-        return smoothgrad.explain(decoder, x, samples, smooth, context)
+        return smoothgrad.scaled(decoder, x, samples, smooth, context)
     if options.inner == "integrated_gradients":
         path = integrated_gradients.Options(output=options.output, steps=options.inner_n)
-        return integrated_gradients.explain(decoder, x, samples, path, context)
-    return gradient.explain(decoder, x, samples, gradient.Options(output=options.output), context)
+        return integrated_gradients.scaled(decoder, x, path, context)
+    return output_gradients(decoder, x, options.output)

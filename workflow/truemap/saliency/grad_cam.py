@@ -17,6 +17,7 @@ from truemap.options import Count, MethodOptions
 from truemap.saliency.context import Context
 from truemap.saliency.jacobian import coefficients
 from truemap.saliency.outputs import Output, relus
+from truemap.saliency.scaled import Scaled
 
 
 class Options(MethodOptions):
@@ -64,11 +65,11 @@ def explain(
         If the network has no nn.Conv3d, or no such layer.
     """
     logits, features = _forward(decoder.network, x, options.layer)
-    weights = _weights(logits, features, options.output, decoder.temperature)
+    weights, log = _weights(logits, features, options.output, decoder.temperature)
     maps = torch.einsum("nck,nkuvw->ncuvw", weights, features.detach().double())
     if options.relu:
         maps = maps.clamp(min=0)
-    return interpolate(maps, x.shape[1:], mode="trilinear")
+    return Scaled(interpolate(maps, x.shape[1:], mode="trilinear"), log).numbers()
 
 
 def _forward(network: nn.Module, x: torch.Tensor, layer: int | None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -81,7 +82,7 @@ def _forward(network: nn.Module, x: torch.Tensor, layer: int | None) -> tuple[to
         if output.ndim != 5 or (layer is None and not _wider_than_one(output, thick)):
             return None
         last[:] = [output.detach().requires_grad_(True)]
-        return last[0]
+        return last[0].clone()  # a layer after it may work in place
 
     with ExitStack() as hooks, torch.enable_grad():
         for one in layers:
@@ -109,13 +110,16 @@ def _candidates(network: nn.Module, layer: int | None) -> list[nn.ReLU]:
     return [layers[layer - 1]]
 
 
-def _weights(logits: torch.Tensor, features: torch.Tensor, output: Output, temperature: float) -> torch.Tensor:
-    """Return each class's gradient averaged over each feature map, shape (n, classes, features), float64."""
+def _weights(
+    logits: torch.Tensor, features: torch.Tensor, output: Output, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return each class's gradient averaged over each feature map, (n, classes, features), and the log of its scale."""
     terms = logits if output == "logit" else (logits - logits[:, -1:])[:, :-1]
     weights = features.new_zeros(*logits.shape, features.shape[1], dtype=torch.float64)
     for c in range(terms.shape[1]):
         (gradient,) = torch.autograd.grad(terms[:, c].sum(), features, retain_graph=c < terms.shape[1] - 1)
         weights[:, c] = gradient.flatten(2).double().mean(dim=2)
     if output == "logit":
-        return weights
-    return coefficients(logits.detach().double(), temperature) @ weights
+        return weights, torch.zeros_like(weights[:, :, 0])
+    mix, log = coefficients(logits.detach().double(), temperature)
+    return mix @ weights, log

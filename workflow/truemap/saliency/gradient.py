@@ -39,4 +39,4 @@ def explain(
     -------
     Tensor, shape (n, classes, *shape), float64
     """
-    return output_gradients(decoder, x, options.output)
+    return output_gradients(decoder, x, options.output).numbers()

@@ -13,6 +13,7 @@ from truemap.options import Count, MethodOptions, NonNegative
 from truemap.saliency.context import Context
 from truemap.saliency.draws import generators, noise, training_maps
 from truemap.saliency.outputs import incompleteness, output_gradients
+from truemap.saliency.scaled import nothing
 
 
 class Options(MethodOptions):
@@ -60,14 +61,16 @@ def explain(
     sources = generators(context, "gradient_shap", samples)
     starts = training_maps(context, sources, options.n, x)
     shares = torch.stack([torch.rand(options.n, generator=source) for source in sources]).to(x)
-    total = torch.zeros(len(x), len(decoder.classes), *x.shape[1:], dtype=torch.float64, device=x.device)
+    total = nothing(x, len(decoder.classes))
     for start, share in zip(starts, shares.T, strict=True):
         way = x - start
         if options.sigma > 0:
             way = way + options.sigma * noise(sources, x)
         at = start + share.view(-1, *[1] * (x.ndim - 1)) * way
-        total += way.double()[:, None] * output_gradients(decoder, at, options.output)
-    return total / options.n
+        found = output_gradients(decoder, at, options.output)
+        found.values *= way.double()[:, None]
+        total.add(found)
+    return total.numbers() / options.n
 
 
 def residual(

@@ -39,4 +39,4 @@ def explain(
     -------
     Tensor, shape (n, classes, *shape), float64
     """
-    return x.double()[:, None] * output_gradients(decoder, x, options.output)
+    return x.double()[:, None] * output_gradients(decoder, x, options.output).numbers()

@@ -13,6 +13,7 @@ from truemap.networks.decoder import Decoder
 from truemap.options import Count, MethodOptions, Positive
 from truemap.saliency.context import Context
 from truemap.saliency.outputs import incompleteness, output_gradients
+from truemap.saliency.scaled import Scaled, nothing
 
 
 class Options(MethodOptions):
@@ -57,11 +58,17 @@ def explain(
     -------
     Tensor, shape (n, classes, *shape), float64
     """
+    return scaled(decoder, x, options, context).numbers()
+
+
+def scaled(decoder: Decoder, x: torch.Tensor, options: Options, context: Context) -> Scaled:
+    """Return the maps of `explain` with the logarithms of their scales."""
     start = baseline(x, options, context)
-    total = torch.zeros(len(x), len(decoder.classes), *x.shape[1:], dtype=torch.float64, device=x.device)
+    total = nothing(x, len(decoder.classes))
     for k in range(options.steps):
-        total += output_gradients(decoder, start + (k + 0.5) / options.steps * (x - start), options.output)
-    return (x - start).double()[:, None] * total / options.steps
+        total.add(output_gradients(decoder, start + (k + 0.5) / options.steps * (x - start), options.output))
+    total.values *= (x - start).double()[:, None] / options.steps
+    return total
 
 
 def baseline(x: torch.Tensor, options: Options, context: Context) -> torch.Tensor:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
+
+from truemap.saliency.scaled import Scaled
 
 
 def logit_differences(network: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -32,11 +36,12 @@ def logit_differences(network: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor
     return logits.detach().double(), jacobian
 
 
-def coefficients(logits: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return K with grad p_c = sum_j K[c, j] grad z_j, for p = softmax(z / T).
+def coefficients(logits: torch.Tensor, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return K and l with grad p_c = exp(l[c]) sum_j K[c, j] grad z_j, for p = softmax(z / T).
 
-    K[c, j] = -p_c p_j / T for j != c and K[c, c] = p_c (sum of the other p) / T: no ``1 - p``, and
-    products are formed as sums of logarithms, so that nothing cancels or rounds to zero at p = 1 - 1e-12.
+    exp(l[c]) K[c, j] = -p_c p_j / T for j != c, and p_c (sum of the other p) / T for j = c: no ``1 - p``, and
+    products are sums of logarithms, taken relative to the largest of their class. Nothing cancels or rounds to zero at
+    p = 1 - 1e-12, and the direction stays where p itself is no number any more (logits / T that differ by 745).
 
     Parameters
     ----------
@@ -44,21 +49,25 @@ def coefficients(logits: torch.Tensor, temperature: float) -> torch.Tensor:
 
     Returns
     -------
-    Tensor, shape (n, classes, classes), float64
+    K : Tensor, shape (n, classes, classes), float64
+    l : Tensor, shape (n, classes), float64
     """
     log_p = torch.log_softmax(logits / temperature, dim=1)
-    products = (log_p[:, :, None] + log_p[:, None, :]).exp() / temperature
     diagonal = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
-    products = products.masked_fill(diagonal, 0.0)
-    return torch.diag_embed(products.sum(dim=2)) - products
+    logs = (log_p[:, :, None] + log_p[:, None, :]).masked_fill(diagonal, -torch.inf)
+    largest = logs.amax(dim=2)
+    products = (logs - largest[:, :, None]).exp()
+    return torch.diag_embed(products.sum(dim=2)) - products, largest - math.log(temperature)
 
 
-def probability_gradients(network: nn.Module, x: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return the gradient of every class probability, shape (n, classes, *shape), float64."""
+def probability_gradients(network: nn.Module, x: torch.Tensor, temperature: float) -> Scaled:
+    """Return the gradient of every class probability, maps of shape (n, classes, *shape)."""
     logits, jacobian = logit_differences(network, x)
+    weights, logs = coefficients(logits, temperature)
     maps = torch.empty(len(x), logits.shape[1], jacobian.shape[2], dtype=torch.float64, device=x.device)
     # One map at a time: the whole Jacobian in float64 would double the memory.
-    for row, weights in enumerate(coefficients(logits, temperature)):
+    for row, of_row in enumerate(weights):
         # A class's weights add up to zero, so that differences to the last logit do for logits.
-        maps[row] = weights[:, :-1] @ jacobian[row].double()
-    return maps.view(len(x), logits.shape[1], *x.shape[1:])
+        maps[row] = of_row[:, :-1] @ jacobian[row].double()
+    logs = logs.masked_fill(~maps.any(dim=2), -torch.inf)
+    return Scaled(maps.view(len(x), logits.shape[1], *x.shape[1:]), logs)

@@ -11,26 +11,23 @@ from torch import nn
 
 from truemap.networks.decoder import Decoder
 from truemap.saliency.jacobian import probability_gradients
+from truemap.saliency.scaled import Scaled, unscaled
 
 Output = Literal["probability", "logit"]
 
 
-def output_gradients(decoder: Decoder, x: torch.Tensor, output: Output) -> torch.Tensor:
-    """Return the gradient of every class's output.
+def output_gradients(decoder: Decoder, x: torch.Tensor, output: Output) -> Scaled:
+    """Return the gradient of every class's output, maps of shape (n, classes, *shape).
 
     Parameters
     ----------
     x : Tensor, shape (n, *shape)
     output : {"probability", "logit"}
         Calibrated probability (classes - 1 backward passes) or raw logit (one a class).
-
-    Returns
-    -------
-    Tensor, shape (n, classes, *shape), float64
     """
     if output == "probability":
         return probability_gradients(decoder.network, x, decoder.temperature)
-    return logit_gradients(decoder.network, x)
+    return unscaled(logit_gradients(decoder.network, x))
 
 
 def logit_gradients(network: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
@@ -93,10 +90,14 @@ def relus(network: nn.Module, method: str) -> list[nn.ReLU]:
 
 @contextmanager
 def replaced(layers: list[nn.ReLU], function: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
-    """Let `function` of its input be the output of each of the layers, until the context ends."""
-    hooks = [layer.register_forward_hook(lambda _layer, inputs, _output: function(inputs[0])) for layer in layers]
+    """Let `function` of its input be the output of each of the layers, until the context ends.
+
+    The layers themselves do not run: in place, one would overwrite the input before `function` sees it.
+    """
+    for layer in layers:
+        layer.forward = function
     try:
         yield
     finally:
-        for hook in hooks:
-            hook.remove()
+        for layer in layers:
+            del layer.forward

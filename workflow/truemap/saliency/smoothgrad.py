@@ -13,6 +13,7 @@ from truemap.options import Count, MethodOptions, Positive
 from truemap.saliency.context import Context
 from truemap.saliency.draws import generators, noise
 from truemap.saliency.outputs import output_gradients
+from truemap.saliency.scaled import Scaled, nothing
 
 
 class Options(MethodOptions):
@@ -34,8 +35,14 @@ def explain(
 
     A sample's noise comes from (seed, sample) alone, so that no batch size or order changes a map.
     """
+    return scaled(decoder, x, samples, options, context).numbers()
+
+
+def scaled(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context) -> Scaled:
+    """Return the maps of `explain` with the logarithms of their scales."""
     sources = generators(context, "smoothgrad", samples)
-    total = torch.zeros(len(x), len(decoder.classes), *x.shape[1:], dtype=torch.float64, device=x.device)
+    total = nothing(x, len(decoder.classes))
     for _ in range(options.n):
-        total += output_gradients(decoder, x + options.sigma * noise(sources, x), options.output)
-    return total.div_(options.n)
+        total.add(output_gradients(decoder, x + options.sigma * noise(sources, x), options.output))
+    total.values /= options.n
+    return total

@@ -80,9 +80,10 @@ def explain_blocks(
     Yields
     ------
     rows : DataFrame
-        ``sample, subject, label, condition, negated, target, scale, residual``; map times scale is the method's
-        map. `residual` is by how much the map misses the sum that the method promises (completeness, summation
-        to delta, conservation), as the module's ``residual`` says; NaN where it promises none.
+        ``sample, subject, label, condition, negated, target, scale, residual``; map times scale is the method's map
+        (see `truemap.saliency.scaled` for scales below 1e-261). `residual` is by how much the map misses the sum
+        that the method promises (completeness, summation to delta, conservation), as the module's ``residual`` says;
+        NaN where it promises none.
     maps : ndarray, shape (rows, voxels), float64
 
     Raises

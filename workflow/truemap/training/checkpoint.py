@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
-from truemap.files import whole
+from truemap.networks.decoder import save_tensors
 from truemap.record import content
 
 
@@ -51,9 +50,7 @@ class Checkpoint:
         tensors |= {"random": random.get_state(), "torch": torch.get_rng_state()}
         if torch.cuda.is_available():
             tensors["cuda"] = torch.cuda.get_rng_state()
-        with whole(self.path) as temporary:
-            contents = {name: value.cpu().contiguous() for name, value in tensors.items()}
-            save_file(contents, temporary, metadata={"key": self.key, "history": json.dumps(history)})
+        save_tensors(self.path, tensors, {"key": self.key, "history": json.dumps(history)})
 
     def restore(
         self, network: nn.Module, optimizer: torch.optim.Optimizer, random: torch.Generator

@@ -13,6 +13,8 @@ from scipy.special import log_softmax
 #: Bounds of the temperature, in units of the logits' sd within a map; at either of them validation NLL has no minimum
 #: worth the name.
 BOUNDS = (0.05, 20.0)
+#: Of an accuracy, far less than one map in any data: two that differ by the tolerance may differ by it and rounding.
+ROUNDING = 1e-9
 
 
 def choose(candidates: Mapping[str, Mapping[str, Any]], strength: str, tolerance: float) -> tuple[str, str]:
@@ -40,10 +42,9 @@ def choose(candidates: Mapping[str, Mapping[str, Any]], strength: str, tolerance
     if len(finalists) == 1:
         return next(iter(finalists.values())), "lowest validation NLL"
     best = max(candidates[name]["accuracy"] for name in finalists.values())
-    value = max(v for v, name in finalists.items() if candidates[name]["accuracy"] >= best - tolerance)
-    return finalists[
-        value
-    ], f"largest {strength} with validation accuracy within {tolerance:g} of the best ({best:.4f})"
+    value = max(v for v, name in finalists.items() if candidates[name]["accuracy"] >= best - tolerance - ROUNDING)
+    reason = f"largest {strength} with validation accuracy within {tolerance:g} of the best ({best:.4f})"
+    return finalists[value], reason
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> tuple[float, str]:

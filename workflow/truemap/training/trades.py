@@ -12,7 +12,8 @@ from truemap.options import Count, Grid, Positive, TrainingOptions
 from truemap.training.objective import direction, loss, project, radius, step_lengths
 from truemap.training.sphere import unit_vectors
 
-#: Length of the noise the attack starts from, as a share of its bound: at 0 the divergence has no gradient.
+#: Length of the noise the attack starts from, as a share of its bound: at 0 the divergence has no gradient. The
+#: authors' code draws 0.001 N(0, I): a voxel's sd is then 1/31 of their bound on it.
 START = 1e-3
 
 
@@ -48,17 +49,47 @@ def attack(network: nn.Module, x: torch.Tensor, options: Options, random: torch.
     """Return noise ``(n, *shape)`` in the L2 ball that changes the output most.
 
     d <- P(d + nu grad_d KL(p(x) || p(x + d)) / ||grad_d KL||), from a random d of length 0.001 bound.
+
+    grad_d KL = J(x + d)' (q - p), J = dz/dx. That first d is so short that q - p is rounding noise in float32 (the
+    step's direction had a median cosine of .7 with float64's in a new cnn3d): for it q - p is the limit for small d,
+    (diag(p) - p p') J(x) d, with no difference of logits in it.
     """
     bound = radius(options.epsilon, options.epsilon_unit, x[0].numel())
-    with torch.no_grad():
-        clean = network(x)
     noise = START * bound * unit_vectors(x, random)
-    for _ in range(options.steps):
-        noise.requires_grad_(True)
-        (gradient,) = torch.autograd.grad(divergence(clean, network(x + noise)).sum(), noise)
+    source = x.detach().requires_grad_(True)
+    logits = network(source)
+    p, top = logits.detach().double().softmax(1), logits.argmax(1, keepdim=True)
+    along = _along(logits, source, noise).double()
+    change = p * (along - (p * along).sum(1, keepdim=True))
+    for step in range(options.steps):
+        if step > 0:
+            source = noise.requires_grad_(True)
+            logits = network(x + source)
+            change = logits.detach().double().softmax(1) - p
+        (gradient,) = torch.autograd.grad(logits, source, _balanced(change, top).to(logits))
         lengths = step_lengths(options.step, bound, len(x), x, random)
         noise = project(noise.detach() + lengths * direction(gradient), bound)
     return noise
+
+
+def _along(logits: torch.Tensor, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """Return J d, shape (n, classes): the derivative of each map's logits along its noise; their graph is kept.
+
+    J'v is linear in v, so that J d is its gradient along d (Pearlmutter 1994).
+    """
+    v = torch.zeros_like(logits, requires_grad=True)
+    (back,) = torch.autograd.grad(logits, x, v, create_graph=True)
+    return torch.autograd.grad(back, v, noise, retain_graph=True)[0]
+
+
+def _balanced(change: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
+    """Return changes of probabilities (n, classes) at peak 1, that of the likeliest class minus the sum of the others.
+
+    Its own is 0 in float64 too where p and q round to 1; unscaled the others would be 0 in float32.
+    """
+    others = change.scatter(1, top, 0.0)
+    change = others.scatter(1, top, -others.sum(1, keepdim=True))
+    return change / change.abs().amax(1, keepdim=True).clamp_min(torch.finfo(change.dtype).tiny)
 
 
 def update(
