@@ -190,6 +190,7 @@ def edit_code(world: World) -> str:
         path.write_text(text.replace(new, old, 1))
         return f"{name}: back to {old!r}"
     if old not in text:
+        # One of two edits of a line, when the other one is made.
         return f"{name}: nothing"
     before = path.stat()
     path.write_text(text.replace(old, new, 1) if old else new)
