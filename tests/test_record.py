@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -85,12 +86,53 @@ def test_files_are_read_only_where_their_signature_changed(monkeypatch):
     assert len(read) == 1
 
 
+def end(output: str) -> None:
+    """Do what Snakemake does once a job has ended."""
+    os.utime(output)
+    notes = FilePersistence(path=Path(".snakemake").absolute())
+    notes._io_write(notes._metadata_path, {"endtime": os.stat(output).st_mtime}, output)  # noqa: PTH116
+
+
 def test_what_jobs_of_a_run_wrote_is_not_read_again_at_its_end(monkeypatch):
+    record.link()
     chain()
-    os.utime("results/k/volumes.npy")  # as Snakemake does once a job has ended
+    for output in Record().entries:
+        end(output)
     Record().settle()
     monkeypatch.setattr(record, "checksum", lambda path: pytest.fail(f"{path} was read"))
     assert Record().replaced() == []
+    assert record.content("results/k/volumes.npy") == sha("maps")
+
+
+@pytest.mark.parametrize("keeping", [True, False], ids=["same time", "new time"])
+def test_what_somebody_wrote_between_a_jobs_end_and_the_runs_is_not_taken_for_the_jobs(keeping):
+    record.link()
+    chain()
+    path = Path("results/k/samples.tsv")
+    end(str(path))
+    before = path.stat()
+    time.sleep(0.05)
+    path.write_text("SAMPLES")
+    if keeping:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert record.content(path) == sha("SAMPLES")
+    Record().settle()
+    assert Record().replaced() == [str(path)]
+
+
+def test_outputs_outside_of_results_are_looked_after_too():
+    make({"results/k/samples.tsv": "samples", "private/k/images.tsv": "images"})
+    assert set(Record().entries) == {"results/k/samples.tsv", "private/k/images.tsv"}
+    write_text("private/k/images.tsv", "other images")
+    assert Record().replaced() == ["private/k/images.tsv"]
+
+
+def test_outputs_of_the_future_are_of_now():
+    chain()
+    path = Path("results/k/samples.tsv")
+    os.utime(path, (4e9, 4e9))
+    assert Record().replaced() == []
+    assert path.stat().st_mtime <= time.time()
 
 
 def test_an_input_that_is_another_one_is_found_however_old_it_is():
@@ -154,11 +196,11 @@ def test_snakemakes_notes_are_found_under_its_own_names_for_them(output, folder)
     record.link()
     notes = FilePersistence(path=folder / ".snakemake")
     for kept, path in (("metadata", notes._metadata_path), ("incomplete", notes._incomplete_path)):
-        assert not record.noted(output, kept)
+        assert not record.note(output, kept).exists()
         notes._io_write(path, {"rule": "samples"}, output)
-        assert record.noted(output, kept)
+        assert record.note(output, kept).is_file()
         notes._io_delete(path, output)
-        assert not record.noted(output, kept)
+        assert not record.note(output, kept).exists()
 
 
 def test_notes_live_with_the_results_and_old_ones_are_moved_there(folder):

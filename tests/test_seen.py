@@ -93,3 +93,11 @@ def test_a_remote_file_is_known_by_what_the_server_says():
     before = seen.look(["s3://b/x", "s3://b/y"], None, {"s3://b/x": "etag:1", "s3://b/y": "etag:2"})
     now = seen.look(before, before, {"s3://b/x": "etag:1"})
     assert seen.changed(before, now) == ["s3://b/y"]
+
+
+def test_a_list_that_was_cut_off_is_none(tmp_path):
+    place = tmp_path / "seen.tsv"
+    seen.write(place, {"a.nii": ([1, 2, 3, 4], "abc"), "b.nii": ([1, 2, 3, 4], "abc")})
+    for end in (-5, -9):
+        (tmp_path / "cut.tsv").write_bytes(place.read_bytes()[:end])
+        assert seen.read(tmp_path / "cut.tsv") is None

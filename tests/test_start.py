@@ -84,24 +84,24 @@ def listed(*paths: str) -> None:
 )
 def test_files_that_the_config_names_are_looked_for_first(changes, words):
     with pytest.raises(DataError, match="the config names files") as error:
-        check_files(plan(**changes))
+        check_files(plan(**changes), ["k"])
     assert words in str(error.value)
     assert "none.tsv" not in str(error.value)  # of a dataset that does not run
 
 
 def test_all_faults_are_named_at_once():
     with pytest.raises(DataError, match=r"(?s)family: f.tsv.*mask: m.nii"):
-        check_files(plan(family="f.tsv", mask="m.nii"))
+        check_files(plan(family="f.tsv", mask="m.nii"), ["k"])
 
 
 def test_a_file_that_may_not_be_read_is_no_missing_one(monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: "samples" not in str(path))
     with pytest.raises(DataError, match=r"samples.tsv: may not be read"):
-        check_files(plan())
+        check_files(plan(), ["k"])
 
 
 def test_a_bucket_is_no_folder_here():
-    check_files(plan(source={"name": "hcp", "root": "s3://bucket/HCP"}))
+    check_files(plan(source={"name": "hcp", "root": "s3://bucket/HCP"}), ["k"])
 
 
 def test_a_first_start_finds_nothing_amiss():
@@ -137,6 +137,19 @@ def test_an_image_that_was_touched_does_not_and_is_read_once(monkeypatch):
     assert value(Start(plan(), OUTPUTS), "samples", **K) == ""
     monkeypatch.setattr(seen, "checksum", lambda path: pytest.fail("read again"))
     assert value(Start(plan(), OUTPUTS), "samples", **K) == ""
+
+
+def test_a_dataset_that_a_target_is_of_is_looked_at_though_the_run_does_not_list_it():
+    raw = copy.deepcopy(RAW)
+    raw["run"] = [name for name in raw["datasets"] if name != "k"]
+    raw["datasets"][raw["run"][0]] = {**raw["datasets"]["k"]}
+    write_text("data/a.nii", "one")
+    listed("data/a.nii")
+    write_text("data/a.nii", "two")
+    assert value(Start(Plan(raw, ROOT, False), OUTPUTS), "samples", **K) != ""
+    raw["datasets"]["k"]["mask"] = "none.nii.gz"
+    with pytest.raises(DataError, match=r"mask: none\.nii\.gz: no such file"):
+        value(Start(Plan(raw, ROOT, False), OUTPUTS), "volumes", **K, split="train", shard="0")
 
 
 def test_samples_without_their_list_are_made_again():

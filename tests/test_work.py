@@ -13,7 +13,7 @@ import scripted
 
 from truemap import sourcecode, work
 from truemap.files import DataError, guards, whole, write_text
-from truemap.work import Work, announce
+from truemap.work import CONFIG, Work, announce, check_config
 
 TESTS = Path(__file__).parent
 
@@ -193,3 +193,15 @@ def test_a_job_that_nobody_announced_runs_on(tmp_path):
     pid, created = os.environ[work.SCHEDULER].split()
     assert work._runs(int(pid), float(created))
     assert not work._runs(int(pid), float(created) - 5)  # the number was given to another process
+
+
+def test_a_clusters_job_refuses_another_config_than_the_runs(monkeypatch):
+    monkeypatch.delenv(CONFIG, raising=False)
+    check_config('{"seed": 1}', main=False)  # nobody said
+    check_config('{"seed": 0}', main=True)
+    check_config('{"seed": 0}', main=False)
+    with pytest.raises(DataError, match="config was edited after this run was planned"):
+        check_config('{"seed": 1}', main=False)
+    check_config('{"seed": 1}', main=True)  # of a run started within a run
+    check_config('{"seed": 1}', main=False)
+    monkeypatch.delenv(CONFIG)

@@ -2,11 +2,20 @@
 import os
 import shutil
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 HERE = str(workflow.current_basedir)
 sys.path.insert(0, HERE)
 # Of scripts too: what a user's PYTHONPATH names would come before the folder that Snakemake adds.
 os.environ["PYTHONPATH"] = os.pathsep.join([HERE, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+# Python takes compiled code for that of any source with the same size and time stamp, and an edit may keep both.
+for compiled in Path(HERE, "truemap").rglob("__pycache__/*.pyc"):
+    source = compiled.parents[1] / f"{compiled.name.partition('.')[0]}.py"
+    with suppress(FileNotFoundError, PermissionError):
+        if source.stat().st_ctime_ns > compiled.stat().st_mtime_ns:
+            compiled.unlink()
 
 from snakemake.exceptions import WorkflowError
 

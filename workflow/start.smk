@@ -7,9 +7,11 @@ from truemap.start import Start
 work.announce(sourcecode.hashed(), main=workflow.is_main_process)
 
 # In another workflow (`module`) rules have other names and results other places: Snakemake's notes are all there is.
-if workflow.is_main_process and HERE == os.path.join(str(workflow.basedir), "workflow"):
+if HERE == os.path.join(str(workflow.basedir), "workflow"):
     try:
-        plan.start = Start(plan, {rule.name: [str(file) for file in rule.output] for rule in workflow.rules})
+        work.check_config(plan.config.model_dump_json(), main=workflow.is_main_process)
+        if workflow.is_main_process:
+            plan.start = Start(plan, {rule.name: [str(file) for file in rule.output] for rule in workflow.rules})
     except (DataError, OSError) as error:
         raise WorkflowError(without_ids(str(error))) from None
 

@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config", "envs", "profiles", "workflow", "tests/workflow/tiny.yaml")
+#: Same bytes from the same config; pictures too, as they carry no date.
+ENDINGS = {".parquet", ".safetensors", ".npy", ".tsv", ".json", ".svg", ".png", ".gz", ".html"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,6 +45,15 @@ def clone(path: Path) -> Clone:
         else:
             shutil.copy2(source, target)
     return Clone(path)
+
+
+def results(copy: Clone) -> dict[str, bytes]:
+    """Return the files under their final names, but the record and what depends on the clock."""
+    root = copy.path / "results"
+    found = (p for p in root.rglob("*") if p.is_file() and p.suffix in ENDINGS)
+    names = ((p.relative_to(root), p) for p in found if not p.name.startswith(".partial-"))
+    return {str(n): p.read_bytes() for n, p in names if n.parts[0] not in (".snakemake", "benchmarks", "resources.tsv")
+            and ".checkpoints" not in n.parts and n.name != "resources.html"}  # fmt: skip
 
 
 def copied(source: Clone, path: Path) -> Clone:

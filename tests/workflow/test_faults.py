@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Clone, clone
+from conftest import Clone, clone, results
 
 from truemap.datasets.nifti import write_map
 from truemap.files import whole, write_json
@@ -18,17 +18,6 @@ from truemap.maps import MapWriter
 
 pytestmark = pytest.mark.faults
 KILLS = 20
-#: Same bytes from the same config; pictures too, as they carry no date.
-ENDINGS = {".parquet", ".safetensors", ".npy", ".tsv", ".json", ".svg", ".png", ".gz", ".html"}
-
-
-def results(copy: Clone) -> dict[str, bytes]:
-    """Return the files under their final names, but what depends on the clock."""
-    root = copy.path / "results"
-    found = (p for p in root.rglob("*") if p.is_file() and p.suffix in ENDINGS)
-    names = ((p.relative_to(root), p) for p in found if not p.name.startswith(".partial-"))
-    return {str(n): p.read_bytes() for n, p in names if n.parts[0] not in ("benchmarks", "resources.tsv")
-            and ".checkpoints" not in n.parts and n.name != "resources.html"}  # fmt: skip
 
 
 def start(copy: Clone) -> subprocess.Popen:

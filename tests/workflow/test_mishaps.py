@@ -204,6 +204,17 @@ def test_pythonpath_of_another_clone_changes_nothing(again: Sheet, tmp_path: Pat
     assert "OTHER" not in again.run("results/k/samples.tsv")
 
 
+def test_an_edit_that_keeps_size_and_time_is_run_though_python_has_compiled_the_old_code(again: Sheet) -> None:
+    package, volumes = again.copy.path / "workflow/truemap", "results/k/volumes/train/0.npy"
+    subprocess.run([sys.executable, "-m", "compileall", "-q", package], check=True)
+    before, path = again.read(volumes), package / "numerics.py"
+    stamp, text = path.stat(), path.read_text()
+    path.write_text(text.replace("return centred / deviation", "return centred * deviation"))
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    again.run(volumes)
+    assert again.read(volumes) != before
+
+
 @pytest.mark.parametrize("edited", ["workflow/truemap/training/standard.py", "workflow/scripts/train.py"])
 def test_code_that_is_edited_during_a_run_ends_its_jobs_and_no_others(sheet: Sheet, edited: str) -> None:
     """The sample list waits for us, so that the edit falls between plan and training."""

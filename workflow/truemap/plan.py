@@ -6,7 +6,7 @@ The Snakefile's input and params functions, as plain Python.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +97,10 @@ class Plan(JobSettings):
         """Return where a file of the workflow's own is, from the working directory."""
         return os.path.relpath(self.root / path)
 
-    def named_files(self) -> list[tuple[str, str]]:
-        """Return the files and folders (ending with "/") that datasets that run name, each with its key."""
+    def named_files(self, datasets: Iterable[str]) -> list[tuple[str, str]]:
+        """Return the files and folders (ending with "/") that datasets name, each with its key."""
         found = []
-        for name in self.config.run:
+        for name in datasets:
             dataset = self.config.datasets[name]
             parts = {
                 "source.": dataset.source,

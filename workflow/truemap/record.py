@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,6 +25,10 @@ RECORD = RESULTS / ".snakemake"
 VERIFIED = RECORD / "verified.json"
 #: Folders of Snakemake's that are kept with the results: its notes on what is made, and on what is being made.
 KEPT = ("metadata", "incomplete")
+#: Folder under `made/` of outputs that are not in results/.
+OUTSIDE = ".outside"
+#: Time stamps that differ by less are of one moment; ns.
+TICK = 10_000_000
 #: Outputs that are made again because their inputs are others (see `value`), for jobs here and on other machines.
 REMADE = "TRUEMAP_REMADE"
 
@@ -35,7 +40,7 @@ Entry = dict[str, Any]
 def place(output: str | Path) -> Path:
     """Return where the entry of an output is."""
     output = Path(output)
-    inside = output.relative_to(RESULTS) if output.is_relative_to(RESULTS) else Path(".outside", *output.parts)
+    inside = output.relative_to(RESULTS) if output.is_relative_to(RESULTS) else Path(OUTSIDE, *output.parts)
     return RECORD / "made" / inside.with_name(f"{inside.name}.json")
 
 
@@ -49,8 +54,9 @@ def read_entry(output: str | Path) -> Entry | None:
 
 
 def content(path: str | Path) -> str:
-    """Return the sha256 of an input: as the job that made it found it, or else of the file."""
-    return (read_entry(path) or {}).get("sha256") or checksum(path)
+    """Return the sha256 of an input: as the job that made it found it, where it was left as it was, or of the file."""
+    known = (read_entry(path) or {}).get("sha256")
+    return known if known and _left(str(path), signature(path)) else checksum(path)
 
 
 def value(entry: Entry | None, remade: bool) -> str:
@@ -95,11 +101,20 @@ def link(folder: Path = Path(".snakemake")) -> None:
         here.symlink_to(home)
 
 
-def noted(output: str, name: str) -> bool:
-    """Return whether Snakemake has a note of this output, under one of `KEPT` (as its FilePersistence names them)."""
+def note(output: str, name: str) -> Path:
+    """Return where Snakemake has its note of an output, under one of `KEPT` (as its FilePersistence names them)."""
     code = urlsafe_b64encode(output.encode()).decode()
     parts = [code[start : start + 254] for start in range(0, len(code), 254)]
-    return RECORD.joinpath(name, *(f"@{part}" for part in parts[:-1]), parts[-1]).is_file()
+    return RECORD.joinpath(name, *(f"@{part}" for part in parts[:-1]), parts[-1])
+
+
+def _left(output: str, now: list[int] | None) -> bool:
+    """Return whether nobody wrote an output since its job ended: Snakemake set its time stamp then, and noted it."""
+    try:
+        end = json.loads(note(output, "metadata").read_text(encoding="utf-8")).get("endtime") or 0
+    except (OSError, ValueError):
+        return False
+    return now is not None and abs(now[1] - end * 1e9) < TICK and abs(now[2] - now[1]) < TICK
 
 
 class Record:
@@ -116,7 +131,9 @@ class Record:
         made = RECORD / "made"
         for folder, _, names in os.walk(made):
             for name in names:
-                output = str(RESULTS / Path(folder).relative_to(made) / name.removesuffix(".json"))
+                inside = Path(folder, name.removesuffix(".json")).relative_to(made)
+                outside = inside.parts[0] == OUTSIDE
+                output = str(Path(*inside.parts[1:]) if outside else RESULTS / inside)
                 if name.endswith(".json") and (entry := read_entry(output)):
                     self.entries[output] = entry
         self._verified: dict[str, list] = {}
@@ -132,10 +149,16 @@ class Record:
         return entry["sha256"] if first and first["job"] == entry["job"] and "sha256" in first else None
 
     def replaced(self) -> list[str]:
-        """Return the outputs that are not what their job wrote. Files are read only where their signature changed."""
+        """Return the outputs that are not what their job wrote. Files are read only where their signature changed.
+
+        Outputs of the future, by a clock that was wrong, are set to now: Snakemake fails all jobs that read them.
+        """
         found, before = [], dict(self._verified)
         for output in self.entries:
             wanted, now = self.settled(output), signature(output)
+            if now and now[1] > time.time_ns():
+                os.utime(output)
+                now = signature(output)
             if wanted is None or now is None:
                 self._verified.pop(output, None)
             elif self._verified.get(output) != [*now, wanted]:
@@ -148,13 +171,10 @@ class Record:
         return found
 
     def settle(self) -> None:
-        """Take the outputs of jobs that have just ended as they are: they were read when they were written.
-
-        Snakemake sets the time stamps of outputs once their job has ended, so only now their signatures stay.
-        """
+        """Take the outputs of jobs that have just ended as they were left: they were read when they were written."""
         for output in self.entries:
             wanted, now = self.settled(output), signature(output)
-            if wanted and now and self._verified.get(output, [None])[-1] != wanted:
+            if wanted and now and self._verified.get(output, [None])[-1] != wanted and _left(output, now):
                 self._verified[output] = [*now, wanted]
         write_json(VERIFIED, self._verified)
 
@@ -179,4 +199,4 @@ class Record:
 
 def strangers(outputs: Iterable[str]) -> list[str]:
     """Return those outputs that are there and of which nobody noted what they were made from."""
-    return [o for o in outputs if not noted(o, "metadata") and not noted(o, "incomplete") and Path(o).is_file()]
+    return [o for o in outputs if not any(note(o, name).is_file() for name in KEPT) and Path(o).is_file()]

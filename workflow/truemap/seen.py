@@ -69,13 +69,13 @@ def write(path: str | Path, seen: Seen) -> None:
 
 
 def read(path: str | Path) -> Seen | None:
-    """Return a list that `write` wrote, None where there is none."""
+    """Return a list that `write` wrote, None where there is none that can be read."""
     try:
         with Path(path).open(encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file, delimiter="\t"))[1:]
-    except FileNotFoundError:
+        return {name: (list(map(int, found.split())) or None, was) for name, found, was in rows}
+    except (FileNotFoundError, ValueError):
         return None
-    return {name: (list(map(int, found.split())) or None, was) for name, found, was in rows}
 
 
 def _checksum(path: str) -> str:

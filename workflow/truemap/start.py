@@ -35,28 +35,45 @@ class Start:
     """
 
     def __init__(self, plan: Plan, outputs: Mapping[str, list[str]]) -> None:
-        check_files(plan)
+        check_files(plan, plan.config.run)
+        self._plan = plan
         self._first = {rule: files[0] for rule, files in outputs.items() if files}
         record.link()
         self._record = record.Record()
         self._refuse(self._record.replaced(), "are not what their job wrote")
         found = _matching(pattern for files in outputs.values() for pattern in files)
         self._refuse(record.strangers(found), "have no record of what they were made from (results/.snakemake)")
-        self._changes = {f"results/{name}/samples.tsv": _changes(plan, name) for name in plan.config.run}
+        #: Dataset -> how the files differ that its samples were listed from.
+        self._changes: dict[str, str] = {}
         self.reasons: dict[str, str] = {}
 
     def value(self, rule: str, wildcards: Any) -> str:
-        """Return what stands for the inputs of a job in its params, as `truemap.record.value`."""
+        """Return what stands for the inputs of a job in its params, as `truemap.record.value`.
+
+        Raises
+        ------
+        DataError
+            As at a start, for a dataset that the run does not list but a target on the command line is of.
+        """
         if rule not in self._first:
             return ""
-        output = self._first[rule].format(**dict(wildcards.items()))
+        names = dict(wildcards.items())
+        output = self._first[rule].format(**names)
         entry = self._record.entries.get(output)
-        reason = self._changes.get(output) or ", ".join(self._record.others(output)[:LISTED])
-        if entry and reason:
+        changes = self._look(names["dataset"]) if "dataset" in names else ""
+        reason = changes if rule == "samples" else ""
+        reason = reason or ", ".join(self._record.others(output)[:LISTED])
+        if entry and reason and output not in self.reasons:
             self.reasons[output] = reason
             log.warning("%s is made again, as other files are there than it was made from: %s", output, reason)
             os.environ[record.REMADE] = f"{os.environ.get(record.REMADE, '')} {record.short(output)}"
         return record.value(entry, bool(reason))
+
+    def _look(self, dataset: str) -> str:
+        if dataset not in self._changes:
+            check_files(self._plan, [dataset])
+            self._changes[dataset] = _changes(self._plan, dataset)
+        return self._changes[dataset]
 
     @staticmethod
     def end() -> None:
@@ -69,17 +86,17 @@ class Start:
             more = f" and {len(files) - LISTED} more" if len(files) > LISTED else ""
             raise DataError(
                 f"{', '.join(sorted(files)[:LISTED])}{more}: {what}. Put back what was there, the folder "
-                "results/.snakemake too; or delete them, and they are made again."
+                "results/.snakemake too; or delete them, and they are made again where something needs them."
             )
 
 
-def check_files(plan: Plan) -> None:
-    """Refuse a config that names files or folders that are not there, in a dataset that runs.
+def check_files(plan: Plan, datasets: Iterable[str]) -> None:
+    """Refuse a config that names files or folders that are not there, in these datasets.
 
     Snakemake itself takes a missing input for no error once the outputs that were made from it exist.
     """
     faults = []
-    for key, path in plan.named_files():
+    for key, path in plan.named_files(datasets):
         if path.endswith("/") != Path(path).is_dir() or not Path(path).exists():
             reason = "no such folder" if path.endswith("/") else "no such file"
             faults.append(f"  {key}: {path}: {reason}. Paths are relative to {Path.cwd()}.")

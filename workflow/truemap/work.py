@@ -6,6 +6,7 @@ outlive the Snakemake that started it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -21,9 +22,10 @@ import psutil
 from truemap import record, sourcecode
 from truemap.files import DataError, checksum, guards, signature, write_json
 
-#: What a Snakemake hands to its jobs: its own process, and the code that it planned with.
+#: What a Snakemake hands to its jobs: its own process, and the code and config that it planned with.
 SCHEDULER = "TRUEMAP_SCHEDULER"
 CODE = "TRUEMAP_CODE"
+CONFIG = "TRUEMAP_CONFIG"
 #: Seconds between two looks at the scheduler, and from the order to end to the end.
 INTERVAL = 1.0
 GRACE = 20.0
@@ -39,6 +41,21 @@ def announce(code: Mapping[str, Any], main: bool) -> None:
     if main:
         os.environ[CODE] = json.dumps(code)
         os.environ.pop(record.REMADE, None)
+
+
+def check_config(config: str, main: bool) -> None:
+    """Refuse another config than the one that the run's first process planned with: a cluster's jobs read it anew.
+
+    Raises
+    ------
+    DataError
+        If it was edited.
+    """
+    digest = hashlib.sha256(config.encode()).hexdigest()
+    if main:
+        os.environ[CONFIG] = digest
+    elif os.environ.get(CONFIG, digest) != digest:
+        raise DataError("the config was edited after this run was planned. Run again; edit after a run, or a copy.")
 
 
 class Work:

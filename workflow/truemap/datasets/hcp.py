@@ -165,6 +165,8 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
         for condition in conditions
     ]
     missing = [row for row in rows if not store.has(row["image"])]
+    if missing and options.simulate:
+        raise DataError(f"{missing[0]['image']}: missing, though it was simulated. Delete {base}, run again.")
     if missing:
         raise _incomplete(store, base, options, subjects, missing)
     samples = pd.DataFrame(rows)
