@@ -39,7 +39,7 @@ OWN = 5
 def simulate(root: Path, resolution: int, subjects: int, own: int) -> list[str]:
     """Write subjects' maps, those after the first `own` as links to the files of these; return the subjects."""
     options = hcp.Simulate(resolution=resolution)
-    tables = read_tables(ROOT / options.peaks, ROOT / options.components)
+    tables = read_tables(*(ROOT / f"config/simulation/task_{name}.tsv" for name in ("peaks", "components")))
     template = build_template(*tables, resolution, options.blob_fwhm)
     names = hcp.simulated_subjects(subjects)
     for number, subject in enumerate(names):

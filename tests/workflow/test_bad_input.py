@@ -64,9 +64,9 @@ def truncate(case: Case) -> None:
 
 def spoil_values(value: float):
     def spoil(case: Case) -> None:
-        values = np.ones(SHAPE)
-        values[0, 0, 0] = value
-        for subject in "abcdef":
+        for number, subject in enumerate("abcdef", 1):
+            values = np.full(SHAPE, float(number))
+            values[0, 0, 0] *= value
             case.write(f"{subject}-left.nii.gz", values)
 
     return spoil
@@ -78,17 +78,19 @@ def drop_file(case: Case) -> None:
 
 def no_image(case: Case) -> None:
     for subject in "abcdef":
-        (case.folder / f"{subject}-left.nii.gz").write_bytes(b"not an image at all")
+        (case.folder / f"{subject}-left.nii.gz").write_bytes(b"not an image at all " + subject.encode())
 
 
 def other_shape(case: Case) -> None:
+    random = np.random.default_rng(1)
     for subject in "abcdef":
-        case.write(f"{subject}-right.nii.gz", np.random.default_rng(1).normal(size=(4, 5, 7)))
+        case.write(f"{subject}-right.nii.gz", random.normal(size=(4, 5, 7)))
 
 
 def other_affine(case: Case) -> None:
+    random = np.random.default_rng(1)
     for subject in "abcdef":
-        case.write(f"{subject}-right.nii.gz", np.random.default_rng(1).normal(size=SHAPE), step=2.0)
+        case.write(f"{subject}-right.nii.gz", random.normal(size=SHAPE), step=2.0)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,7 @@ def test_one_class_only(case: Case) -> None:
 
 def test_a_missing_cope(case: Case, finished: Clone) -> None:
     tree = case.folder / "tree"
-    shutil.copytree(finished.path / "results/tiny-hcp/tree", tree)
+    shutil.copytree(finished.path / "results/tiny-hcp/tree/of-2", tree)
     stem = "MNINonLinear/Results/tfMRI_WM/tfMRI_WM_hp200_s4_level2vol.feat/cope9.feat/stats/cope1.nii.gz"
     (tree / "sim-0002" / stem).unlink()
     dataset = {"source": {"name": "hcp", "root": str(tree)}, "models": {"linear": {"network": "linear"}}}

@@ -164,7 +164,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("white space", source("numerics.py", "def zscore", "\n\n\ndef zscore"), NOTHING),
     ("a helper that only training imports", source("training/objective.py", "0.5 * l2", "0.25 * l2"), AFTER_TRAINING),
     ("a training method", source("training/free.py", "total / options.steps", "total"), AFTER_TRAINING - {"figure_1"}),
-    ("one saliency method", source("saliency/smoothgrad.py", "div_(options.n)", "div_(options.n + 0)"),
+    ("one saliency method", source("saliency/smoothgrad.py", "/= options.n", "/= options.n + 0"),
      {"explain", *AFTER_HCP_MAPS}),
     ("a reference", source("references/input.py", "0.0)", "0)"), {"refer", *TABLES}),
     ("an attack", source("attacks/pgd.py", "bound: float", "bound: float | int"), {"robustness", *TABLES}),

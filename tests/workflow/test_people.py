@@ -29,7 +29,7 @@ PSEUDONYM = re.compile(r"sub-[0-9a-f]{8}\b")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tree in HCP's layout, of simulated people with HCP's kind of IDs."""
     root, options = tmp_path_factory.mktemp("people") / "hcp", Simulate(resolution=8)
-    tables = read_tables(ROOT / options.peaks, ROOT / options.components)
+    tables = read_tables(*(ROOT / f"config/simulation/task_{name}.tsv" for name in ("peaks", "components")))
     template = build_template(*tables, options.resolution, options.blob_fwhm)
     for subject in IDS:
         write_subject(root, template, subject, 0, options.model_dump())

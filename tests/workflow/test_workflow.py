@@ -62,7 +62,7 @@ def test_simulated_data_are_called_so_wherever_they_show(finished: Clone) -> Non
 
 
 def test_the_simulated_tree_has_the_s1200_layout_and_exact_sign_flips(finished: Clone) -> None:
-    results = finished.path / "results/tiny-hcp/tree/sim-0003/MNINonLinear/Results"
+    results = finished.path / "results/tiny-hcp/tree/of-2/sim-0003/MNINonLinear/Results"
     stem = "{0}/tfMRI_{1}/tfMRI_{1}_hp200_s4_level2vol.feat/cope{2}.feat/stats/cope1.nii.gz"
     rel, negated = (nib.load(stem.format(results, "RELATIONAL", n)).get_fdata() for n in (2, 6))
     np.testing.assert_array_equal(rel, -negated)
@@ -127,6 +127,7 @@ def test_the_report_is_written_with_a_caption_for_each_figure(finished: Clone) -
 @pytest.mark.parametrize("preset", [None, "config/grid.yaml", "config/released-code.yaml", "config/paper.yaml"])
 def test_presets_plan(fresh: Clone, preset: str | None) -> None:
     strict = ["--strict-dag-evaluation", "functions", "cyclic-graph", "periodic-wildcards"]
+    (fresh.path / "data/HCP_1200").mkdir(parents=True, exist_ok=True)  # what paper.yaml names must be there
     result = fresh.snakemake("--dry-run", *strict, config=preset)
     assert result.returncode == 0, result.stdout
     assert "Job stats" in result.stdout
@@ -213,7 +214,7 @@ class Options(MethodOptions):
 
 def explain(decoder, x, samples, options, context):
     """Return the squared gradient."""
-    return probability_gradients(decoder.network, x, decoder.temperature).square()
+    return probability_gradients(decoder.network, x, decoder.temperature).numbers().square()
 '''
 
 

@@ -191,7 +191,7 @@ class JobSettings(Jobs):
         trained = [(m, s, candidate) for m, model in definition.models.items() for s in model.seeds
                    for candidate in candidates(model)]  # fmt: skip
         by_rule = {
-            "simulate": [(shard,) for shard in shards if self._simulated(dataset)],
+            "simulate": [(shard, "of", len(shards)) for shard in shards if self._simulated(dataset)],
             "volumes": list(product(SPLITS, shards)),
             "background-chosen": [()] if self._chosen(dataset) else [],
             **{key: [()] for key in ("quality", "truth", "background")},
