@@ -1,6 +1,7 @@
 import base64
 import copy
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -247,3 +248,9 @@ def reasons(found: Plan) -> str:
     start = Start(found, OUTPUTS)
     value(start, "samples", **K)
     return start.reasons.get("results/k/samples.tsv", "")
+
+
+def test_results_may_be_deleted_and_what_is_private_kept(folder):
+    make("private/k/images.tsv", "images")
+    shutil.rmtree(folder / "results")
+    Start(plan(), OUTPUTS)

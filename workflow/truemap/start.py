@@ -139,12 +139,18 @@ def _remote(dataset: str, before: seen.Seen, endpoint_url: str | None) -> dict[s
 
 
 def _matching(patterns: Iterable[str]) -> list[str]:
-    """Return the files in results/ that a rule may have made."""
-    wanted = "|".join(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(pattern)) for pattern in patterns)
-    if not wanted:
-        return []
+    """Return the files in results/ that a rule may have made; no folder is read that holds none."""
+    inside = (pattern.split("/")[1:] for pattern in patterns if pattern.startswith(f"{record.RESULTS}/"))
+    parts = {tuple(re.sub(r"\\{\w+\\}", ".+", re.escape(part)) for part in pattern) for pattern in inside}
     found = []
-    for folder, folders, names in os.walk(record.RESULTS, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [str(Path(folder, name)) for name in names]
-    return [path for path in found if re.fullmatch(wanted, path)]
+
+    def look(folder: str, wanted: list[tuple[str, ...]]) -> None:
+        for entry in os.scandir(folder):
+            rest = [part[1:] for part in wanted if re.fullmatch(part[0], entry.name)]
+            if () in rest and entry.is_file():
+                found.append(entry.path)
+            if any(rest) and not entry.name.startswith(".") and entry.is_dir():
+                look(entry.path, list(filter(None, rest)))
+
+    look(str(record.RESULTS), list(parts))
+    return found
