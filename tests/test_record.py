@@ -101,7 +101,7 @@ def test_what_jobs_of_a_run_wrote_is_not_read_again_at_its_end(monkeypatch):
     Record().settle()
     monkeypatch.setattr(record, "checksum", lambda path: pytest.fail(f"{path} was read"))
     assert Record().replaced() == []
-    assert record.content("results/k/volumes.npy") == sha("maps")
+    assert record.contents(["results/k/volumes.npy"]) == {"results/k/volumes.npy": sha("maps")}
 
 
 @pytest.mark.parametrize("keeping", [True, False], ids=["same time", "new time"])
@@ -115,7 +115,7 @@ def test_what_somebody_wrote_between_a_jobs_end_and_the_runs_is_not_taken_for_th
     path.write_text("SAMPLES")
     if keeping:
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert record.content(path) == sha("SAMPLES")
+    assert record.contents([path]) == {str(path): sha("SAMPLES")}
     Record().settle()
     assert Record().replaced() == [str(path)]
 
@@ -247,3 +247,24 @@ def test_an_entry_that_cannot_be_read_is_none():
     assert "results/k/volumes.npy" not in Record().entries
     record.place("results/k/volumes.npy").write_text(json.dumps([1]))
     assert record.read_entry("results/k/volumes.npy") is None
+
+
+def test_an_output_that_a_start_has_compared_is_not_read_again_by_jobs(monkeypatch):
+    chain()
+    os.utime("results/k/samples.tsv", (1e9, 1e9))  # copied, say
+    read = []
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "checksum", lambda path: read.append(path) or sha("samples"))
+        assert record.contents(["results/k/samples.tsv"]) == {"results/k/samples.tsv": sha("samples")}
+    assert read == ["results/k/samples.tsv"]
+    Record().replaced()
+    monkeypatch.setattr(record, "checksum", lambda path: pytest.fail("read again"))
+    assert record.contents(["results/k/samples.tsv"]) == {"results/k/samples.tsv": sha("samples")}
+
+
+@pytest.mark.parametrize("text", ["", "{half", "[1]"])
+def test_a_list_of_signatures_that_cannot_be_read_is_none(text):
+    chain()
+    write_text(record.VERIFIED, text)
+    assert Record().replaced() == []
+    assert set(record.verified()) == set(Record().entries)

@@ -22,7 +22,7 @@ TESTS = Path(__file__).parent
 def folder(tmp_path, monkeypatch):
     """An empty working directory, and nothing that an outer Snakemake says."""
     monkeypatch.chdir(tmp_path)
-    for name in ("TRUEMAP_REMADE", work.CODE, work.SCHEDULER):
+    for name in ("TRUEMAP_REMADE", "PYTHONPATH", work.CODE, work.SCHEDULER):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     yield tmp_path

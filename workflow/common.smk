@@ -7,8 +7,6 @@ from pathlib import Path
 
 HERE = str(workflow.current_basedir)
 sys.path.insert(0, HERE)
-# Of scripts too: what a user's PYTHONPATH names would come before the folder that Snakemake adds.
-os.environ["PYTHONPATH"] = os.pathsep.join([HERE, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 # Python takes compiled code for that of any source with the same size and time stamp, and an edit may keep both.
 for compiled in Path(HERE, "truemap").rglob("__pycache__/*.pyc"):

@@ -53,10 +53,23 @@ def read_entry(output: str | Path) -> Entry | None:
     return entry if isinstance(entry, dict) and "job" in entry else None
 
 
-def content(path: str | Path) -> str:
-    """Return the sha256 of an input: as the job that made it found it, where it was left as it was, or of the file."""
-    known = (read_entry(path) or {}).get("sha256")
-    return known if known and _left(str(path), signature(path)) else checksum(path)
+def verified() -> dict[str, list]:
+    """Return output -> signature and sha256 that were seen together; none of what cannot be read."""
+    try:
+        found = json.loads(VERIFIED.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def contents(paths: Iterable[str | Path]) -> dict[str, str]:
+    """Return the sha256 of inputs: as the job that made one found it, where it is as it was left, or of the file."""
+    seen, found = verified(), {}
+    for path in map(str, paths):
+        known, now = (read_entry(path) or {}).get("sha256"), signature(path)
+        as_left = known and now and (seen.get(path) == [*now, known] or _left(path, now))
+        found[path] = known if as_left else checksum(path)
+    return found
 
 
 def value(entry: Entry | None, remade: bool) -> str:
@@ -136,9 +149,7 @@ class Record:
                 output = str(Path(*inside.parts[1:]) if outside else RESULTS / inside)
                 if name.endswith(".json") and (entry := read_entry(output)):
                     self.entries[output] = entry
-        self._verified: dict[str, list] = {}
-        if VERIFIED.is_file():
-            self._verified = json.loads(VERIFIED.read_text(encoding="utf-8"))
+        self._verified = verified()
 
     def settled(self, output: str) -> str | None:
         """Return the sha256 that an output has by its job; None where a job has not finished it, or there was none."""

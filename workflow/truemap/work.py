@@ -34,8 +34,11 @@ GRACE = 20.0
 def announce(code: Mapping[str, Any], main: bool) -> None:
     """Tell the jobs of this process who starts them, and of the run's first process what code it planned with.
 
-    A process that a cluster starts keeps what the first one said of the code.
+    A process that a cluster starts keeps what the first one said of the code. Jobs import this code first: what a
+    user's PYTHONPATH names would come before the folder that Snakemake adds.
     """
+    own, others = str(sourcecode.WORKFLOW), os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join([own, *(path for path in others if path not in ("", own))])
     process = psutil.Process()
     os.environ[SCHEDULER] = f"{process.pid} {process.create_time()}"
     if main:
@@ -81,7 +84,7 @@ class Work:
         self._code = {path: signature(path) for path in files}
         self._check_code(files, json.loads(os.environ.get(CODE, "{}")))
         self._inputs = {str(path): signature(path) for path in dict.fromkeys(map(str, snakemake.input))}
-        self._read = {path: record.content(path) for path, found in self._inputs.items() if found}
+        self._read = record.contents(path for path, found in self._inputs.items() if found)
         old = record.read_entry(self.outputs[0])
         remade = record.short(self.outputs[0]) in os.environ.get(record.REMADE, "").split()
         self._entry = {"job": self.token, "of": self.outputs[0], "value": record.value(old, remade)}

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from truemap.networks.decoder import save_tensors
-from truemap.record import content
+from truemap.record import contents
 
 
 def checkpoint_key(params: Iterable[Any], files: Iterable[str | Path]) -> str:
@@ -22,8 +22,8 @@ def checkpoint_key(params: Iterable[Any], files: Iterable[str | Path]) -> str:
     Params count where they are text: lines of settings and ``module@hash`` (see `truemap.plan.Plan`). Files
     count by name and content.
     """
-    contents = [(str(path), content(path)) for path in files]
-    return hashlib.sha256(json.dumps([[p for p in params if isinstance(p, str)], contents]).encode()).hexdigest()
+    texts = [param for param in params if isinstance(param, str)]
+    return hashlib.sha256(json.dumps([texts, list(contents(files).items())]).encode()).hexdigest()
 
 
 class Checkpoint:
