@@ -366,6 +366,24 @@ def test_the_cache_gets_a_map_that_nobody_prepared(tree, proxy, tmp_path):
     assert [command for command, _ in Proxy.seen] == ["GET"]
 
 
+def test_what_was_changed_in_the_cache_is_fetched_again(tree, proxy, tmp_path, map_bytes):
+    options = Options(root=ROOT, endpoint_url=proxy, cache=str(tmp_path / "cache"))
+    url = place("100307", "MOTOR", "T")
+    whole, _, tag = hcp.read(url, options, 0)
+    (file,) = [path for path in (tmp_path / "cache").rglob("cope1.nii.gz") if path.is_file()]
+    assert tag == s3.tags([url], proxy)[url]
+    for spoil in (
+        lambda: file.write_bytes(map_bytes[:-1] + b"x"),
+        lambda: file.with_name(f".{file.name}.etag").unlink(),
+    ):
+        spoil()
+        hcp.prepare([url], options, 0)
+        values, _, again = hcp.read(url, options, 0)
+        np.testing.assert_array_equal(values, whole)
+        assert again == tag
+        assert file.read_bytes() == map_bytes
+
+
 def test_a_damaged_transfer_leaves_nothing_in_the_cache(tree, proxy, tmp_path, monkeypatch):
     monkeypatch.setattr(s3, "TRIES", 2)
     Proxy.faults["cope1.nii.gz"] = ["short"] * 100

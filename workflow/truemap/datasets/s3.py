@@ -152,12 +152,9 @@ def read_tagged(url: str, cache: str | Path | None, endpoint_url: str | None = N
         content, tag = fetch_tagged(url, endpoint_url)
         return content, TAG + tag
     path = cached(url, cache, endpoint_url)
-    if not path.is_file():
+    if not path.is_file() or not _kept_tag(path):
         _store(url, path, endpoint_url)
-    content, kept = path.read_bytes(), _tag_file(path)
-    # A cache that was filled otherwise has no ETags; those of small objects are the MD5 of their bytes.
-    tag = kept.read_text() if kept.is_file() else hashlib.md5(content, usedforsecurity=False).hexdigest()
-    return content, TAG + tag
+    return path.read_bytes(), TAG + _kept_tag(path)
 
 
 def tags_below(url: str, endpoint_url: str | None = None) -> dict[str, str]:
@@ -200,10 +197,8 @@ class DamagedError(OSError):
 def _bring(url: str, cache: str | Path, endpoint_url: str | None) -> bool:
     path = cached(url, cache, endpoint_url)
     head = _head(url, endpoint_url)
-    if path.is_file() and head and path.stat().st_size == head["ContentLength"]:
-        kept = _tag_file(path)
-        if not kept.is_file() or kept.read_text() == head.get("ETag", "").strip('"'):
-            return False
+    if head and path.is_file() and _kept_tag(path) == head.get("ETag", "").strip('"'):
+        return False
     _store(url, path, endpoint_url)
     return True
 
@@ -213,7 +208,20 @@ def _store(url: str, path: Path, endpoint_url: str | None) -> None:
     _tag_file(path).unlink(missing_ok=True)
     with whole(path) as temporary:
         temporary.write_bytes(content)
-    write_text(_tag_file(path), tag)
+    write_text(_tag_file(path), f"{tag} {hashlib.md5(content, usedforsecurity=False).hexdigest()}")
+
+
+def _kept_tag(path: Path) -> str:
+    """Return the ETag of an object in the cache; empty where its file is not what was stored.
+
+    The MD5 is kept beside, since not every ETag is one. A cache that was filled otherwise has neither: ETags of most
+    objects are the MD5 of their bytes, and others are fetched once more.
+    """
+    checksum, kept = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest(), _tag_file(path)
+    if not kept.is_file():
+        return checksum
+    tag, _, stored = kept.read_text().partition(" ")
+    return tag if stored == checksum else ""
 
 
 def _tag_file(path: Path) -> Path:
