@@ -161,6 +161,8 @@ def exchange_images(world: World) -> str:
 
 def truncate_image(world: World) -> str:
     """Spoil an image; where bad subjects stop a run, the refusal names it, and the image is mended."""
+    if world.spoilt:
+        world.check()  # else spoilt results stop the run before the image does
     path = world.random.choice(world.images())
     sound = path.read_bytes()
     path.write_bytes(sound[:-40])
