@@ -60,7 +60,7 @@ def main() -> None:
         paper = seconds("--dry-run", "--quiet", "all", "--configfile", "config/paper.yaml", str(overlay))
         real = ("--configfile", "config/paper.yaml", str(overlay), "--directory", folder)
         # With the samples listed: each start looks whether 24,125 maps are still the same.
-        seconds("--cores", "1", "--quiet", "all", "results/hcp/samples.tsv", *real, repeats=1)
+        seconds("results/hcp/samples.tsv", "--cores", "1", "--quiet", "all", *real, repeats=1)
         known = seconds("--dry-run", "--quiet", "all", *real)
         before = seen.read(Path(folder, seen.list_of("hcp")))
         start = time.perf_counter()
