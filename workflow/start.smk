@@ -12,8 +12,11 @@ if HERE == os.path.join(str(workflow.basedir), "workflow"):
         work.check_config(plan.config.model_dump_json(), main=workflow.is_main_process)
         if workflow.is_main_process:
             plan.start = Start(plan, {rule.name: [str(file) for file in rule.output] for rule in workflow.rules})
-    except (DataError, OSError) as error:
+    except DataError as error:
         raise WorkflowError(without_ids(str(error))) from None
+    except OSError as error:
+        reason = without_ids(str(error))
+        raise WorkflowError(f"{reason}. Free space or mend permissions, then run again.") from None
 
 
 onsuccess:
