@@ -152,9 +152,10 @@ def read_tagged(url: str, cache: str | Path | None, endpoint_url: str | None = N
         content, tag = fetch_tagged(url, endpoint_url)
         return content, TAG + tag
     path = cached(url, cache, endpoint_url)
-    if not path.is_file() or not _kept_tag(path):
-        _store(url, path, endpoint_url)
-    return path.read_bytes(), TAG + _kept_tag(path)
+    content, tag = _kept(path) if path.is_file() else (b"", "")
+    if not tag:
+        content, tag = _store(url, path, endpoint_url)
+    return content, TAG + tag
 
 
 def tags_below(url: str, endpoint_url: str | None = None) -> dict[str, str]:
@@ -197,31 +198,33 @@ class DamagedError(OSError):
 def _bring(url: str, cache: str | Path, endpoint_url: str | None) -> bool:
     path = cached(url, cache, endpoint_url)
     head = _head(url, endpoint_url)
-    if head and path.is_file() and _kept_tag(path) == head.get("ETag", "").strip('"'):
+    if head and path.is_file() and _kept(path)[1] == head.get("ETag", "").strip('"'):
         return False
     _store(url, path, endpoint_url)
     return True
 
 
-def _store(url: str, path: Path, endpoint_url: str | None) -> None:
+def _store(url: str, path: Path, endpoint_url: str | None) -> tuple[bytes, str]:
     content, tag = fetch_tagged(url, endpoint_url)
     _tag_file(path).unlink(missing_ok=True)
     with whole(path) as temporary:
         temporary.write_bytes(content)
     write_text(_tag_file(path), f"{tag} {hashlib.md5(content, usedforsecurity=False).hexdigest()}")
+    return content, tag
 
 
-def _kept_tag(path: Path) -> str:
-    """Return the ETag of an object in the cache; empty where its file is not what was stored.
+def _kept(path: Path) -> tuple[bytes, str]:
+    """Return an object's bytes in the cache and its ETag; that is empty where they are not what was stored.
 
     The MD5 is kept beside, since not every ETag is one. A cache that was filled otherwise has neither: ETags of most
     objects are the MD5 of their bytes, and others are fetched once more.
     """
-    checksum, kept = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest(), _tag_file(path)
+    content, kept = path.read_bytes(), _tag_file(path)
+    checksum = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if not kept.is_file():
-        return checksum
+        return content, checksum
     tag, _, stored = kept.read_text().partition(" ")
-    return tag if stored == checksum else ""
+    return content, tag if stored == checksum else ""
 
 
 def _tag_file(path: Path) -> Path:
