@@ -25,7 +25,7 @@ test-slurm: .venv/installed
 	$(BIN)/python -m pytest -m slurm tests/cluster
 
 docs: .venv/installed
-	PYTHONPATH=workflow $(BIN)/python -m truemap.document
+	PYTHONPATH=workflow $(BIN)/python -m truemap.config.document
 
 check: .venv/installed
 	$(BIN)/ruff check .

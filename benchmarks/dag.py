@@ -17,9 +17,9 @@ import yaml
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from truemap import seen  # noqa: E402 (the package lies in workflow/)
+from truemap.data import seen  # noqa: E402 (the package lies in workflow/)
 from truemap.datasets import hcp  # noqa: E402
-from truemap.plan import Plan  # noqa: E402
+from truemap.plan.plan import Plan  # noqa: E402
 
 MODEL = {"network": "mlp", "training": {"name": "pgd", "epochs": 1}, "seeds": list(range(400))}
 LARGE = {"run": ["large"], "datasets": {"large": {"source": "synthetic", "figures": "images", "models": {"nn": MODEL}}}}

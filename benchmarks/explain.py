@@ -23,10 +23,10 @@ from torch.profiler import ProfilerActivity, profile
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from truemap.networks.decoder import Decoder, build_network  # noqa: E402 (the package lies in workflow/)
-from truemap.networks.layers import InputConv3d  # noqa: E402
+from truemap.networks._decoder import Decoder, build_network  # noqa: E402 (the package lies in workflow/)
+from truemap.networks._layers import InputConv3d  # noqa: E402
 from truemap.saliency import gradient, smoothgrad  # noqa: E402
-from truemap.saliency.context import Context  # noqa: E402
+from truemap.saliency._context import Context  # noqa: E402
 from truemap.training import free, standard  # noqa: E402
 
 SHAPE, CLASSES, MAPS, DRAWS, TEMPERATURE = (23, 28, 23), 7, 16, 10, 1.5

@@ -26,10 +26,11 @@ from zlib_ng import gzip_ng
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
+from truemap.data.grid import Grid  # noqa: E402
+from truemap.data.ingest import write_volumes  # noqa: E402
+from truemap.data.shared_grid import find_grid  # noqa: E402
 from truemap.datasets import hcp  # noqa: E402 (the package lies in workflow/)
-from truemap.datasets.simulation import build_template, read_tables, write_subject  # noqa: E402
-from truemap.store import write_volumes  # noqa: E402
-from truemap.volumes import Grid, find_grid  # noqa: E402
+from truemap.datasets._simulation import build_template, read_tables, write_subject  # noqa: E402
 
 REPEATS = 5
 #: Subjects with files of their own at 4 mm; the others are links to them.

@@ -22,11 +22,11 @@ import truemap
 if os.path.realpath(truemap.__path__[0]) != os.path.realpath(os.path.join(HERE, "truemap")):
     raise WorkflowError(f"another copy of truemap is loaded already ({truemap.__path__[0]}): use one at a time.")
 
-from truemap.config import ConfigError
-from truemap.keys import refuse_repeated
-from truemap.params import scaled
-from truemap.plan import Plan
-from truemap.privacy import SALT, shut
+from truemap.config.schema import ConfigError
+from truemap.config.keys import refuse_repeated
+from truemap.plan.record import scaled
+from truemap.plan.plan import Plan
+from truemap.runtime.privacy import SALT, shut
 
 if SALT.parent.is_dir():
     shut(SALT)

@@ -1,8 +1,8 @@
 # What has to hold before the first job; included last, since it looks at what all rules make.
-from truemap import sourcecode, work
-from truemap.files import DataError
-from truemap.privacy import without_ids
-from truemap.start import Start
+from truemap.runtime import sourcecode, work
+from truemap.runtime.files import DataError
+from truemap.runtime.privacy import without_ids
+from truemap.plan.start import Start
 
 work.announce(sourcecode.hashed(), main=workflow.is_main_process)
 

@@ -17,9 +17,9 @@ from victims import (
 )
 
 from truemap.attacks import pgd
-from truemap.networks.decoder import Decoder
+from truemap.networks._decoder import Decoder
 from truemap.numerics import derive_seed
-from truemap.training import objective
+from truemap.training import _objective as objective
 
 
 @pytest.mark.parametrize(("classes", "reach"), [(2, 0.999), (3, 0.85), (7, 0.8)])

@@ -18,7 +18,7 @@ from victims import (
 )
 
 from truemap.attacks import autoattack, pgd
-from truemap.files import DataError
+from truemap.runtime.files import DataError
 
 
 @pytest.mark.parametrize("classes", [2, 3, 4])

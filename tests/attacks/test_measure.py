@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from victims import SHAPE, decoder, distances, maps, predicted
 
 from truemap.attacks import pgd
-from truemap.attacks.ball import lengths, within
-from truemap.attacks.measure import choose_maps, robustness_table
-from truemap.networks.data import Batches
-from truemap.options import MethodOptions, methods
-from truemap.volumes import Volumes
+from truemap.attacks._measure import choose_maps, robustness_table
+from truemap.config.options import MethodOptions, methods
+from truemap.data.volumes import Volumes
+from truemap.geometry import lengths, within
+from truemap.networks._batches import Batches
 
 COLUMNS = ["sample", "subject", "label", "condition", "negated", "correct", "robust", "norm"]
 
@@ -68,7 +68,7 @@ def test_the_size_of_a_chunk_changes_nothing(monkeypatch, size):
     model = decoder("mlp")
     data, rows = batches(model), np.arange(2, 13)
     expected = measure(model, data, 0.5, rows)
-    monkeypatch.setattr("truemap.networks.data.MAPS", size)
+    monkeypatch.setattr("truemap.networks._batches.MAPS", size)
     found = measure(model, data, 0.5, rows)
     pd.testing.assert_frame_equal(found.drop(columns="norm"), expected.drop(columns="norm"))
     np.testing.assert_allclose(found["norm"], expected["norm"], rtol=1e-3)
@@ -86,7 +86,7 @@ def fake(noise):
 
 
 def test_what_an_attack_is_given(monkeypatch):
-    monkeypatch.setattr("truemap.networks.data.MAPS", 2)
+    monkeypatch.setattr("truemap.networks._batches.MAPS", 2)
     model, module = decoder("linear"), fake(torch.zeros(SHAPE))
     table = robustness_table(model, batches(model), module, MethodOptions(), 0.5, 9, [5, 6, 1])
     assert module.calls == [([965, 958], 2, 0.5, 9), ([993], 1, 0.5, 9)]

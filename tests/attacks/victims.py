@@ -2,7 +2,7 @@
 
 import torch
 
-from truemap.networks.decoder import Decoder, build_network
+from truemap.networks._decoder import Decoder, build_network
 
 torch.set_num_threads(1)
 SHAPE = (5, 4, 4)

@@ -1,7 +1,7 @@
 import pytest
 
-from truemap.datasets.contrasts import check, parse, places
-from truemap.files import DataError
+from truemap.datasets._contrasts import check, parse, places
+from truemap.runtime.files import DataError
 
 #: Titles of the contrasts in HCPpipelines, Examples/fsf_templates/tfMRI_*_LR_hp200_s4_level1.fsf.
 EMOTION = ["FACES", "SHAPES", "FACES-SHAPES", "neg_FACES", "neg_SHAPES", "SHAPES-FACES"]

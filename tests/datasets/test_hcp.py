@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from truemap.data.nifti import write_map
 from truemap.datasets.hcp import LAYOUTS, Options, index, kind, map_path, prepare, read
-from truemap.datasets.nifti import write_map
-from truemap.files import DataError, IncompleteSubjects
+from truemap.runtime.files import DataError, IncompleteSubjects
 
 #: HCP S1200 reference manual: contrasts of the level-2 analyses, by number.
 CONDITIONS = """

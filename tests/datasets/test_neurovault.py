@@ -17,11 +17,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from truemap.datasets import fetch as http
+from truemap.config.options import load
+from truemap.datasets import _fetch as http
 from truemap.datasets import neurovault
 from truemap.datasets.neurovault import CONDITIONS, Fetch, Options, contrasts, index, kind, prepare, read, subjects_of
-from truemap.files import DataError
-from truemap.options import load
+from truemap.runtime.files import DataError
 
 #: fetch_hcp of github.com/arthurmensch/cogspaces, cogspaces/datasets/contrasts.py: what the collection holds.
 CONTRASTS = """

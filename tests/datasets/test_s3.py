@@ -8,11 +8,13 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from truemap.datasets import hcp, s3, servers
+from truemap.data.nifti import write_map
+from truemap.data.reading import BadMap, usable
+from truemap.datasets import _s3 as s3
+from truemap.datasets import _servers as servers
+from truemap.datasets import hcp
 from truemap.datasets.hcp import COPES, LAYOUTS, Options
-from truemap.datasets.nifti import write_map
-from truemap.files import DataError, SourceError
-from truemap.volumes import BadMap, usable
+from truemap.runtime.files import DataError, SourceError
 
 boto3 = pytest.importorskip("boto3")
 server = pytest.importorskip("moto.server")

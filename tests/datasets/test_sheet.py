@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from truemap.datasets.sheet import Options, index, read
-from truemap.files import DataError
+from truemap.runtime.files import DataError
 
 
 @pytest.fixture

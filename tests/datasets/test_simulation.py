@@ -6,10 +6,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from truemap.datasets import simulation
+from truemap.datasets import _simulation as simulation
+from truemap.datasets._simulation import Template, build_template, hcp_grid, read_tables, simulate_subject
 from truemap.datasets.hcp import COPES, Simulate
-from truemap.datasets.simulation import Template, build_template, hcp_grid, read_tables, simulate_subject
-from truemap.files import DataError
+from truemap.runtime.files import DataError
 
 TABLES = Path(__file__).parents[2] / "config/simulation"
 STILL = {

@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr
 
-from truemap.conditions import condition_sets
+from truemap.data.conditions import condition_sets
+from truemap.data.maps import MapWriter, is_brain, read_blocks
 from truemap.evaluation.agreement import ABSOLUTE, COLUMNS, score_block
-from truemap.maps import MapWriter, is_brain, read_blocks
-from truemap.truth import OwnMaps, Truth, class_means
+from truemap.evaluation.truth import OwnMaps, Truth, class_means
 
 VOXELS = 30
 LABELS = ["a", "b", "c"]

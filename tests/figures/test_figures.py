@@ -15,9 +15,9 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
 from truemap.datasets import hcp
-from truemap.datasets.simulation import hcp_grid
+from truemap.datasets._simulation import hcp_grid
 from truemap.figures import bars, brains, images, style
-from truemap.files import DataError
+from truemap.runtime.files import DataError
 
 matplotlib.use("Agg")
 

@@ -8,10 +8,10 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgba
 
+from truemap.evaluation.statistics import compare, summarise
 from truemap.figures import style
 from truemap.figures.grid import grid_figure, winner
 from truemap.figures.grid_table import grid_page
-from truemap.statistics import compare, summarise
 
 matplotlib.use("Agg")
 
@@ -128,7 +128,7 @@ def test_pairs_with_other_models_and_references_are_not_asked():
 
 
 def test_a_winner_is_what_the_tests_say():
-    """From the tables of truemap.statistics, on units of which one method is better by far."""
+    """From the tables of truemap.evaluation.statistics, on units of which one method is better by far."""
     random = np.random.default_rng(0)
     units = pd.concat(
         pd.DataFrame({"unit": [f"s{k}" for k in range(20)], "value": random.normal(mean, 0.05, 20)}).assign(

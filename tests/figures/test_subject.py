@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from truemap.data.maps import MapWriter
 from truemap.figures.subject import choose_subject, subject_maps
-from truemap.files import DataError
-from truemap.maps import MapWriter
 from truemap.numerics import derive_seed
+from truemap.runtime.files import DataError
 
 VOXELS = 12
 INSIDE = np.arange(VOXELS) % 3 > 0

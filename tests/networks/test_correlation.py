@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from truemap.networks import correlation
-from truemap.networks.decoder import Decoder
+from truemap.networks._decoder import Decoder
 from truemap.saliency import gradient
 
 torch.set_num_threads(1)

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from truemap.files import DataError
-from truemap.networks.devices import acquire, prepare_device
+from truemap.networks._devices import acquire, prepare_device
+from truemap.runtime.files import DataError
 
 NAMES = ["GPU-one", "GPU-two"]
 

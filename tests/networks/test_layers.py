@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from truemap.networks.layers import InputConv3d
+from truemap.networks._layers import InputConv3d
 
 torch.set_num_threads(1)
 SHAPES = [(5, 4, 6), (7, 3, 1), (1, 1, 1)]

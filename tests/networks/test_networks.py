@@ -9,10 +9,10 @@ from scipy.signal import correlate
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from truemap.files import DataError
 from truemap.networks import cnn3d, linear, mlp
-from truemap.networks.decoder import build_network, load_decoder, save_weights
-from truemap.networks.layers import SamePool3d
+from truemap.networks._decoder import build_network, load_decoder, save_weights
+from truemap.networks._layers import SamePool3d
+from truemap.runtime.files import DataError
 
 torch.set_num_threads(1)
 HCP_2MM, HCP_8MM = (91, 109, 91), (23, 28, 23)

@@ -3,13 +3,13 @@ import pandas as pd
 import pytest
 from scipy.stats import kstest, pearsonr
 
-from truemap.background import Background, read_background, write_background
+from truemap.data.background import Background, read_background, write_background
+from truemap.data.volumes import Volumes
 from truemap.evaluation import references
 from truemap.evaluation.agreement import ABSOLUTE, COLUMNS
 from truemap.evaluation.scores import ScoreInputs
+from truemap.evaluation.truth import read_truth, write_class_means
 from truemap.references import group_truth, input, random
-from truemap.truth import read_truth, write_class_means
-from truemap.volumes import Volumes
 
 CLASSES = ["a", "b", "c"]
 SHAPE = (5, 4, 3)

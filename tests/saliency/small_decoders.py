@@ -7,10 +7,10 @@ import pandas as pd
 import torch
 from torch import nn
 
-from truemap.networks.data import Batches
-from truemap.networks.decoder import Decoder, build_network
-from truemap.saliency.context import Context
-from truemap.volumes import Volumes
+from truemap.data.volumes import Volumes
+from truemap.networks._batches import Batches
+from truemap.networks._decoder import Decoder, build_network
+from truemap.saliency._context import Context
 
 torch.set_num_threads(1)
 CLASSES = 4

@@ -19,10 +19,10 @@ from small_decoders import (
     passes,
 )
 
-from truemap.options import load
-from truemap.saliency import decoys
+from truemap.config.options import load
+from truemap.saliency import _decoys as decoys
+from truemap.saliency._decoys import Search, blurred, deal_patches, optimised, together
 from truemap.saliency.decoy import Options, population
-from truemap.saliency.decoys import Search, blurred, deal_patches, optimised, together
 
 NAMES = ["mlp", "cnn3d", "cnn3d-thin"]
 SEARCH = Search(layer=1, steps=60, learning_rate=0.01, multiplier=10.0, low=-4.0, high=5.0)

@@ -15,7 +15,7 @@ from small_decoders import (
 )
 from torch import nn
 
-from truemap.networks.decoder import Decoder
+from truemap.networks._decoder import Decoder
 from truemap.saliency.deeplift import contributions
 
 pytestmark = pytest.mark.filterwarnings("ignore:Setting forward, backward hooks", "ignore:Input Tensor 0 did not")

@@ -18,7 +18,7 @@ from small_decoders import (
 )
 from torch import nn
 
-from truemap.networks.decoder import Decoder, build_network
+from truemap.networks._decoder import Decoder, build_network
 from truemap.saliency.grad_cam import Options
 
 NAMES = ["cnn3d", "cnn3d-stride-1", "cnn3d-thin"]

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import nn
 
-from truemap.networks.decoder import Decoder, build_network
+from truemap.networks._decoder import Decoder, build_network
 from truemap.saliency import gradient
-from truemap.saliency.jacobian import coefficients
+from truemap.saliency._jacobian import coefficients
 
 torch.set_num_threads(1)
 NETWORKS = {

@@ -15,7 +15,7 @@ from small_decoders import (
 )
 
 from truemap.numerics import derive_seed
-from truemap.saliency.outputs import output_gradients
+from truemap.saliency._outputs import output_gradients
 
 SAMPLES = [11, 3, 700, 12]
 

@@ -13,7 +13,7 @@ from small_decoders import (
 )
 from torch import nn
 
-from truemap.networks.decoder import Decoder
+from truemap.networks._decoder import Decoder
 
 pytestmark = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
 

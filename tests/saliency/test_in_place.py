@@ -8,8 +8,8 @@ import torch
 from small_decoders import CLASSES, explain, relative_error
 from torch import nn
 
-from truemap.networks.decoder import Decoder
-from truemap.options import methods
+from truemap.config.options import methods
+from truemap.networks._decoder import Decoder
 
 SHAPE = (6, 5, 4)
 LINEAR_ONLY = {"weights", "pattern"}

@@ -4,8 +4,8 @@ from captum.attr import DeepLift, GuidedBackprop
 from small_decoders import decoder, explain, maps, relative_error
 from torch import nn
 
-from truemap.networks.decoder import Decoder
-from truemap.saliency.layers import sequence
+from truemap.networks._decoder import Decoder
+from truemap.saliency._layers import sequence
 
 NEED_KNOWN_LAYERS = ["deeplift", "deeplift_shap", "guided_backprop", "deconvnet", "lrp_epsilon"]
 

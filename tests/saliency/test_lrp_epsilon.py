@@ -18,7 +18,7 @@ from small_decoders import (
 )
 from torch import nn
 
-from truemap.networks.decoder import Decoder
+from truemap.networks._decoder import Decoder
 
 NAMES = ["mlp", "cnn3d", "cnn3d-stride-1", "cnn3d-thin", "linear"]
 

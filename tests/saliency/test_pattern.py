@@ -13,11 +13,11 @@ from small_decoders import (
 )
 from torch import nn
 
-from truemap.networks.data import Batches
-from truemap.networks.decoder import Decoder
+from truemap.data.volumes import Volumes
+from truemap.networks._batches import Batches
+from truemap.networks._decoder import Decoder
 from truemap.saliency import pattern
-from truemap.saliency.context import Context
-from truemap.volumes import Volumes
+from truemap.saliency._context import Context
 
 SHAPE = (4, 3, 2)
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_decoders import NETWORKS, decoder, explain
 
-from truemap.networks.decoder import Decoder
-from truemap.options import methods
+from truemap.config.options import methods
+from truemap.networks._decoder import Decoder
 
 #: Largest relative difference of a map. Grad-CAM averages a class's gradient over a feature map, decoys give
 #: differences of maps that are nearly the same: there much cancels.

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from small_decoders import decoder, explain, maps
 from torch import nn
 
-from truemap.networks.decoder import Decoder
-from truemap.saliency.scaled import Scaled, nothing, unscaled
+from truemap.networks._decoder import Decoder
+from truemap.saliency._scaled import Scaled, nothing, unscaled
 
 CLASSES = ["a", "b", "c"]
 

@@ -3,7 +3,7 @@ import torch
 from captum.attr import NoiseTunnel, Saliency
 from small_decoders import context
 
-from truemap.networks.decoder import Decoder, build_network
+from truemap.networks._decoder import Decoder, build_network
 from truemap.numerics import derive_seed
 from truemap.saliency import gradient, smoothgrad
 

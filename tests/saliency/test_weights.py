@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from truemap.networks.decoder import Decoder, build_network
+from truemap.networks._decoder import Decoder, build_network
 from truemap.saliency import weights
 
 torch.set_num_threads(1)

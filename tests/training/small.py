@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from truemap.data.volumes import Volumes
 from truemap.networks import cnn3d, linear, mlp
-from truemap.networks.data import Batches
+from truemap.networks._batches import Batches
 from truemap.training import standard
-from truemap.training.loop import fit
-from truemap.volumes import Volumes
+from truemap.training._loop import fit
 
 torch.set_num_threads(1)
 SHAPE, CLASSES = (4, 5, 4), 3

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 import torch
 
+from truemap.data.volumes import Volumes
 from truemap.networks import mlp
-from truemap.networks.data import Batches
+from truemap.networks._batches import Batches
 from truemap.training import free
-from truemap.training.checkpoint import Checkpoint, checkpoint_key
-from truemap.training.loop import fit
-from truemap.volumes import Volumes
+from truemap.training._checkpoint import Checkpoint, checkpoint_key
+from truemap.training._loop import fit
 
 SHAPE = (3, 4, 2)
 OPTIONS = free.Options(epochs=4, batch_size=5, epsilon=0.3)

@@ -10,12 +10,12 @@ from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from truemap.files import DataError
-from truemap.networks.data import Batches
+from truemap.data.volumes import Volumes
+from truemap.geometry import norms
+from truemap.networks._batches import Batches
+from truemap.runtime.files import DataError
 from truemap.training import free, pgd, standard
-from truemap.training.loop import fit
-from truemap.training.objective import norms
-from truemap.volumes import Volumes
+from truemap.training._loop import fit
 
 torch.set_num_threads(1)
 SHAPE, CLASSES, RATE = (3, 2, 2), 3, 0.3

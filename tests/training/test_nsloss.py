@@ -21,13 +21,13 @@ from small import (
 )
 from torch import nn
 
-from truemap.files import DataError
+from truemap.geometry import unit_vectors
 from truemap.numerics import derive_seed
+from truemap.runtime.files import DataError
 from truemap.training import nsloss
-from truemap.training.checkpoint import Checkpoint
-from truemap.training.loop import fit
+from truemap.training._checkpoint import Checkpoint
+from truemap.training._loop import fit
 from truemap.training.nsloss import activations, lengths, sensitivity
-from truemap.training.sphere import unit_vectors
 
 
 def layer_outputs(net, e, counted):

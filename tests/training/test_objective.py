@@ -8,7 +8,8 @@ from scipy import stats
 from sklearn.metrics import log_loss
 from torch import nn
 
-from truemap.training.objective import direction, loss, norms, project, radius, step_lengths
+from truemap.geometry import direction, norms, project, radius, step_lengths
+from truemap.training._objective import loss
 
 torch.set_num_threads(1)
 # Noise of 3 maps of 2 x 2 x 1 voxels, at most 1e3 long; radii of ordinary size.

@@ -14,9 +14,8 @@ from small import (
     network,
 )
 
+from truemap.geometry import ball, unit_vectors
 from truemap.training import random_noise, standard
-from truemap.training.random_noise import ball
-from truemap.training.sphere import unit_vectors
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 1), (2, 3, 2), (4, 5, 4)])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from small import after_update, minibatch, network, weights
 
-from truemap.options import methods
+from truemap.config.options import methods
 
 #: Training methods with what makes rounding hard: short noise, several steps.
 OPTIONS = {

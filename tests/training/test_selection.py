@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, logit
 
-from truemap.training.selection import BOUNDS, choose, fit_temperature
+from truemap.training._selection import BOUNDS, choose, fit_temperature
 
 
 def candidates(*entries):

@@ -17,11 +17,11 @@ from small import (
 )
 from torch import nn
 
-from truemap.files import DataError
 from truemap.networks import cnn3d, correlation, linear, mlp
+from truemap.runtime.files import DataError
 from truemap.training import spectral
-from truemap.training.checkpoint import Checkpoint
-from truemap.training.loop import fit
+from truemap.training._checkpoint import Checkpoint
+from truemap.training._loop import fit
 from truemap.training.spectral import applied, squared_norm
 
 MANY = 3000

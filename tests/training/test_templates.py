@@ -7,13 +7,13 @@ import torch
 from pydantic import ValidationError
 from small import CLASSES, SHAPE, batches, generator, minibatch, network
 
-from truemap.files import DataError
+from truemap.data.volumes import Volumes
 from truemap.networks import correlation
-from truemap.networks.data import Batches
-from truemap.networks.decoder import load_decoder, save_weights
+from truemap.networks._batches import Batches
+from truemap.networks._decoder import load_decoder, save_weights
+from truemap.runtime.files import DataError
 from truemap.training import templates
-from truemap.training.loop import fit
-from truemap.volumes import Volumes
+from truemap.training._loop import fit
 
 
 def untrained(dtype=torch.float32):

@@ -20,9 +20,8 @@ from small import (
 )
 from torch import nn
 
+from truemap.geometry import direction, norms, unit_vectors
 from truemap.training import trades
-from truemap.training.objective import direction, norms
-from truemap.training.sphere import unit_vectors
 from truemap.training.trades import attack, divergence
 
 

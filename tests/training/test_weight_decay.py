@@ -13,7 +13,7 @@ from small import (
 )
 
 from truemap.training import standard, weight_decay
-from truemap.training.loop import fit
+from truemap.training._loop import fit
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp", "cnn3d"])

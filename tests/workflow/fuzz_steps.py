@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 from fuzzing import AFFINE, SHAPE, World
 
-from truemap.datasets.simulation import hcp_grid
+from truemap.datasets._simulation import hcp_grid
 
 #: Seconds that time stamps are moved by.
 YEAR = 365 * 86400
@@ -60,12 +60,12 @@ KEYS = {
 CODE = [
     ("truemap/numerics.py", "return centred / deviation", "return 1.5 * centred / deviation"),
     ("truemap/numerics.py", "return centred / deviation", "return centred - deviation"),
-    ("truemap/training/objective.py", "0.5 * l2", "0.7 * l2"),
-    ("truemap/saliency/outputs.py", "\n\ndef ", "\n\nREMARK = 1\n\n\ndef "),
-    ("truemap/statistics.py", "result.statistic, result.pvalue", "result.statistic, result.pvalue / 2"),
+    ("truemap/training/_objective.py", "0.5 * l2", "0.7 * l2"),
+    ("truemap/saliency/_outputs.py", "\n\ndef ", "\n\nREMARK = 1\n\n\ndef "),
+    ("truemap/evaluation/statistics.py", "result.statistic, result.pvalue", "result.statistic, result.pvalue / 2"),
     ("truemap/figures/bars.py", "fontsize=7", "fontsize=6"),
-    ("scripts/statistics.py", "from truemap.job", "# A remark.\nfrom truemap.job"),
-    ("truemap/samples.py", '"""The table', '"""A table'),
+    ("scripts/statistics.py", "from truemap.runtime.job", "# A remark.\nfrom truemap.runtime.job"),
+    ("truemap/data/samples.py", '"""The table', '"""A table'),
     ("truemap/__init__.py", "", "ANSWER = 42\n"),
     ("../config/simulation/task_peaks.tsv", "-12.08", "-12.09"),
 ]

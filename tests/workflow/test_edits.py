@@ -162,18 +162,18 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("a comment", source("training/free.py", "    bound = radius", "    # a remark\n    bound = radius"), NOTHING),
     ("a docstring", source("training/free.py", "Make m updates", "Make several updates"), NOTHING),
     ("white space", source("numerics.py", "def zscore", "\n\n\ndef zscore"), NOTHING),
-    ("a helper that only training imports", source("training/objective.py", "0.5 * l2", "0.25 * l2"), AFTER_TRAINING),
+    ("a helper that only training imports", source("training/_objective.py", "0.5 * l2", "0.25 * l2"), AFTER_TRAINING),
     ("a training method", source("training/free.py", "total / options.steps", "total"), AFTER_TRAINING - {"figure_1"}),
     ("one saliency method", source("saliency/smoothgrad.py", "/= options.n", "/= options.n + 0"),
      {"explain", *AFTER_HCP_MAPS}),
     ("a reference", source("references/input.py", "0.0)", "0)"), {"refer", *TABLES}),
     ("an attack", source("attacks/pgd.py", "bound: float", "bound: float | int"), {"robustness", *TABLES}),
-    ("the background of methods", source("background.py", "BLOCK = 64", "BLOCK = 65"),
+    ("the background of methods", source("data/background.py", "BLOCK = 64", "BLOCK = 65"),
      {"background", "refer", "explain", *AFTER_MAPS}),
-    ("the table of quality", source("quality.py", "BLOCK = 16", "BLOCK = 17"), {"quality", "resources"}),
+    ("the table of quality", source("data/quality.py", "BLOCK = 16", "BLOCK = 17"), {"quality", "resources"}),
     ("the agreement", source("evaluation/agreement.py", '"informative", "pair', '"informative", "p'),
      {"refer", *AFTER_MAPS} - {"subject_maps", "figure_3"}),
-    ("the statistics", source("statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
+    ("the statistics", source("evaluation/statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
      TABLES),
     ("one model's epsilon", config(change_epsilon), AFTER_TRAINING - {"figure_1"}),
     ("two equal-typed options swapped", config(swap_blob_and_field), SIMULATED),
@@ -247,10 +247,10 @@ def test_only_the_new_seed_trains(edited: Clone) -> None:
 
 
 def test_the_dry_run_names_the_module_that_changed(edited: Clone) -> None:
-    source("training/objective.py", "0.5 * l2", "0.25 * l2")(edited.path)
+    source("training/_objective.py", "0.5 * l2", "0.25 * l2")(edited.path)
     output = edited.snakemake("--dry-run").stdout
     before, now = re.search(r"before: .*?'(truemap\.\S+?)'.*?now: .*?'(truemap\.\S+?)'", output).groups()
-    assert before.split("@")[0] == now.split("@")[0] == "truemap.training.objective"
+    assert before.split("@")[0] == now.split("@")[0] == "truemap.training._objective"
     assert before != now
 
 

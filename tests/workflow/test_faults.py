@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from conftest import Clone, clone, results
 
-from truemap.datasets.nifti import write_map
-from truemap.files import whole, write_json
-from truemap.maps import MapWriter
+from truemap.data.maps import MapWriter
+from truemap.data.nifti import write_map
+from truemap.runtime.files import whole, write_json
 
 pytestmark = pytest.mark.faults
 KILLS = 20
@@ -66,7 +66,7 @@ def small_disk(tmp_path: Path):
 def write_weights(path: Path) -> None:
     from torch import nn
 
-    from truemap.networks.decoder import save_weights
+    from truemap.networks._decoder import save_weights
 
     save_weights(path, nn.Linear(1000, 1000))
 

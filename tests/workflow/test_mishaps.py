@@ -197,7 +197,7 @@ def test_a_partial_run_under_a_clock_that_was_set_back_leaves_nothing_stale(agai
 
 def test_pythonpath_of_another_clone_changes_nothing(again: Sheet, tmp_path: Path, monkeypatch) -> None:
     shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
-    module = tmp_path / "workflow/truemap/samples.py"
+    module = tmp_path / "workflow/truemap/data/samples.py"
     module.write_text(module.read_text().replace("import pandas as pd", "import pandas as pd\n\nprint('OTHER')", 1))
     (again.copy.path / "results/k/samples.tsv").unlink()
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "workflow"))

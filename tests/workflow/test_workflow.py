@@ -12,7 +12,7 @@ import pytest
 import yaml
 from conftest import Clone, clone, copied
 
-from truemap.settings import JobSettings
+from truemap.plan.settings import JobSettings
 
 SIMULATED = "simulated data, not HCP"
 
@@ -204,8 +204,8 @@ NEW_METHOD = '''"""A method that a user adds."""
 
 import torch
 
-from truemap.options import MethodOptions
-from truemap.saliency.jacobian import probability_gradients
+from truemap.config.options import MethodOptions
+from truemap.saliency._jacobian import probability_gradients
 
 
 class Options(MethodOptions):

@@ -1,9 +1,9 @@
 """Average the training maps of each class, for methods and references that need a background."""
 
-from truemap.background import write_background
-from truemap.files import whole
-from truemap.job import job
-from truemap.volumes import read_volumes
+from truemap.data.background import write_background
+from truemap.data.volumes import read_volumes
+from truemap.runtime.files import whole
+from truemap.runtime.job import job
 
 with job(snakemake) as settings:
     volumes = read_volumes(snakemake.input.maps, snakemake.input.tables)

@@ -2,9 +2,11 @@
 
 import pandas as pd
 
-from truemap.claims import judge, read_claims, to_html
-from truemap.files import whole, write_text
-from truemap.job import job, log
+from truemap.evaluation.claims import judge, read_claims
+from truemap.figures.claims_page import claims_page
+from truemap.runtime.files import whole, write_text
+from truemap.runtime.job import job
+from truemap.runtime.log import log
 
 with job(snakemake) as settings:
     published = read_claims(snakemake.input.published)
@@ -16,4 +18,4 @@ with job(snakemake) as settings:
         log.info("%3d %s", count, verdict)
     with whole(snakemake.output.tsv) as path:
         claims.to_csv(path, sep="\t", index=False, lineterminator="\n")
-    write_text(snakemake.output.html, to_html(claims))
+    write_text(snakemake.output.html, claims_page(claims))

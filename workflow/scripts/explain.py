@@ -2,17 +2,19 @@
 
 import torch
 
-from truemap.background import read_background
-from truemap.files import read_json, whole
-from truemap.job import job, log
-from truemap.maps import MapWriter
-from truemap.methods import method
-from truemap.networks.data import Batches
-from truemap.networks.decoder import load_decoder
-from truemap.networks.devices import prepare_device
-from truemap.saliency.context import Context
-from truemap.saliency.writer import MeanMaps, explain_blocks
-from truemap.volumes import read_grid, read_volumes
+from truemap.config.methods import method
+from truemap.data.background import read_background
+from truemap.data.grid import read_grid
+from truemap.data.maps import MapWriter
+from truemap.data.volumes import read_volumes
+from truemap.networks._batches import Batches
+from truemap.networks._decoder import load_decoder
+from truemap.networks._devices import prepare_device
+from truemap.runtime.files import read_json, whole
+from truemap.runtime.job import job
+from truemap.runtime.log import log
+from truemap.saliency._context import Context
+from truemap.saliency._writer import MeanMaps, explain_blocks
 
 with job(snakemake) as settings:
     device = prepare_device(settings["device"], settings["threads"])

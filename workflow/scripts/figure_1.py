@@ -4,11 +4,11 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from truemap.config.methods import method
+from truemap.evaluation.truth import read_truth
 from truemap.figures import images, style
-from truemap.files import DataError
-from truemap.job import job
-from truemap.methods import method
-from truemap.truth import read_truth
+from truemap.runtime.files import DataError
+from truemap.runtime.job import job
 
 
 def mean_maps(image, table):

@@ -1,13 +1,14 @@
 """Figure 3: glass brains of one test subject, the same in both panels."""
 
+from truemap.config.methods import method
+from truemap.data.grid import read_grid
+from truemap.data.maps import read_blocks
+from truemap.evaluation.truth import read_truth
 from truemap.figures import brains, style
 from truemap.figures.subject import choose_subject
-from truemap.files import DataError
-from truemap.job import job, log
-from truemap.maps import read_blocks
-from truemap.methods import method
-from truemap.truth import read_truth
-from truemap.volumes import read_grid
+from truemap.runtime.files import DataError
+from truemap.runtime.job import job
+from truemap.runtime.log import log
 
 with job(snakemake) as settings:
     style.start()

@@ -4,8 +4,8 @@ import pandas as pd
 
 from truemap.figures import grid, style
 from truemap.figures.grid_table import grid_page
-from truemap.files import write_text
-from truemap.job import job
+from truemap.runtime.files import write_text
+from truemap.runtime.job import job
 
 with job(snakemake) as settings:
     style.start()

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from truemap.figures import strength, style
-from truemap.job import job
+from truemap.runtime.job import job
 
 with job(snakemake) as settings:
     style.start()

@@ -1,11 +1,14 @@
 """Find the grid and brain mask that all maps of a dataset share."""
 
-from truemap import images
-from truemap.job import job, log
-from truemap.methods import method
-from truemap.privacy import Scrubber
-from truemap.samples import first_of_train, read
-from truemap.volumes import first_grid, reading_nan, write_grid
+from truemap.config.methods import method
+from truemap.data import sources as images
+from truemap.data.grid import write_grid
+from truemap.data.reading import reading_nan
+from truemap.data.samples import first_of_train, read
+from truemap.data.shared_grid import first_grid
+from truemap.runtime.job import job
+from truemap.runtime.log import log
+from truemap.runtime.privacy import Scrubber
 
 #: Training subjects that are tried, where bad ones are skipped: if all are bad, there is more amiss.
 TRIES = 10

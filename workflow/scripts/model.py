@@ -5,14 +5,15 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from truemap.files import read_json, whole, write_json
-from truemap.job import job, log
-from truemap.networks.data import Batches
-from truemap.networks.decoder import load_decoder, save_weights
-from truemap.networks.devices import prepare_device
-from truemap.training.selection import choose, fit_temperature
-from truemap.versions import versions
-from truemap.volumes import read_volumes
+from truemap.data.volumes import read_volumes
+from truemap.networks._batches import Batches
+from truemap.networks._decoder import load_decoder, save_weights
+from truemap.networks._devices import prepare_device
+from truemap.runtime.files import read_json, whole, write_json
+from truemap.runtime.job import job
+from truemap.runtime.log import log
+from truemap.runtime.versions import versions
+from truemap.training._selection import choose, fit_temperature
 
 with job(snakemake) as settings:
     device = prepare_device(settings["device"], settings["threads"])

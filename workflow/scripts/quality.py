@@ -1,10 +1,13 @@
 """Tabulate the quality of a dataset's maps, and list the subjects that were skipped."""
 
-from truemap.files import whole, write_text
-from truemap.job import job, log
-from truemap.methods import method
-from truemap.quality import quality_page, quality_table, read_skipped
-from truemap.volumes import read_grid, read_volumes
+from truemap.config.methods import method
+from truemap.data.grid import read_grid
+from truemap.data.quality import quality_table, read_skipped
+from truemap.data.volumes import read_volumes
+from truemap.figures.quality_page import quality_page
+from truemap.runtime.files import whole, write_text
+from truemap.runtime.job import job
+from truemap.runtime.log import log
 
 with job(snakemake) as settings:
     source, options = method("datasets", settings["source"])

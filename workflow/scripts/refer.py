@@ -1,10 +1,10 @@
 """Score a reference, which knows nothing of a network, as if it were a saliency method."""
 
-from truemap.background import read_background
+from truemap.config.methods import method
+from truemap.data.background import read_background
 from truemap.evaluation.references import score_reference
 from truemap.evaluation.scores import ScoreInputs, write_scores
-from truemap.job import job
-from truemap.methods import method
+from truemap.runtime.job import job
 
 with job(snakemake) as settings:
     given = ScoreInputs.read(snakemake.input, settings)

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from truemap.files import write_text
-from truemap.job import job, log
-from truemap.resources import left_over, resource_page, resource_table
+from truemap.figures.resources import left_over, resource_page, resource_table
+from truemap.runtime.files import write_text
+from truemap.runtime.job import job
+from truemap.runtime.log import log
 
 with job(snakemake) as settings:
     # A job that Snakemake was told not to run again, or whose file somebody removed, has none.

@@ -1,14 +1,15 @@
 """Attack test maps of one model and count what it still gets right."""
 
-from truemap.attacks.measure import choose_maps, robustness_table
-from truemap.files import read_json, whole
-from truemap.job import job, log
-from truemap.methods import method
-from truemap.networks.data import Batches
-from truemap.networks.decoder import load_decoder
-from truemap.networks.devices import prepare_device
-from truemap.training.objective import radius
-from truemap.volumes import read_volumes
+from truemap.attacks._measure import choose_maps, robustness_table
+from truemap.config.methods import method
+from truemap.data.volumes import read_volumes
+from truemap.geometry import radius
+from truemap.networks._batches import Batches
+from truemap.networks._decoder import load_decoder
+from truemap.networks._devices import prepare_device
+from truemap.runtime.files import read_json, whole
+from truemap.runtime.job import job
+from truemap.runtime.log import log
 
 with job(snakemake) as settings:
     device = prepare_device(settings["device"], settings["threads"])

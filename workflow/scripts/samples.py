@@ -3,14 +3,16 @@
 from contextlib import suppress
 from pathlib import Path
 
-from truemap import images, seen
-from truemap.designs import check_truth, warn_alike
-from truemap.files import DataError, IncompleteSubjects
-from truemap.job import job, log
-from truemap.methods import method
-from truemap.privacy import Scrubber, pseudonyms, read_salt
-from truemap.samples import assign_splits, check, read_family, write
-from truemap.store import write_skipped
+from truemap.config.methods import method
+from truemap.data import seen
+from truemap.data import sources as images
+from truemap.data.designs import check_truth, warn_alike
+from truemap.data.ingest import write_skipped
+from truemap.data.samples import assign_splits, check, read_family, write
+from truemap.runtime.files import DataError, IncompleteSubjects
+from truemap.runtime.job import job
+from truemap.runtime.log import log
+from truemap.runtime.privacy import Scrubber, pseudonyms, read_salt
 
 scrub = Scrubber()
 with job(snakemake, scrub) as settings:

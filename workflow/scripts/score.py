@@ -1,9 +1,9 @@
 """Correlate the saliency maps of one method with the truth."""
 
+from truemap.data.maps import is_brain, is_signed, read_blocks
 from truemap.evaluation.agreement import score_block
 from truemap.evaluation.scores import ScoreInputs, write_scores
-from truemap.job import job
-from truemap.maps import is_brain, is_signed, read_blocks
+from truemap.runtime.job import job
 
 with job(snakemake) as settings:
     given = ScoreInputs.read(snakemake.input, settings)

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from truemap.datasets._simulation import build_template, read_tables, write_subject
 from truemap.datasets.hcp import Simulate, simulated_subjects
-from truemap.datasets.simulation import build_template, read_tables, write_subject
-from truemap.files import write_text
-from truemap.job import job, log, progress
+from truemap.runtime.files import write_text
+from truemap.runtime.job import job
+from truemap.runtime.log import log, progress
 
 with job(snakemake) as settings:
     options = Simulate(**settings["simulate"])

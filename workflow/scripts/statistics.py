@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from truemap.conditions import condition_sets
-from truemap.files import whole
-from truemap.job import job
-from truemap.methods import method
-from truemap.names import REFERENCE
-from truemap.statistics import agreement_units, compare, share_units, summarise
+from truemap.config.methods import method
+from truemap.config.names import REFERENCE
+from truemap.data.conditions import condition_sets
+from truemap.evaluation.statistics import agreement_units, compare, share_units, summarise
+from truemap.runtime.files import whole
+from truemap.runtime.job import job
 
 
 def read(files, entries):

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from truemap.data.grid import read_grid
+from truemap.data.maps import MapWriter
+from truemap.evaluation.truth import read_truth
 from truemap.figures.style import choose_classes
 from truemap.figures.subject import choose_subject, subject_maps
-from truemap.files import whole
-from truemap.job import job
-from truemap.maps import MapWriter
-from truemap.truth import read_truth
-from truemap.volumes import read_grid
+from truemap.runtime.files import whole
+from truemap.runtime.job import job
 
 with job(snakemake) as settings:
     inside = read_grid(snakemake.input.grid).mask.reshape(-1)

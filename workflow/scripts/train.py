@@ -4,16 +4,17 @@ from pathlib import Path
 
 import torch
 
-from truemap.files import whole, write_json
-from truemap.job import job, log
-from truemap.methods import method
-from truemap.networks.data import Batches
-from truemap.networks.decoder import build_network, save_weights
-from truemap.networks.devices import prepare_device
+from truemap.config.methods import method
+from truemap.data.volumes import read_volumes
+from truemap.networks._batches import Batches
+from truemap.networks._decoder import build_network, save_weights
+from truemap.networks._devices import prepare_device
 from truemap.numerics import derive_seed
-from truemap.training.checkpoint import Checkpoint, checkpoint_key
-from truemap.training.loop import fit
-from truemap.volumes import read_volumes
+from truemap.runtime.files import whole, write_json
+from truemap.runtime.job import job
+from truemap.runtime.log import log
+from truemap.training._checkpoint import Checkpoint, checkpoint_key
+from truemap.training._loop import fit
 
 with job(snakemake) as settings:
     device = prepare_device(settings["device"], settings["threads"])

@@ -1,10 +1,10 @@
 """Compute the class means of each test subject, from which truth maps are differences."""
 
-from truemap.files import whole
-from truemap.job import job
-from truemap.methods import method
-from truemap.truth import write_class_means
-from truemap.volumes import read_volumes
+from truemap.config.methods import method
+from truemap.data.volumes import read_volumes
+from truemap.evaluation.truth import write_class_means
+from truemap.runtime.files import whole
+from truemap.runtime.job import job
 
 with job(snakemake) as settings:
     source, options = method("datasets", settings["source"])

@@ -1,12 +1,14 @@
 """Read, check, z-score and store one shard of a split's maps."""
 
-from truemap import images
-from truemap.job import job, log
-from truemap.methods import method
-from truemap.privacy import Scrubber, read_salt
-from truemap.samples import read, shard
-from truemap.store import write_volumes
-from truemap.volumes import read_grid, reading_nan
+from truemap.config.methods import method
+from truemap.data import sources as images
+from truemap.data.grid import read_grid
+from truemap.data.ingest import write_volumes
+from truemap.data.reading import reading_nan
+from truemap.data.samples import read, shard
+from truemap.runtime.job import job
+from truemap.runtime.log import log
+from truemap.runtime.privacy import Scrubber, read_salt
 
 scrub = Scrubber()
 with job(snakemake, scrub) as settings:

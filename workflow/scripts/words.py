@@ -1,11 +1,11 @@
 """Check words of the config that only the data, or matplotlib, know, before anything is trained."""
 
+from truemap.data.grid import read_grid
+from truemap.data.samples import read
+from truemap.data.words import check_words
 from truemap.figures.style import check_style
-from truemap.files import write_text
-from truemap.job import job
-from truemap.samples import read
-from truemap.volumes import read_grid
-from truemap.words import check_words
+from truemap.runtime.files import write_text
+from truemap.runtime.job import job
 
 with job(snakemake) as settings:
     style = settings.pop("style")

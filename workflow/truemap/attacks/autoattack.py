@@ -11,11 +11,11 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.attacks.ball import lengths, within
-from truemap.files import DataError
-from truemap.networks.decoder import Decoder
+from truemap.config.options import Count, MethodOptions
+from truemap.geometry import lengths, within
+from truemap.networks._decoder import Decoder
 from truemap.numerics import derive_seed
-from truemap.options import Count, MethodOptions
+from truemap.runtime.files import DataError
 
 #: Room on either side of the maps' values, as a share of the bound: FAB searches beyond the bound.
 ROOM = 2.0

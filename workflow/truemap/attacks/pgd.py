@@ -8,12 +8,11 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.attacks.ball import within
-from truemap.networks.decoder import Decoder
+from truemap.config.options import Count, MethodOptions, Positive
+from truemap.geometry import ball, direction, within
+from truemap.networks._decoder import Decoder
 from truemap.numerics import derive_seed
-from truemap.options import Count, MethodOptions, Positive
-from truemap.training.objective import direction, log_odds
-from truemap.training.random_noise import ball
+from truemap.training._objective import log_odds
 
 
 class Options(MethodOptions):

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from truemap.datasets import contrasts
-from truemap.datasets.nifti import decode_map, files_of, read_map
-from truemap.datasets.s3 import WORKERS, download, each, is_s3, read_tagged
-from truemap.datasets.trees import Bucket, Disk, kept
-from truemap.files import DataError, IncompleteSubjects, joined
-from truemap.job import log
-from truemap.options import Count, MethodOptions, NonNegative, Positive, Subject
-from truemap.tables import read_tsv
+from truemap.config.options import Count, MethodOptions, NonNegative, Positive, Subject
+from truemap.data.nifti import decode_map, files_of, read_map
+from truemap.data.tables import read_tsv
+from truemap.datasets import _contrasts as contrasts
+from truemap.datasets._s3 import WORKERS, download, each, is_s3, read_tagged
+from truemap.datasets._trees import Bucket, Disk, kept
+from truemap.runtime.files import DataError, IncompleteSubjects, joined
+from truemap.runtime.log import log
 
 #: Table 1 of McClure et al. 2020, with the cope that holds each condition in HCP's level-2 analyses.
 COPES = {
@@ -143,7 +143,7 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     ------
     DataError
         If there are no subjects, one that is to be excluded is not there, a folder is a copy of another subject's
-        (`truemap.datasets.trees.kept`), one lacks a map (`IncompleteSubjects`, unless all do), or a file beside the
+        (`truemap.datasets._trees.kept`), one lacks a map (`IncompleteSubjects`, unless all do), or a file beside the
         maps says that a cope is another contrast.
     """
     base, store = _tree(options, root)
@@ -170,7 +170,7 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     if missing:
         raise _incomplete(store, base, options, subjects, missing)
     samples = pd.DataFrame(rows)
-    # What else the list hangs on: `truemap.seen`.
+    # What else the list hangs on: `truemap.data.seen`.
     named = [] if options.simulate else _check_names(store, base, options, subjects)
     samples.attrs = {"beside": [], "etags": store.tags} if is_s3(base) else {"beside": named, "etags": {}}
     if not (options.simulate or is_s3(base)):

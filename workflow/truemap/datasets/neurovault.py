@@ -32,15 +32,16 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from truemap.datasets.fetch import Patience, Remote, download, fetch, fetch_all
+from truemap.config.options import Count, MethodOptions, Positive, Subject
+from truemap.data.grid import same_grid
+from truemap.data.nifti import read_map
+from truemap.datasets._fetch import Patience, Remote, download, fetch, fetch_all
+from truemap.datasets._servers import other_server
+from truemap.datasets._trees import check_excluded
 from truemap.datasets.hcp import COPES, NEGATED
-from truemap.datasets.nifti import read_map, same_grid
-from truemap.datasets.servers import other_server
-from truemap.datasets.trees import check_excluded
-from truemap.files import DataError, reworded, whole
-from truemap.job import log, progress
 from truemap.numerics import derive_seed
-from truemap.options import Count, MethodOptions, Positive, Subject
+from truemap.runtime.files import DataError, reworded, whole
+from truemap.runtime.log import log, progress
 
 LOADS = {"2-BACK": "2BK", "0-BACK": "0BK"}
 STIMULI = ("BODY", "FACE", "PLACE", "TOOL")

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from truemap.datasets.nifti import files_of, read_map
-from truemap.files import DataError
-from truemap.options import MethodOptions, suggest
-from truemap.tables import read_tsv, require_cells, require_columns
+from truemap.config.options import MethodOptions, suggest
+from truemap.data.nifti import files_of, read_map
+from truemap.data.tables import read_tsv, require_cells, require_columns
+from truemap.runtime.files import DataError
 
 REQUIRED = ("image", "subject", "label")
 OPTIONAL = ("condition", "split", "negated")
@@ -33,7 +33,7 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If the sheet cannot be read (`truemap.tables.read_tsv`), a column is missing or unknown, or a cell is empty.
+        If the sheet cannot be read (`truemap.data.tables.read_tsv`), a column is missing or unknown, or a cell empty.
     """
     path = Path(options.sheet)
     table = read_tsv(path, "sheet", "Check `sheet` in the config.", paths=["image"])

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from truemap.config.options import Count, MethodOptions, Positive
 from truemap.numerics import derive_seed
-from truemap.options import Count, MethodOptions, Positive
 
 SHAPE = (32, 32, 1)
 SQUARE = 3

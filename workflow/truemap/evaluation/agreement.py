@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from truemap.conditions import CONDITION_SETS, in_set
-from truemap.names import ABSOLUTE
+from truemap.config.names import ABSOLUTE
+from truemap.data.conditions import CONDITION_SETS, in_set
+from truemap.evaluation.truth import OwnMaps, Truth
 from truemap.numerics import pearson
-from truemap.truth import OwnMaps, Truth
 
 COLUMNS = [
     "sample", "subject", "label", "condition", "negated", "target", "criterion", "conditions", "truth", "r", "reason",
@@ -44,7 +44,7 @@ def score_block(
     absolute : bool
         Score the maps' sizes against the truth's sizes too, for maps that have no signs.
     chosen : sequence of str
-        See `truemap.conditions.in_set`.
+        See `truemap.data.conditions.in_set`.
     brain : bool
         The maps have the voxels `inside` only, shape (rows, inside.sum()).
 

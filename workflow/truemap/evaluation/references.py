@@ -7,14 +7,12 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from truemap.background import Background
+from truemap.config.options import MethodOptions
+from truemap.data.background import Background
+from truemap.data.rows import KEYS, choose_explained, subject_blocks
 from truemap.evaluation.agreement import score_block
 from truemap.evaluation.scores import ScoreInputs
-from truemap.options import MethodOptions
-from truemap.samples import choose_explained
-from truemap.truth import subject_blocks
 
-KEYS = ["sample", "subject", "label", "condition", "negated"]
 #: Values of maps held at a time.
 LIMIT = 20_000_000
 
@@ -34,7 +32,7 @@ def score_reference(
     module : module
         Of ``truemap.references``.
     explained : int, optional
-        See `truemap.samples.choose_explained`.
+        See `truemap.data.rows.choose_explained`.
 
     Returns
     -------

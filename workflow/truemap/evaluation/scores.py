@@ -13,11 +13,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from truemap.files import whole
-from truemap.job import log
-from truemap.truth import OwnMaps, Truth, read_truth
-from truemap.versions import versions
-from truemap.volumes import Volumes, read_grid, read_volumes
+from truemap.data.grid import read_grid
+from truemap.data.volumes import Volumes, read_volumes
+from truemap.evaluation.truth import OwnMaps, Truth, read_truth
+from truemap.runtime.files import whole
+from truemap.runtime.log import log
+from truemap.runtime.versions import versions
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class ScoreInputs:
     volumes : Volumes
         The test maps.
     chosen : sequence of str
-        See `truemap.conditions.in_set`.
+        See `truemap.data.conditions.in_set`.
     """
 
     truths: Mapping[tuple[str, str], Truth]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from truemap.config.names import REFERENCE
 from truemap.figures.backend import plt
 from truemap.figures.style import CRITERIA, SETS, entry_label, set_shown, together
-from truemap.names import REFERENCE
 
 
 def agreement_bars(
@@ -28,7 +28,7 @@ def agreement_bars(
     Parameters
     ----------
     summary : DataFrame
-        Of `truemap.statistics.summarise`, of one truth; the rows over all seeds are drawn.
+        Of `truemap.evaluation.statistics.summarise`, of one truth; the rows over all seeds are drawn.
     criterion : {"informative", "pairwise"}
     entries : sequence of dict
         ``model, method, label`` in the order of the bars.

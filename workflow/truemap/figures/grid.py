@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from truemap.config.names import ABSOLUTE, REFERENCE
 from truemap.figures.backend import plt
 from truemap.figures.style import CRITERIA, together
-from truemap.names import ABSOLUTE, REFERENCE
 
 #: Colour of frames and references.
 MARK = "#cc3311"
@@ -24,7 +24,7 @@ def winner(comparisons: pd.DataFrame, model: str) -> str | None:
     Parameters
     ----------
     comparisons : DataFrame
-        Of `truemap.statistics.compare`, one family.
+        Of `truemap.evaluation.statistics.compare`, one family.
     """
     rows = comparisons[(comparisons["model_a"] == model) & (comparisons["model_b"] == model)]
     methods = set(rows["method_a"]) | set(rows["method_b"])
@@ -49,7 +49,7 @@ def grid_figure(
     Parameters
     ----------
     summary, comparisons : DataFrame
-        Of `truemap.statistics`, one condition set and one truth (accuracies have none).
+        Of `truemap.evaluation.statistics`, one condition set and one truth (accuracies have none).
     criterion : {"informative", "pairwise"}
     entries : sequence of dict
         ``model, method, label`` in the order wanted.

@@ -6,8 +6,8 @@ from html import escape
 
 import pandas as pd
 
-from truemap.names import REFERENCE
-from truemap.page import sortable_page, table_html
+from truemap.config.names import REFERENCE
+from truemap.figures.page import sortable_page, table_html
 
 
 def grid_page(summary: pd.DataFrame, attack: str, group: str | None, conditions: str = "all") -> str:
@@ -16,7 +16,7 @@ def grid_page(summary: pd.DataFrame, attack: str, group: str | None, conditions:
     Parameters
     ----------
     summary : DataFrame
-        Of `truemap.statistics.summarise`, with ``dataset, data``.
+        Of `truemap.evaluation.statistics.summarise`, with ``dataset, data``.
     attack : str
         Whose robust accuracy is shown.
     group : str, optional

@@ -20,7 +20,7 @@ def strength_figure(
     Parameters
     ----------
     summary : DataFrame
-        Of `truemap.statistics.summarise`, one condition set and one truth (accuracies have none).
+        Of `truemap.evaluation.statistics.summarise`, one condition set and one truth (accuracies have none).
     swept : sequence of dict
         ``model`` (of the candidate), ``of`` and ``label`` (of the model it is of), ``option``, ``value``, ``method``.
     histories : mapping

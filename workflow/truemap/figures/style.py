@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
+from truemap.config.names import CHOSEN
+from truemap.config.options import suggest
 from truemap.figures.backend import plt
-from truemap.files import DataError, whole
-from truemap.job import log
-from truemap.names import CHOSEN
-from truemap.options import suggest
+from truemap.runtime.files import DataError, whole
+from truemap.runtime.log import log
 
 #: Condition sets in words.
 SETS = {"all": "all conditions", "no_negated": "without negated conditions", CHOSEN: "chosen conditions"}

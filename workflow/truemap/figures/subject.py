@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from truemap.conditions import in_set
+from truemap.data.conditions import in_set
+from truemap.data.maps import is_brain, on_grid, read_blocks
+from truemap.evaluation.truth import Truth
 from truemap.figures.style import set_shown
-from truemap.files import DataError
-from truemap.maps import is_brain, on_grid, read_blocks
 from truemap.numerics import derive_seed
-from truemap.truth import Truth
+from truemap.runtime.files import DataError
 
 
 def choose_subject(
@@ -57,7 +57,7 @@ def subject_maps(
     inside : ndarray of bool, shape (voxels,)
         The brain; a map is zero outside where the file holds the brain only.
     conditions, chosen
-        Maps that are averaged (`truemap.conditions.in_set`); a class without any has no mean.
+        Maps that are averaged (`truemap.data.conditions.in_set`); a class without any has no mean.
 
     Raises
     ------

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
-from truemap.networks.layers import InputConv3d, SamePool3d, initialise
-from truemap.options import Count, NetworkOptions
+from truemap.config.options import Count, NetworkOptions
+from truemap.networks._layers import InputConv3d, SamePool3d, initialise
 
 
 class Options(NetworkOptions):

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from truemap.options import MethodOptions
+from truemap.config.options import MethodOptions
 
 
 class Options(MethodOptions):

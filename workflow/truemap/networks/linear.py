@@ -6,8 +6,8 @@ import math
 
 from torch import nn
 
-from truemap.networks.layers import initialise
-from truemap.options import NetworkOptions
+from truemap.config.options import NetworkOptions
+from truemap.networks._layers import initialise
 
 
 class Options(NetworkOptions):

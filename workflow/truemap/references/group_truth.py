@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from truemap.background import Background
-from truemap.options import MethodOptions
+from truemap.config.options import MethodOptions
+from truemap.data.background import Background
 
 
 class Options(MethodOptions):

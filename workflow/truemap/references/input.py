@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from truemap.background import Background
-from truemap.options import MethodOptions
+from truemap.config.options import MethodOptions
+from truemap.data.background import Background
 
 
 class Options(MethodOptions):

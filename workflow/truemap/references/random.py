@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from truemap.background import Background
+from truemap.config.options import MethodOptions
+from truemap.data.background import Background
 from truemap.numerics import derive_seed
-from truemap.options import MethodOptions
 
 
 class Options(MethodOptions):

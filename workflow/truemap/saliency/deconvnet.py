@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from truemap.networks.decoder import Decoder
-from truemap.options import MethodOptions
-from truemap.saliency.context import Context
-from truemap.saliency.layers import sequence
-from truemap.saliency.outputs import logit_gradients, relus, replaced
+from truemap.config.options import MethodOptions
+from truemap.networks._decoder import Decoder
+from truemap.saliency._context import Context
+from truemap.saliency._layers import sequence
+from truemap.saliency._outputs import logit_gradients, relus, replaced
 
 
 class Options(MethodOptions):

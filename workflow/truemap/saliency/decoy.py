@@ -8,13 +8,13 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from truemap.networks.decoder import Decoder
-from truemap.options import Count, MethodOptions, Positive
+from truemap.config.options import Count, MethodOptions, Positive
+from truemap.networks._decoder import Decoder
 from truemap.saliency import integrated_gradients, smoothgrad
-from truemap.saliency.context import Context
-from truemap.saliency.decoys import Search, blurred, deal_patches, optimised, together
-from truemap.saliency.outputs import output_gradients
-from truemap.saliency.scaled import Scaled
+from truemap.saliency._context import Context
+from truemap.saliency._decoys import Search, blurred, deal_patches, optimised, together
+from truemap.saliency._outputs import output_gradients
+from truemap.saliency._scaled import Scaled
 
 
 class Options(MethodOptions):

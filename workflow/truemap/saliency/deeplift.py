@@ -9,11 +9,11 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.networks.decoder import Decoder
-from truemap.options import MethodOptions
-from truemap.saliency.context import Context
-from truemap.saliency.layers import sequence
-from truemap.saliency.outputs import incompleteness, logit_gradients
+from truemap.config.options import MethodOptions
+from truemap.networks._decoder import Decoder
+from truemap.saliency._context import Context
+from truemap.saliency._layers import sequence
+from truemap.saliency._outputs import incompleteness, logit_gradients
 
 
 class Options(MethodOptions):

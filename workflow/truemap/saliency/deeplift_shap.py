@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from pydantic import Field
 
-from truemap.networks.decoder import Decoder
-from truemap.options import Count, MethodOptions
-from truemap.saliency.context import Context
+from truemap.config.options import Count, MethodOptions
+from truemap.networks._decoder import Decoder
+from truemap.saliency._context import Context
+from truemap.saliency._draws import generators, training_maps
+from truemap.saliency._outputs import incompleteness
 from truemap.saliency.deeplift import contributions
-from truemap.saliency.draws import generators, training_maps
-from truemap.saliency.outputs import incompleteness
 
 
 class Options(MethodOptions):

@@ -11,13 +11,13 @@ from pydantic import Field
 from torch import nn
 from torch.nn.functional import interpolate
 
-from truemap.files import DataError
-from truemap.networks.decoder import Decoder
-from truemap.options import Count, MethodOptions
-from truemap.saliency.context import Context
-from truemap.saliency.jacobian import coefficients
-from truemap.saliency.outputs import Output, relus
-from truemap.saliency.scaled import Scaled
+from truemap.config.options import Count, MethodOptions
+from truemap.networks._decoder import Decoder
+from truemap.runtime.files import DataError
+from truemap.saliency._context import Context
+from truemap.saliency._jacobian import coefficients
+from truemap.saliency._outputs import Output, relus
+from truemap.saliency._scaled import Scaled
 
 
 class Options(MethodOptions):

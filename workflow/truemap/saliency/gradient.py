@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from truemap.networks.decoder import Decoder
-from truemap.options import MethodOptions
-from truemap.saliency.context import Context
-from truemap.saliency.outputs import output_gradients
+from truemap.config.options import MethodOptions
+from truemap.networks._decoder import Decoder
+from truemap.saliency._context import Context
+from truemap.saliency._outputs import output_gradients
 
 
 class Options(MethodOptions):

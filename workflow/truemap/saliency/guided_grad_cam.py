@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from truemap.networks.decoder import Decoder
-from truemap.options import Count, MethodOptions
+from truemap.config.options import Count, MethodOptions
+from truemap.networks._decoder import Decoder
 from truemap.saliency import grad_cam, guided_backprop
-from truemap.saliency.context import Context
+from truemap.saliency._context import Context
 
 
 class Options(MethodOptions):

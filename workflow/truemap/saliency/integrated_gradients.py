@@ -9,11 +9,11 @@ import torch
 from pydantic import Field
 from scipy.ndimage import gaussian_filter
 
-from truemap.networks.decoder import Decoder
-from truemap.options import Count, MethodOptions, Positive
-from truemap.saliency.context import Context
-from truemap.saliency.outputs import incompleteness, output_gradients
-from truemap.saliency.scaled import Scaled, nothing
+from truemap.config.options import Count, MethodOptions, Positive
+from truemap.networks._decoder import Decoder
+from truemap.saliency._context import Context
+from truemap.saliency._outputs import incompleteness, output_gradients
+from truemap.saliency._scaled import Scaled, nothing
 
 
 class Options(MethodOptions):

@@ -9,11 +9,11 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.networks.decoder import Decoder
-from truemap.options import MethodOptions, Positive
-from truemap.saliency.context import Context
-from truemap.saliency.layers import LINEAR, RESHAPING, sequence
-from truemap.saliency.outputs import output_values
+from truemap.config.options import MethodOptions, Positive
+from truemap.networks._decoder import Decoder
+from truemap.saliency._context import Context
+from truemap.saliency._layers import LINEAR, RESHAPING, sequence
+from truemap.saliency._outputs import output_values
 
 
 class Options(MethodOptions):

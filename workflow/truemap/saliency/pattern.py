@@ -8,11 +8,11 @@ from functools import lru_cache
 import torch
 from torch import nn
 
-from truemap.networks.data import Batches
-from truemap.networks.decoder import Decoder
-from truemap.options import MethodOptions
-from truemap.saliency.context import Context
-from truemap.saliency.layers import linear_layer
+from truemap.config.options import MethodOptions
+from truemap.networks._batches import Batches
+from truemap.networks._decoder import Decoder
+from truemap.saliency._context import Context
+from truemap.saliency._layers import linear_layer
 
 #: Training maps in float64 at a time.
 BLOCK = 16

@@ -8,12 +8,12 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from truemap.networks.decoder import Decoder
-from truemap.options import Count, MethodOptions, Positive
-from truemap.saliency.context import Context
-from truemap.saliency.draws import generators, noise
-from truemap.saliency.outputs import output_gradients
-from truemap.saliency.scaled import Scaled, nothing
+from truemap.config.options import Count, MethodOptions, Positive
+from truemap.networks._decoder import Decoder
+from truemap.saliency._context import Context
+from truemap.saliency._draws import generators, noise
+from truemap.saliency._outputs import output_gradients
+from truemap.saliency._scaled import Scaled, nothing
 
 
 class Options(MethodOptions):

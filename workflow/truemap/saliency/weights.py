@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from truemap.networks.decoder import Decoder
-from truemap.options import MethodOptions
-from truemap.saliency.context import Context
-from truemap.saliency.layers import linear_layer
+from truemap.config.options import MethodOptions
+from truemap.networks._decoder import Decoder
+from truemap.saliency._context import Context
+from truemap.saliency._layers import linear_layer
 
 
 class Options(MethodOptions):

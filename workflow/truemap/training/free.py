@@ -8,8 +8,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.options import Count, Grid, Positive, TrainingOptions
-from truemap.training.objective import direction, log_odds, loss, project, radius, step_lengths
+from truemap.config.options import Count, Grid, Positive, TrainingOptions
+from truemap.geometry import direction, project, radius, step_lengths
+from truemap.training._objective import log_odds, loss
 
 
 class Options(TrainingOptions):

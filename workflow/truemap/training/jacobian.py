@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.options import Count, Grid, Positive, TrainingOptions
-from truemap.training.objective import loss
-from truemap.training.sphere import unit_vectors
+from truemap.config.options import Count, Grid, Positive, TrainingOptions
+from truemap.geometry import unit_vectors
+from truemap.training._objective import loss
 
 
 class Options(TrainingOptions):

@@ -10,15 +10,15 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.files import DataError
-from truemap.job import log, progress
-from truemap.networks.data import Batches
+from truemap.config.options import Count, Grid, Positive, TrainingOptions
+from truemap.geometry import norms, unit_vectors
+from truemap.geometry import radius as norm_bound
+from truemap.networks._batches import Batches
 from truemap.numerics import derive_seed
-from truemap.options import Count, Grid, Positive, TrainingOptions
+from truemap.runtime.files import DataError
+from truemap.runtime.log import log, progress
 from truemap.training import standard
-from truemap.training.objective import loss, norms
-from truemap.training.objective import radius as norm_bound
-from truemap.training.sphere import unit_vectors
+from truemap.training._objective import loss
 
 #: Minibatches over which NsLoss_0 is averaged (section 4.4).
 BATCHES = 10

@@ -8,8 +8,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.options import Count, Grid, Positive, TrainingOptions
-from truemap.training.objective import direction, log_odds, loss, project, radius, step_lengths
+from truemap.config.options import Count, Grid, Positive, TrainingOptions
+from truemap.geometry import direction, project, radius, step_lengths
+from truemap.training._objective import log_odds, loss
 from truemap.training.standard import update as clean_update
 
 
@@ -46,7 +47,7 @@ def attack(
     d <- P(d - nu grad_x p / ||grad_x p||) for L2, d <- P(d - nu sign(grad_x p)) for Linf, from d = 0. The
     gradient is taken of log(p / (1 - p)). All of grad p, grad log p and this one are positive multiples of each
     other, so that an attack on the probability (McClure et al.) and one on the cross-entropy (Madry et al.) are
-    one; but this one does not vanish near p = 1 (see `truemap.training.objective.log_odds`).
+    one; but this one does not vanish near p = 1 (see `truemap.training._objective.log_odds`).
     """
     bound = radius(options.epsilon, options.epsilon_unit, x[0].numel(), options.norm)
     noise = torch.zeros_like(x)

@@ -8,9 +8,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.options import Grid, Positive, TrainingOptions
-from truemap.training.objective import radius
-from truemap.training.sphere import unit_vectors
+from truemap.config.options import Grid, Positive, TrainingOptions
+from truemap.geometry import ball, radius
 from truemap.training.standard import update as clean_update
 
 
@@ -21,17 +20,6 @@ class Options(TrainingOptions):
     epsilon_unit: Literal["voxel", "absolute"] = Field(
         "voxel", description="voxel: the L2 bound is epsilon times sqrt(voxels); absolute: it is epsilon"
     )
-
-
-def ball(x: torch.Tensor, bound: float, random: torch.Generator) -> torch.Tensor:
-    """Return noise shaped like `x`, for each map uniform in the L2 ball of radius `bound`.
-
-    d = bound u^(1/D) g / ||g||,  g ~ N(0, I), u ~ U(0, 1), D the number of voxels (Muller 1959). With many
-    voxels nearly all of the ball's volume lies at its surface: at D = 1024 the mean length is 0.999 `bound`.
-    """
-    directions = unit_vectors(x, random)
-    lengths = bound * torch.rand(len(x), generator=random, dtype=torch.float64) ** (1 / x[0].numel())
-    return directions * lengths.to(x).view(-1, *[1] * (x.dim() - 1))
 
 
 def update(

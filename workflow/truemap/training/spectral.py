@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.grad import conv3d_input
 
-from truemap.files import DataError
-from truemap.options import Count, Grid, Positive, TrainingOptions
-from truemap.training.objective import direction, loss
-from truemap.training.sphere import unit_vectors
+from truemap.config.options import Count, Grid, Positive, TrainingOptions
+from truemap.geometry import direction, unit_vectors
+from truemap.runtime.files import DataError
+from truemap.training._objective import loss
 
 #: A layer and the shape of one of its inputs, without the axis of maps.
 Applied = tuple[nn.Linear | nn.Conv3d, tuple[int, ...]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from truemap.options import TrainingOptions
-from truemap.training.objective import loss
+from truemap.config.options import TrainingOptions
+from truemap.training._objective import loss
 
 
 class Options(TrainingOptions):

@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
-from truemap.files import DataError
+from truemap.config.options import Count, TrainingOptions
 from truemap.networks.correlation import Correlation
-from truemap.options import Count, TrainingOptions
-from truemap.training.objective import loss
+from truemap.runtime.files import DataError
+from truemap.training._objective import loss
 
 
 class Options(TrainingOptions):

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.options import Count, Grid, Positive, TrainingOptions
-from truemap.training.objective import direction, loss, project, radius, step_lengths
-from truemap.training.sphere import unit_vectors
+from truemap.config.options import Count, Grid, Positive, TrainingOptions
+from truemap.geometry import direction, project, radius, step_lengths, unit_vectors
+from truemap.training._objective import loss
 
 #: Length of the noise the attack starts from, as a share of its bound: at 0 the divergence has no gradient. The
 #: authors' code draws 0.001 N(0, I): a voxel's sd is then 1/31 of their bound on it.

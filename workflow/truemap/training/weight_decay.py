@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.options import Grid, Positive, TrainingOptions
-from truemap.training.objective import loss
+from truemap.config.options import Grid, Positive, TrainingOptions
+from truemap.training._objective import loss
 
 
 class Options(TrainingOptions):

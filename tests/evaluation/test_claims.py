@@ -1,0 +1,355 @@
+import copy
+import html
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from truemap.config.schema import parse
+from truemap.evaluation.claims import COLUMNS, flat, judge, mismatch, read_claims
+from truemap.evaluation.statistics import compare
+from truemap.figures.claims_page import claims_page
+from truemap.plan.plan import Plan
+from truemap.runtime.files import DataError
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = pd.read_csv(ROOT / "config" / "published.tsv", sep="\t", dtype=str, keep_default_na=False)
+DATA = {"synthetic": "synthetic images"}
+DEFINED = {
+    name: {
+        "source": {"name": "synthetic", "noise": 0.5},
+        "models": {"nn": {"network": {"name": "mlp"}, "saliency": {"gradient": {"name": "gradient"}}}},
+    }
+    for name in ("synthetic", "hcp")
+}
+
+
+def claim(**changes):
+    row = {
+        "id": "one", "source": "somewhere, Table 1", "dataset": "synthetic", "conditions": "all",
+        "criterion": "informative", "kind": "value", "model_a": "nn", "method_a": "gradient", "model_b": "",
+        "method_b": "", "value": "0.50", "alpha": "", "tolerance": "0.05", "statement": "mean agreement",
+        "about": "source.name=synthetic source.noise=0.5 models.nn.network.name=mlp",
+    }  # fmt: skip
+    return pd.DataFrame([{**row, **changes}])
+
+
+def order(**changes):
+    pair = {"kind": "greater", "model_b": "linear", "method_b": "gradient", "value": "", "alpha": "0.001",
+            "tolerance": ""}  # fmt: skip
+    return claim(**{**pair, **changes})
+
+
+def summary_of(mean=0.52, **changes):
+    row = {
+        "dataset": "synthetic", "criterion": "informative", "conditions": "all", "truth": "full", "model": "nn",
+        "method": "gradient", "seed": "mean", "n": 10, "mean": mean, "se": 0.01, "ci_low": mean - 0.02,
+        "ci_high": mean + 0.02, "missing": 0, "reason": "no unit" if np.isnan(mean) else "",
+    }  # fmt: skip
+    decoys = [{"seed": "0"}, {"method": "smoothgrad"}, {"criterion": "pairwise"}, {"conditions": "no_negated"},
+              {"dataset": "hcp"}, {"model": "linear"}, {"truth": "leave_out"}]  # fmt: skip
+    return pd.DataFrame([*({**row, "mean": -9.0, **decoy} for decoy in decoys), {**row, **changes}])
+
+
+def comparisons_of(difference=0.1, p=1e-5, a=("nn", "gradient"), b=("linear", "gradient"), dataset="synthetic"):
+    row = {
+        "dataset": dataset, "criterion": "informative", "conditions": "all", "truth": "full", "pairs": "methods",
+        "model_a": a[0], "method_a": a[1], "model_b": b[0], "method_b": b[1], "n": 10, "difference": difference,
+        "t": 40 * difference, "df": 9.0, "p": p / 6, "p_bonferroni": p, "significant": p < 0.05,
+        "reason": "no test: no unit differs" if np.isnan(p) else "",
+    }  # fmt: skip
+    decoys = [{"criterion": "pairwise"}, {"truth": "leave_out"}, {"pairs": "references"}]
+    return pd.DataFrame(
+        [*({**row, "difference": -9 * difference, "p_bonferroni": 1 - p, **decoy} for decoy in decoys), row]
+    )
+
+
+def verdict(published, summary=None, comparisons=None, datasets=DATA, defined=DEFINED):
+    summary = summary_of() if summary is None else summary
+    comparisons = comparisons_of() if comparisons is None else comparisons
+    return judge(published, summary, comparisons, datasets, defined).iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("mean", "expected"),
+    [(0.50, "reproduced"), (0.549, "reproduced"), (0.451, "reproduced"), (0.56, "not reproduced"),
+     (0.44, "not reproduced"), (0.55, "reproduced"), (0.45, "reproduced")],
+)  # fmt: skip
+def test_a_mean_is_reproduced_within_the_tolerance(mean, expected):
+    row = verdict(claim(), summary_of(mean))
+    assert row["verdict"] == expected
+    assert row["ours"] == f"{mean:.3f}"
+
+
+def test_accuracy_is_of_no_truth():
+    published = {"criterion": "accuracy", "method_a": ""}
+    row = verdict(claim(**published), summary_of(0.5, **{"criterion": "accuracy", "truth": "", "method": ""}))
+    assert (row["verdict"], row["ours"]) == ("reproduced", "0.500")
+    family = {"criterion": "accuracy", "truth": "", "method_a": "", "method_b": ""}
+    pairs = comparisons_of(0.1, 1e-9).iloc[[-1]].assign(**family)
+    assert verdict(order(**published, method_b=""), comparisons=pairs)["verdict"] == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "expected"),
+    [(0.1, 0.0009, "reproduced"), (0.1, 0.002, "not reproduced"), (-0.1, 1e-9, "not reproduced")],
+)
+def test_an_order_is_reproduced_by_a_significant_difference_of_its_sign(difference, p, expected):
+    assert verdict(order(), comparisons=comparisons_of(difference, p))["verdict"] == expected
+
+
+@pytest.mark.parametrize("kind", ["value", "greater", "no_difference"])
+def test_where_every_r_is_null_nothing_is_refuted(kind):
+    published = claim() if kind == "value" else order(kind=kind)
+    row = verdict(published, summary_of(np.nan), comparisons_of(np.nan, np.nan))
+    assert row["verdict"] == f"not testable here ({'no unit' if kind == 'value' else 'no test: no unit differs'})"
+
+
+@pytest.mark.parametrize("kind", ["greater", "no_difference"])
+@pytest.mark.parametrize("difference", [0.0, 0.25])
+def test_a_difference_without_variance_decides_no_claim(kind, difference):
+    """Not that there is none either: two subjects whose maps are all classified rightly tell nothing."""
+    row = verdict(order(kind=kind), comparisons=comparisons_of(difference, np.nan))
+    assert row["verdict"] == "not testable here (no test: no unit differs)"
+    assert row["ours"] == f"difference {difference:+.3f}"
+
+
+def test_a_p_that_underflows_is_a_bound():
+    assert verdict(order(), comparisons=comparisons_of(0.1, 0.0))["test"].endswith("Bonferroni p < 1e-300")
+
+
+def test_a_mean_without_an_interval_says_why():
+    alike = summary_of(0.52, ci_low=np.nan, ci_high=np.nan, reason="all 3 units have the same value: no spread to see")
+    row = verdict(claim(), alike)
+    assert row["verdict"] == "reproduced"
+    assert row["test"].startswith("all 3 units have the same value")
+
+
+@pytest.mark.parametrize(("difference", "expected"), [(-0.1, "reproduced"), (0.1, "not reproduced")])
+def test_an_order_is_found_whichever_way_round_the_pair_is_stored(difference, expected):
+    stored = comparisons_of(difference, a=("linear", "gradient"), b=("nn", "gradient"))
+    row = verdict(order(), comparisons=stored)
+    assert row["verdict"] == expected
+    assert row["ours"] == f"difference {-difference:+.3f}"
+    assert f"paired t(9) = {-40 * difference:.2f}, Bonferroni p = 1e-05" in row["test"]
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "expected"),
+    [(0.1, 0.06, "reproduced"), (-0.1, 0.06, "reproduced"), (0.1, 0.04, "not reproduced"), (1e-9, 1.0, "reproduced")],
+)
+def test_no_difference_is_reproduced_by_p_above_alpha(difference, p, expected):
+    published = order(kind="no_difference", alpha="0.05")
+    assert verdict(published, comparisons=comparisons_of(difference, p))["verdict"] == expected
+
+
+@pytest.mark.parametrize("published", [claim(dataset="hcp", value="-9"), order(dataset="hcp")])
+def test_simulated_data_show_numbers_and_are_no_test(published):
+    datasets = {"hcp": "simulated data, not HCP"}
+    row = verdict(published, comparisons=comparisons_of(dataset="hcp"), datasets=datasets)
+    assert row["verdict"] == "not testable here (simulated data, not HCP)"
+    assert row["ours"] != ""
+    real = verdict(published, comparisons=comparisons_of(dataset="hcp"), datasets={"hcp": "HCP S1200"})
+    assert real["verdict"] == "reproduced"
+
+
+@pytest.mark.parametrize("published", [claim(dataset="other"), order(dataset="other")])
+def test_a_dataset_that_did_not_run_is_said_so(published):
+    assert verdict(published)["verdict"] == "not run: dataset not in this config"
+
+
+@pytest.mark.parametrize(
+    "published",
+    [claim(model_a="cnn"), claim(method_a="weights"), order(model_b="cnn"), order(method_a="smoothgrad"),
+     order(conditions="no_negated"), claim(dataset="hcp", model_a="x")],
+)  # fmt: skip
+def test_a_model_or_method_that_did_not_run_is_said_so_even_on_simulated_data(published):
+    datasets = {**DATA, "hcp": "simulated data, not HCP"}
+    assert verdict(published, datasets=datasets)["verdict"] == "not run: model or method not in this config"
+
+
+def test_a_dataset_of_one_entry_has_no_comparisons_and_orders_are_not_run():
+    family = {"criterion": "informative", "conditions": "all", "truth": "full"}
+    family = {**family, "model": "nn", "method": "gradient", "seed": 0}
+    units = pd.DataFrame({**family, "unit": ["s1", "s2"], "value": [0.1, 0.2], "missing": 0})
+    nothing = compare(units)
+    nothing.insert(0, "dataset", "synthetic")
+    assert verdict(order(), comparisons=nothing)["verdict"].startswith("not run")
+
+
+def judged():
+    published = pd.concat(
+        [claim(statement="agreement of <b>NN</b> & co"), claim(value="0.9"), claim(dataset="hcp"), claim(model_a="cnn"),
+         claim(statement="a long statement " * 8 + "that ends here")]
+    )  # fmt: skip
+    datasets = {**DATA, "hcp": "simulated data, not HCP"}
+    return judge(published, pd.concat([summary_of(), summary_of(dataset="hcp")]), comparisons_of(), datasets, DEFINED)
+
+
+def test_html_holds_every_claim_and_verdict_in_full():
+    claims, page = judged(), claims_page(judged())
+    text = re.sub(r"\s+", " ", html.unescape(page))
+    assert page.count("<tr>") + page.count("<tr ") == len(claims) + 1
+    for column in ("statement", "ours", "test", "verdict", "source"):
+        for value in claims[column]:
+            assert value in text
+
+
+def test_html_escapes_what_it_shows():
+    page = claims_page(judged())
+    assert "<b>NN</b>" not in page
+    assert "&lt;b&gt;NN&lt;/b&gt; &amp; co" in page
+
+
+def test_html_counts_the_verdicts():
+    assert "reproduced: 2, not reproduced: 1, not testable here: 1, not run: 1" in claims_page(judged())
+
+
+def test_html_needs_nothing_from_outside():
+    assert not re.search(r"(src|href)=|@import|url\(", claims_page(judged()))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("source", {"name": "sheet"}, "not about these data (source.name is sheet, not synthetic)"),
+        ("source.noise", 5.0, "not about these data (source.noise is 5.0, not 0.5)"),
+        ("models.nn.network", {"name": "cnn3d"},
+         "not about this model or method (models.nn.network.name is cnn3d, not mlp)"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("published", [claim(), order()])
+def test_a_claim_is_tested_on_what_it_is_about_whatever_that_is_called(published, path, value, expected):
+    defined = copy.deepcopy(DEFINED)
+    *folders, last = path.split(".")
+    part = defined["synthetic"]
+    for key in folders:
+        part = part[key]
+    part[last] = value
+    row = verdict(published, defined=defined)
+    assert row["verdict"] == expected
+    assert row["ours"] != ""
+
+
+def preset(name, **changes):
+    """Settings of the claims of a shipped config, with a dataset changed."""
+    raw = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
+    if name != "config":
+        update_config(raw, yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8")))
+    for dataset, change in changes.items():
+        update_config(raw["datasets"][dataset.replace("_", "-")], change)
+    assert parse(raw)
+    return Plan(raw, ROOT, gpu_present=False).claims_settings(None)["datasets"]
+
+
+def differing(dataset, defined):
+    """Ids of the published claims of a dataset -> how it differs from what they are about."""
+    rows = PUBLISHED[PUBLISHED["dataset"] == dataset]
+    known = dict(flat(defined[dataset]))
+    return {row["id"]: words for row in rows.to_dict("records") if (words := mismatch(row["about"], known))}
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [("config", "synthetic"), ("grid", "synthetic"), ("released-code", "synthetic-released-code"), ("paper", "hcp")],
+)
+def test_shipped_configs_are_what_their_claims_are_about(name, dataset):
+    found = differing(dataset, preset(name))
+    assert not found
+
+
+def test_what_makes_the_data_and_models_others_is_seen():
+    everything = len(PUBLISHED[PUBLISHED["dataset"] == "synthetic"])
+    for change in (
+        {"source": {"name": "synthetic", "noise": 1.0}},
+        {"source": {"name": "synthetic", "images": [300, 300, 300]}},
+        {"source": {"name": "synthetic", "shuffle": True}},
+        {"standardize": "volume"},
+    ):
+        assert len(differing("synthetic", preset("config", synthetic=change))) == everything
+    of_nn = preset("config", synthetic={"models": {"nn": {"network": {"name": "mlp", "hidden": 50}}}})
+    assert set(differing("synthetic", of_nn)) == {
+        row["id"] for row in PUBLISHED.to_dict("records")
+        if row["dataset"] == "synthetic" and "nn" in (row["model_a"], row["model_b"])
+    }  # fmt: skip
+    released = "synthetic-released-code"
+    logit = {"models": {"nn": {"saliency": {"gradient": {"output": "logit"}}}}}
+    found = differing(released, preset("released-code", synthetic_released_code=logit))
+    assert "notebook-pairwise-nn-gradient" in found and "notebook-pairwise-nn-smoothgrad" not in found
+
+
+def test_hyperparameters_are_free():
+    """Epochs, strengths and what only costs time are a study's own choice."""
+    training = {"name": "standard", "epochs": 3, "l2": 0.5, "batch_size": 8}
+    change = {"explained": 5, "precision": "float16", "models": {"linear": {"training": training, "seeds": [3, 4]}}}
+    assert not differing("synthetic", preset("config", synthetic=change))
+
+
+def test_settings_of_the_claims_do_not_hang_on_the_order_of_a_set():
+    found = preset("config")["synthetic"]
+    assert list(found) == ["source", "standardize", "voxels", "models"]
+    assert list(found["models"]["nn"]) == ["network", "training", "calibrate", "saliency"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda table: table.drop(columns="about"), "has no column 'about'"),
+        (lambda table: table.assign(about=["x=1", "", *["x=1"] * (len(table) - 2)]), "line 3: empty 'about'"),
+    ],
+)
+def test_a_claim_that_does_not_say_what_it_is_about_is_refused(tmp_path, change, words):
+    """It would be tested on anything of these names."""
+    change(PUBLISHED).to_csv(tmp_path / "published.tsv", sep="\t", index=False)
+    with pytest.raises(DataError, match=words):
+        read_claims(tmp_path / "published.tsv")
+
+
+def test_published_claims_have_the_columns_and_different_names():
+    assert tuple(PUBLISHED.columns) == tuple(claim().columns) == COLUMNS
+    pd.testing.assert_frame_equal(read_claims(ROOT / "config" / "published.tsv"), PUBLISHED)
+    about = PUBLISHED["about"].str.split().explode()
+    assert about.str.fullmatch(r"[\w.-]+=[^\s\"]+").all()
+    assert PUBLISHED["id"].is_unique
+    assert len(PUBLISHED) > 50
+
+
+@pytest.mark.parametrize("row", PUBLISHED.to_dict("records"), ids=list(PUBLISHED["id"]))
+def test_published_claim_can_be_judged(row):
+    """It has what its kind needs and nothing else, and says where it comes from."""
+    number = re.compile(r"-?\d+(\.\d+)?")
+    assert re.search(r"arXiv:\d{4}\.\d{5}", row["source"])
+    assert row["statement"]
+    assert row["kind"] in ("value", "greater", "no_difference")
+    assert row["criterion"] in ("informative", "pairwise", "accuracy")
+    assert row["conditions"] in ("all", "no_negated")
+    needed = {"value", "tolerance"} if row["kind"] == "value" else {"alpha", "model_b"}
+    for column in ("value", "tolerance", "alpha"):
+        assert bool(number.fullmatch(row[column])) == (column in needed), column
+        assert row[column] == "" or column in needed
+    assert bool(row["model_b"]) == ("model_b" in needed)
+    for side in "ab" if row["model_b"] else "a":
+        assert bool(row[f"method_{side}"]) == (row["criterion"] != "accuracy")
+    assert (row["model_a"], row["method_a"]) != (row["model_b"], row["method_b"])
+
+
+def test_published_claims_are_about_entries_of_the_shipped_configs():
+    """Else a slip of the pen would make a claim 'not run' for ever."""
+    entries, models = set(), set()
+    for preset in ("config", "paper", "released-code"):
+        config = yaml.safe_load((ROOT / "config" / f"{preset}.yaml").read_text(encoding="utf-8"))
+        for dataset, name, model in ((d, n, m) for d, e in config["datasets"].items() for n, m in e["models"].items()):
+            saliency = model.get("saliency", [])
+            models.add((dataset, name))
+            entries |= {(dataset, name, s) for s in ([saliency] if isinstance(saliency, str) else saliency)}
+    for row in PUBLISHED.to_dict("records"):
+        for side in "ab" if row["model_b"] else "a":
+            model = (row["dataset"], row[f"model_{side}"])
+            if row["criterion"] == "accuracy":
+                assert model in models, row["id"]
+            else:
+                assert (*model, row[f"method_{side}"]) in entries, row["id"]

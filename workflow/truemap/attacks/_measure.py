@@ -1,0 +1,87 @@
+"""How often a decoder stays right under an attack, map by map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import torch
+
+from truemap.config.options import MethodOptions
+from truemap.data.rows import KEYS
+from truemap.geometry import lengths
+from truemap.networks._batches import Batches
+from truemap.networks._decoder import Decoder
+from truemap.numerics import derive_seed
+from truemap.runtime.log import progress
+
+#: By how much of its bound noise may be longer: float32 holds no more of it.
+TOLERANCE = 1e-5
+
+
+def choose_maps(table: pd.DataFrame, count: int | None, seed: int) -> np.ndarray:
+    """Return positions of `count` maps, as many of each class as can be, in ascending order.
+
+    Which samples these are depends on their ids and classes, not on the order of the rows; a larger count
+    adds maps and leaves none out.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``sample, label`` of each map.
+    count : int or None
+        None, or more than there are: all.
+    """
+    keys = [derive_seed(seed, "maps", sample) for sample in table["sample"]]
+    drawn = pd.DataFrame({"label": table["label"].to_numpy(), "key": keys}).sort_values("key")
+    drawn["turn"] = drawn.groupby("label").cumcount()
+    return np.sort(drawn.sort_values(["turn", "key"]).index.to_numpy()[:count])
+
+
+def robustness_table(
+    decoder: Decoder,
+    batches: Batches,
+    module: ModuleType,
+    options: MethodOptions,
+    bound: float,
+    seed: int,
+    rows: Sequence[int],
+) -> pd.DataFrame:
+    """Attack maps and return what came of each.
+
+    Parameters
+    ----------
+    module : module
+        The attack; its `perturb` returns noise no longer than `bound`.
+    bound : float
+        Largest L2 norm of the noise.
+    rows : sequence of int
+        Positions in ``batches.volumes``.
+
+    Returns
+    -------
+    DataFrame
+        ``sample, subject, label, condition, negated``, and ``correct`` (right without noise), ``robust``
+        (right without noise and with it), ``norm`` (L2 length of the noise). One row a map, in the order of `rows`.
+
+    Raises
+    ------
+    RuntimeError
+        If the noise is longer than the bound: a fault of the attack.
+    """
+    table = batches.volumes.table.iloc[list(rows)].reset_index(drop=True)
+    parts = []
+    for chunk in progress(batches.chunks(torch.as_tensor(np.asarray(rows, dtype=np.int64))), "batch"):
+        x, labels = batches.get(chunk)
+        ids = batches.volumes.table["sample"].iloc[chunk.tolist()].tolist()
+        noise = module.perturb(decoder, x, labels, ids, bound, options, seed)
+        norm = lengths(noise)
+        if not (norm <= bound * (1 + TOLERANCE)).all():
+            raise RuntimeError(f"{module.__name__}: noise of length {norm.max():.9g} for a bound of {bound:.9g}")
+        with torch.no_grad():
+            correct, still = (decoder.network(at).argmax(1) == labels for at in (x, x + noise))
+        found = {"correct": correct, "robust": correct & still, "norm": norm}
+        parts.append(pd.DataFrame({name: values.cpu().numpy() for name, values in found.items()}))
+    return table[KEYS].join(pd.concat(parts, ignore_index=True))

@@ -1,0 +1,111 @@
+"""Write config/README.md's tables and the config's JSON schema from the models; a test holds them in sync.
+
+Run as ``python -m truemap.config.document`` (``make docs``).
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from truemap.config.options import MethodOptions, load, methods
+from truemap.config.schema import Config, Dataset, Maps, Model, Provenance, Robustness, Split, Style, TruthOptions
+
+ROOT = Path(__file__).parents[3]
+README = ROOT / "config" / "README.md"
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.json"
+MARK = "<!-- From here on written by `make docs`. -->\n"
+#: Families of methods, and the key of the config that names one.
+FAMILIES = {
+    "datasets": "source",
+    "networks": "network",
+    "training": "training",
+    "saliency": "saliency",
+    "references": "references",
+    "attacks": "robustness.attacks",
+}
+
+
+def tables() -> str:
+    """Return the tables of all parameters, as Markdown."""
+    parts = [_section("Top level", Config), _section("`datasets.<name>`", Dataset)]
+    parts += [_section("`datasets.<name>.split`", Split), _section("`datasets.<name>.models.<name>`", Model)]
+    parts += [_section("`datasets.<name>.truth`", TruthOptions), _section("`datasets.<name>.robustness`", Robustness)]
+    parts += [_section("`maps`", Maps), _section("`style`", Style), _section("`provenance`", Provenance)]
+    for family, key in FAMILIES.items():
+        parts.append(f"## Methods: `{key}`\n\nOne module in `workflow/truemap/{family}/` each.\n")
+        for name in methods(family):
+            parts += [_section(f"`{name}`", options, 3) for options in _with_parts(load(family, name))]
+    return "\n".join(parts)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of the config; methods' options stand under ``$defs``."""
+    result = Config.model_json_schema()
+    for family in FAMILIES:
+        for name in methods(family):
+            result["$defs"][f"{family}.{name}"] = load(family, name).model_json_schema()
+    return result
+
+
+def _with_parts(options: type[MethodOptions]) -> list[type[MethodOptions]]:
+    parts = [a for f in options.model_fields.values() for a in (f.annotation, *get_args(f.annotation))]
+    return [options, *(part for part in parts if isinstance(part, type) and issubclass(part, MethodOptions))]
+
+
+def _section(title: str, model: type[BaseModel], level: int = 2) -> str:
+    name = f" {model.__name__.lower()}" if level > 2 and model.__name__ != "Options" else ""
+    head = f"{'#' * level} {title}{name}\n\n{(model.__doc__ or '').strip()}\n"
+    if not model.model_fields:
+        return head
+    rows = [
+        f"| `{key}` | {_type(field.annotation)} | {_default(field)} | {_cell(field.description or '')} |"
+        for key, field in model.model_fields.items()
+    ]
+    return "\n".join([head, "| key | type | default | meaning |", "| --- | --- | --- | --- |", *rows]) + "\n"
+
+
+def _type(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(arguments[0])
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_type(part) for part in arguments)
+    if origin is list:
+        return f"list of {_type(arguments[0])}"
+    if origin is dict:
+        return "mapping"
+    if annotation is type(None):
+        return "null"
+    return {"str": "text", "bool": "true, false"}.get(annotation.__name__, annotation.__name__)
+
+
+def _default(field: Any) -> str:
+    if field.default is PydanticUndefined:
+        return "required"
+    value = field.default.model_dump() if isinstance(field.default, BaseModel) else field.default
+    if isinstance(value, dict):
+        return "see below"
+    return f"`{json.dumps(value)}`" if not isinstance(value, float) else f"`{value:.6g}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def main() -> None:
+    """Write both files."""
+    head = README.read_text(encoding="utf-8").split(MARK)[0]
+    README.write_text(head + MARK + "\n" + tables(), encoding="utf-8")
+    SCHEMA.write_text(json.dumps(schema(), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""Base classes and types with which a method module states its options.
+
+A method (a source of data, a network, a way to train, a way to explain) is one module with a class
+``Options``.  `load` reads that class from the module's source without importing the module, so that
+checking a config costs no import of torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib.util
+import re
+import unicodedata
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+
+def _exponent(value: Any) -> Any:
+    """Return the number where YAML 1.1 made text of one, as it does of 1e-3 (but not of 1.0e-3)."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value) else value
+
+
+def _hcp_number(value: Any) -> Any:
+    """Return a whole number of six digits as text: of those alone it is sure that YAML read them as they stand."""
+    return str(value) if type(value) is int and 100_000 <= value <= 999_999 else value
+
+
+T = TypeVar("T")
+#: One value, or a list of candidates of which validation data choose one.
+Grid = T | Annotated[list[T], Field(min_length=1)]
+Number = Annotated[float, BeforeValidator(_exponent)]
+Positive = Annotated[Number, Field(gt=0)]
+NonNegative = Annotated[Number, Field(ge=0)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+#: What is compared with cells of tables (`truemap.data.tables`): composed alike.
+Name = Annotated[str, AfterValidator(lambda text: unicodedata.normalize("NFC", text))]
+Subject = Annotated[Name, BeforeValidator(_hcp_number)]
+
+
+class Strict(BaseModel):
+    """A part of the config: frozen, no unknown keys, and nothing of another type than it says.
+
+    YAML 1.1 makes numbers of 012345 (octal: 5349) and 12:30 (base 60: 750), and booleans of yes, no, on and off:
+    taken for the text or the number that a key wants, they would be a value that nobody wrote.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        strict=True,
+        allow_inf_nan=False,
+        str_strip_whitespace=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for key in values:
+                if key not in cls.model_fields:
+                    raise ValueError(f"unknown key '{key}'{suggest(key, cls.model_fields)}")
+        return values
+
+
+class MethodOptions(Strict):
+    """Options of one method; subclassed as ``Options`` in the method's module."""
+
+    def traits(self) -> set[str]:
+        """Return what a network (or a training) with these options has that other methods may need."""
+        return set()
+
+    def needs(self) -> set[str]:
+        """Return the traits without which the method cannot work: of the network; if it is one, of the training."""
+        return set()
+
+
+class TrainingOptions(MethodOptions):
+    """What every way to train has in common (optimiser: Adam)."""
+
+    epochs: Count = Field(20, description="passes over the training data")
+    batch_size: Count | None = Field(32, description="maps a minibatch; null is the whole training set")
+    learning_rate: Grid[Positive] = Field(1e-3, description="Adam's step size; Keras' and PyTorch's default")
+    l2: Grid[NonNegative] = Field(
+        0.0, description="penalty l2/2 times the sum of squared weights (biases excluded) added to the loss"
+    )
+
+
+class NetworkOptions(MethodOptions):
+    """What every network has in common."""
+
+    initialisation: Literal["glorot", "torch"] = Field(
+        "glorot",
+        description="glorot: Glorot-uniform weights and zero biases, as in the authors' code; torch: PyTorch's default",
+    )
+
+
+class MethodError(ValueError):
+    """A method that does not exist, or whose module does not state its options."""
+
+
+#: All that a class of options may be built of; see `load`.
+VOCABULARY: dict[str, Any] = {
+    "Annotated": Annotated,
+    "Any": Any,
+    "Count": Count,
+    "Field": Field,
+    "Fraction": Fraction,
+    "Grid": Grid,
+    "Literal": Literal,
+    "MethodOptions": MethodOptions,
+    "Name": Name,
+    "NetworkOptions": NetworkOptions,
+    "NonNegative": NonNegative,
+    "Positive": Positive,
+    "Self": Self,
+    "Subject": Subject,
+    "TrainingOptions": TrainingOptions,
+    "model_validator": model_validator,
+}
+
+
+def nearest(word: str, known: Any) -> str:
+    """Return the middle of an error message that names the nearest known word, where one is near."""
+    close = difflib.get_close_matches(str(word), sorted(map(str, known)), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else "."
+
+
+def suggest(word: str, known: Any) -> str:
+    """Return the end of an error message that names the nearest known word, and all of them."""
+    return f"{nearest(word, known)} Known here: {', '.join(sorted(map(str, known))) or 'none'}."
+
+
+#: What to do about a value of another type, by pydantic's name of the fault.
+REMEDIES = {
+    "string_type": "must be text: write it in quotes, for YAML makes numbers, dates and booleans of some words",
+    "int_type": "must be a whole number: without quotes or a point, and yes, no, on and off are none",
+    "float_type": "must be a number: without quotes, and yes, no, on and off are none",
+    "bool_type": "must be true or false, without quotes",
+}
+#: Parts of a fault's place that are no keys: the types that a value may have.
+OF_UNION = re.compile(r"function-|constrained-|list\[|literal\[")
+
+
+def faults(error: ValidationError) -> list[tuple[str, str]]:
+    """Return place and words of each fault; no value is shown, as it may be a person's ID."""
+    return [
+        (
+            ".".join(str(part) for part in fault["loc"] if not OF_UNION.match(str(part))),
+            REMEDIES.get(fault["type"], fault["msg"].removeprefix("Value error, ")),
+        )
+        for fault in error.errors()
+    ]
+
+
+def module_path(family: str, name: str) -> Path:
+    """Return the source file of the method ``truemap.{family}.{name}``.
+
+    Raises
+    ------
+    MethodError
+        If there is no such module; the message names the nearest one.
+    """
+    known = {path.stem: path for path in _modules(family)}
+    if name not in known:
+        raise MethodError(f"unknown {family} method '{name}'{suggest(name, known)}")
+    return known[name]
+
+
+def methods(family: str) -> list[str]:
+    """Return the names of all methods of a family, sorted."""
+    return sorted(path.stem for path in _modules(family))
+
+
+@cache
+def load(family: str, name: str) -> type[MethodOptions]:
+    """Return the class ``Options`` of ``truemap.{family}.{name}`` without importing that module.
+
+    Only the module's classes that derive from an options class are evaluated, with nothing but
+    the names in `VOCABULARY` to build on.
+    """
+    path = module_path(family, name)
+    names = {**VOCABULARY, "__name__": f"truemap.{family}.{name}"}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef) and _is_options(node, names):
+            body = compile(ast.Module([node], []), str(path), "exec", dont_inherit=True)
+            exec(body, names)  # a class body of our own source, annotations evaluated at once
+    if not isinstance(names.get("Options"), type):
+        raise MethodError(f"{path} has no class Options(MethodOptions)")
+    return names["Options"]
+
+
+def _modules(family: str) -> list[Path]:
+    spec = importlib.util.find_spec(f"truemap.{family}")
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or [])]
+    files = [path for folder in folders for path in sorted(folder.glob("*.py"))]
+    return [path for path in files if _states_options(path)]
+
+
+def _states_options(path: Path) -> bool:
+    return "class Options(" in path.read_text(encoding="utf-8")
+
+
+def _is_options(node: ast.ClassDef, names: dict[str, Any]) -> bool:
+    bases = [names.get(base.id) for base in node.bases if isinstance(base, ast.Name)]
+    return any(isinstance(base, type) and issubclass(base, MethodOptions) for base in bases)

@@ -1,0 +1,395 @@
+"""The config: what can be set, what it means, and the checks that need no data."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from truemap.config.names import HEADLINES, REFERENCE, RESERVED, STRENGTHS
+from truemap.config.options import Count, Fraction, Name, Positive, Seed, Strict, faults, suggest
+from truemap.config.registry import (
+    LONGEST_FOLDER,
+    check_fit,
+    method_options,
+    path_word,
+    path_words,
+    resolve_method,
+    resolve_methods,
+)
+from truemap.runtime.versions import installed
+
+
+class ConfigError(ValueError):
+    """The config is not usable; the message says where and what to do."""
+
+
+class Model(Strict):
+    """A decoder: a network, a way to train it, and the ways to explain it."""
+
+    label: str | None = Field(None, description="name in figures and tables; default: the key")
+    network: dict[str, Any] = Field(description="name of a module in truemap/networks, with its options")
+    training: dict[str, Any] = Field(
+        default="standard",
+        description="name of a module in truemap/training, with its options; an option given as a list is a grid: "
+        "one job a candidate, validation data choose",
+    )
+    seeds: list[Seed] = Field([0], min_length=1, description="one trained replicate a seed")
+    tolerance: Fraction = Field(
+        0.01,
+        description="of several strengths (epsilon, or the weight of a penalty) the largest is taken whose validation "
+        "accuracy is at most this much below the best; the paper says only 'set using the validation data'",
+    )
+    calibrate: bool = Field(
+        True, description="divide logits by the temperature that minimises validation NLL (section 2.2.3); false: T = 1"
+    )
+    saliency: dict[str, dict[str, Any]] = Field(
+        default="gradient",
+        min_length=1,
+        description="modules in truemap/saliency: a name, a list of names, or a mapping from a label to options",
+    )
+    sweep: list[str] = Field(
+        [],
+        description="labels among `saliency` whose maps are made for every candidate of the grid too, not only for the "
+        "chosen one: r and accuracy against the strength (figure `strength`)",
+    )
+
+    @field_validator("label")
+    @classmethod
+    def _text(cls, value: str | None) -> str | None:
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in value or ""):
+            raise ValueError("a label is drawn as text: use no control characters")
+        return value
+
+    @field_validator("network", mode="before")
+    @classmethod
+    def _network(cls, value: Any) -> dict[str, Any]:
+        return resolve_method("networks", value)
+
+    @field_validator("training", mode="before")
+    @classmethod
+    def _training(cls, value: Any) -> dict[str, Any]:
+        return resolve_method("training", value)
+
+    @field_validator("saliency", mode="before")
+    @classmethod
+    def _saliency(cls, value: Any) -> dict[str, Any]:
+        return resolve_methods("saliency", value)
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds(cls, value: list[int]) -> list[int]:
+        if len(set(value)) < len(value):
+            raise ValueError("seeds must differ")
+        return value
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Model:
+        network, training = method_options("networks", self.network), method_options("training", self.training)
+        check_fit(
+            "network", self.network["name"], network.needs(), "training", self.training["name"], training.traits()
+        )
+        of_network = ("network", self.network["name"], network.traits())
+        check_fit("training", self.training["name"], training.needs(), *of_network)
+        for label, saliency in self.saliency.items():
+            check_fit("saliency", label, method_options("saliency", saliency).needs(), *of_network)
+        return self
+
+    @model_validator(mode="after")
+    def _swept(self) -> Model:
+        for label in self.sweep:
+            if label not in self.saliency:
+                raise ValueError(f"sweep: no saliency '{label}'{suggest(label, self.saliency)}")
+        if self.sweep and not set(STRENGTHS) & set(self.training):
+            raise ValueError(f"sweep: training '{self.training['name']}' has no strength")
+        return self
+
+
+class Split(Strict):
+    """Shares of the subjects; 790, 87 and 88 of HCP's 965 as in the paper."""
+
+    train: Positive = Field(790 / 965, description="share of subjects that models are trained on")
+    validation: Positive = Field(87 / 965, description="share for choosing hyperparameters and temperature")
+    test: Positive = Field(88 / 965, description="share that maps and scores are made for")
+
+    @model_validator(mode="after")
+    def _sum(self) -> Split:
+        if not math.isclose(self.train + self.validation + self.test, 1.0, abs_tol=1e-6):
+            raise ValueError("train, validation and test must add up to 1")
+        return self
+
+
+class TruthOptions(Strict):
+    """Which truth figures show; scores and tables always hold both."""
+
+    leave_out: bool = Field(
+        False,
+        description="false: a subject's class means are over all its maps, as in the paper; true: without the map that "
+        "is explained (and its sign flip), so that a copy of the map does not agree with the truth for being part of "
+        "it. Where the source knows the templates both are the same",
+    )
+
+
+class Robustness(Strict):
+    """How robust accuracy is measured: test maps with the worst noise that attacks find in an L2 ball."""
+
+    attacks: dict[str, dict[str, Any]] = Field(
+        default="pgd",
+        description="modules in truemap/attacks: a name, a list of names, or a mapping from a label to options; "
+        "autoattack needs the package pyautoattack",
+    )
+    epsilon: Positive = Field(0.1, description="radius of the ball; 0.1 a voxel is the paper's 95 at 2 mm")
+    epsilon_unit: Literal["voxel", "absolute"] = Field(
+        "voxel", description="voxel: the L2 radius is epsilon times sqrt(voxels); absolute: it is epsilon"
+    )
+    maps: Count | None = Field(
+        100, description="test maps that are attacked, a seeded choice balanced over classes; null: all"
+    )
+
+    @field_validator("attacks", mode="before")
+    @classmethod
+    def _attacks(cls, value: Any) -> dict[str, dict[str, Any]]:
+        return resolve_methods("attacks", value)
+
+
+class Dataset(Strict):
+    """Maps with labels, and the models that are compared on them."""
+
+    source: dict[str, Any] = Field(description="name of a module in truemap/datasets, with its options")
+    split: Split = Field(Split(), description="by subject, where the source does not state the split itself")
+    family: str | None = Field(
+        None,
+        description="TSV file with columns subject and family (HCP's restricted data tell them): families are kept "
+        "together in the splits, subjects that are not listed are families of their own. It shows in no result or log",
+    )
+    pseudonyms: bool | None = Field(
+        None,
+        description="true: results and logs show pseudonyms for subjects' IDs; `private/`, which is not to be shared, "
+        "holds the salt they hang on and the list of who is who; null: for the sources hcp (but not simulated) and "
+        "neurovault",
+    )
+    on_bad_subject: Literal["stop", "skip"] = Field(
+        "stop",
+        description="skip: a subject with a map that cannot be used (missing, truncated, NaN, constant, on another "
+        "grid, with values that drown all others) is left out as a whole, and listed; stop: the run ends there",
+    )
+    nan: Literal["refuse", "zero"] = Field(
+        "refuse",
+        description="voxels that are NaN: SPM writes NaN outside the brain. zero: they are taken for 0, as voxels "
+        "without data are; refuse: such a map cannot be used, as NaN within the brain is a fault. Infinite values "
+        "always are",
+    )
+    standardize: Literal["volume", "none"] = Field(
+        "volume",
+        description="volume: z-score each map over all its voxels, zeros outside the brain included (as the paper's "
+        "epsilon of 95 implies); none: take maps as they are",
+    )
+    precision: Literal["float16", "float32"] = Field(
+        "float16", description="type in which z-scored maps are stored; sums and correlations are float64 always"
+    )
+    shards: Count = Field(1, description="files (and jobs) each split's volumes are spread over, by subject")
+    mask: str | None = Field(
+        None,
+        description="NIfTI file, above 0 in the brain (so in any label of an atlas, and at any probability; NaN is "
+        "outside, negative values are refused); default: voxels that have data in a training map of the first subject, "
+        "that is, another value than the map's most frequent one (if 1 % of its voxels or more have that, else 0)",
+    )
+    voxels: Literal["all", "brain"] = Field(
+        "all", description="voxels that agreement is computed over; all in the paper"
+    )
+    average: Literal["classes", "maps"] = Field(
+        "classes",
+        description="the mean that a class is compared with: of the class means (each class counts the same) or of all "
+        "maps. The paper says 'average example across classes'",
+    )
+    conditions: Literal["table1", "no_negated"] | Annotated[list[Name], Field(min_length=1)] = Field(
+        "table1",
+        description="which conditions figures show first. Scores, tests and tables hold them all, and without negated "
+        "ones (HCP's NEG_*). table1: all, as in the paper; no_negated: without negated ones; a list of conditions: "
+        "these, as a third set, `chosen`, beside the two. Networks and maps are the same in any case; published claims "
+        "are judged by all conditions",
+    )
+    truth: TruthOptions = Field(TruthOptions(), description="which truth figures show")
+    explained: Count | None = Field(
+        None,
+        description="test maps of each subject and class (of each class, where there are no subjects) that are "
+        "explained and scored, a seeded choice; null: all. Truth and accuracy are of all test maps in any case",
+    )
+    references: dict[str, dict[str, Any]] = Field(
+        default={
+            "random": None,
+            "input": None,
+            "input-centred": {"name": "input", "centre": True},
+            "group_truth": None,
+        },
+        description="modules in truemap/references, scored like saliency maps though they know nothing of a network: "
+        "a name, a list of names, or a mapping from a label to options",
+    )
+    robustness: Robustness = Field(Robustness(), description="how robust accuracy is measured")
+    figures: Literal["images", "glass_brain"] = Field(
+        "glass_brain",
+        description="how maps are drawn: as 2D images (Figure 1) or as glass brains in MNI space (Figure 3)",
+    )
+    show: list[Name] | None = Field(
+        None,
+        min_length=1,
+        description="classes drawn in Figures 1 and 3, at least two in Figure 1; default: the first three by name",
+    )
+    drawn: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="rows of Figures 1, 2 and 3, each 'model/method'; default: every method of every model",
+    )
+    models: dict[str, Model] = Field(min_length=1, description="the decoders, by name")
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _source(cls, value: Any) -> dict[str, Any]:
+        return resolve_method("datasets", value)
+
+    @field_validator("conditions", mode="before")
+    @classmethod
+    def _conditions(cls, value: Any) -> Any:
+        if isinstance(value, str) and value not in HEADLINES:
+            raise ValueError(f"no set '{value}'{suggest(value, HEADLINES)} Or give a list of conditions.")
+        return value
+
+    @field_validator("references", mode="before")
+    @classmethod
+    def _references(cls, value: Any) -> dict[str, dict[str, Any]]:
+        return resolve_methods("references", value)
+
+    @field_validator("models")
+    @classmethod
+    def _names(cls, value: dict[str, Model]) -> dict[str, Model]:
+        path_words(value)
+        for name in value:
+            if "--" in name:
+                raise ValueError(f"a model cannot be called '{name}': '--' stands between a model and its candidate")
+            if name == REFERENCE:
+                raise ValueError(f"a model cannot be called '{name}': that is what references are called in tables")
+        return value
+
+    @model_validator(mode="after")
+    def _shown(self) -> Dataset:
+        show = self.show or []
+        if len(set(show)) < len(show):
+            raise ValueError("show: names a class twice")
+        if len(show) == 1 and self.figures == "images":
+            raise ValueError("show: Figure 1 draws changes from one class to another; name at least two")
+        return self
+
+    @model_validator(mode="after")
+    def _drawn(self) -> Dataset:
+        known = [f"{name}/{method}" for name, model in self.models.items() for method in model.saliency]
+        for entry in self.drawn or []:
+            if entry not in known:
+                raise ValueError(f"drawn: no '{entry}'{suggest(entry, known)}")
+        return self
+
+
+class Maps(Strict):
+    """What stays of the saliency maps on disk; their means by class stay in any case."""
+
+    voxels: Literal["all", "brain"] = Field(
+        "all",
+        description="voxels of each map that are stored; brain: those of the mask only, a quarter at 2 mm. All "
+        "datasets that run must then have `voxels: brain`",
+    )
+    keep: bool = Field(
+        True,
+        description="false: a method's maps go once they are scored; whatever asks for single maps later makes them "
+        "again",
+    )
+
+
+class Style(Strict):
+    """How figures look."""
+
+    colormap: str = Field("RdBu_r", description="matplotlib colour map of signed maps")
+    sequential: str = Field("viridis", description="matplotlib colour map of agreement in the grid")
+    bars: str = Field("#4477aa", description="colour of the bars in Figure 2")
+    dpi: Count = Field(150, description="of the PNG files")
+
+
+class Provenance(Strict):
+    """What counts as code, beyond the project's own modules."""
+
+    packages: list[str] = Field(
+        [],
+        description="installed packages (e.g. torch) whose version counts as code of every rule: an upgrade then re-"
+        "runs everything; all versions are written beside models and scores in any case",
+    )
+
+    @field_validator("packages")
+    @classmethod
+    def _installed(cls, value: list[str]) -> list[str]:
+        for package in value:
+            if not installed(package):
+                raise ValueError(f"package '{package}' is not installed here; take it out, or install it")
+        return value
+
+
+class Config(Strict):
+    """The whole config."""
+
+    run: list[str] = Field(min_length=1, description="datasets to run, of those defined under `datasets`")
+    seed: Seed = Field(0, description="of everything random but training: noise, splits, simulated subjects")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: a GPU where torch sees one, else the CPU; bits are the same only on the same device"
+    )
+    threads: Count = Field(
+        1, description="CPU threads of one training or saliency job; part of the settings, because sums depend on it"
+    )
+    memory: Count = Field(
+        100,
+        description="MB that the maps explained at a time, and the network's activations for them, may take (counted, "
+        "not measured)",
+    )
+    datasets: dict[str, Dataset] = Field(description="definitions, by name")
+    maps: Maps = Field(Maps(), description="what stays of the saliency maps on disk")
+    style: Style = Field(Style(), description="how figures look")
+    provenance: Provenance = Field(Provenance(), description="what counts as code")
+
+    @model_validator(mode="after")
+    def _run(self) -> Config:
+        for name in self.datasets:
+            if path_word(name, LONGEST_FOLDER).casefold() in RESERVED:
+                raise ValueError(f"a dataset cannot be called '{name}': that is a file or folder of the workflow's own")
+        path_words(self.run, LONGEST_FOLDER)
+        for name in self.run:
+            if name not in self.datasets:
+                raise ValueError(f"run: unknown dataset '{name}'{suggest(name, self.datasets)}")
+            if self.maps.voxels == "brain" and self.datasets[name].voxels == "all":
+                raise ValueError(
+                    f"maps: `voxels: brain` stores too little for dataset '{name}', whose agreement is over all "
+                    "voxels. Set `voxels: brain` there, or `voxels: all` here."
+                )
+        return self
+
+
+def parse(raw: dict[str, Any]) -> Config:
+    """Return the checked config.
+
+    Raises
+    ------
+    ConfigError
+        With one line for each fault: where it stands and what is wrong with it.
+    """
+    try:
+        # Stripped, two keys could be one, and one of them lost.
+        lines = [f"  config: key '{key}' becomes a file name or a word: take the blanks off it" for key in _padded(raw)]
+        if not lines:
+            return Config.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"  {place or 'config'}: {words}" for place, words in faults(error)]
+    raise ConfigError("the config cannot be used:\n" + "\n".join(lines))
+
+
+def _padded(raw: Any) -> list[str]:
+    """Return the keys in a config that begin or end with white space."""
+    parts = raw.values() if isinstance(raw, dict) else raw if isinstance(raw, list) else []
+    own = [key for key in raw if isinstance(key, str) and key != key.strip()] if isinstance(raw, dict) else []
+    return own + [key for part in parts for key in _padded(part)]

@@ -1,0 +1,66 @@
+"""The grid that all maps of a dataset share, and where the brain is on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from truemap.data.nifti import read_map, write_map
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The grid all maps of a dataset share.
+
+    Attributes
+    ----------
+    mask : ndarray of bool, shape ``shape``
+        True in the brain.
+    affine : ndarray, shape (4, 4)
+        Voxel indices to mm.
+    """
+
+    mask: np.ndarray
+    affine: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a map."""
+        return self.mask.shape
+
+
+def write_grid(path: str | Path, grid: Grid) -> None:
+    """Write the grid as a NIfTI mask: it carries shape and affine too."""
+    write_map(path, grid.mask, grid.affine)
+
+
+def read_grid(path: str | Path) -> Grid:
+    """Read what `write_grid` wrote."""
+    values, affine, _ = read_map(path)
+    return Grid(values > 0, affine)
+
+
+def same_grid(shape: tuple[int, ...], affine: np.ndarray, other: tuple[int, ...], other_affine: np.ndarray) -> bool:
+    """Return whether two grids agree (affines to a thousandth of a millimetre)."""
+    return tuple(shape) == tuple(other) and np.allclose(affine, other_affine, rtol=0, atol=1e-3)
+
+
+def grid_words(shape: tuple[int, ...], affine: np.ndarray) -> str:
+    """Return a grid in words: shape, size of the voxels, axes (RAS: right, anterior, superior) and origin."""
+    sizes, origin = np.round(np.linalg.norm(affine[:3, :3], axis=0), 3), np.round(affine[:3, 3], 3) + 0.0
+    axes = "".join(nib.aff2axcodes(affine))
+    return f"{tuple(shape)} voxels of {sizes.tolist()} mm, axes {axes}, origin {origin.tolist()} mm"
+
+
+def grid_difference(
+    shape: tuple[int, ...], affine: np.ndarray, other: tuple[int, ...], other_affine: np.ndarray
+) -> str:
+    """Return how a grid differs from another, in words that are never the same for both."""
+    words, others = grid_words(shape, affine), grid_words(other, other_affine)
+    if words == others:
+        # Turned, or by less than is printed.
+        words, others = (f"{words}, affine {matrix[:3].tolist()}" for matrix in (affine, other_affine))
+    return f"grid {words} differs from the dataset's {others}"

@@ -1,0 +1,145 @@
+"""Maps in Parquet: one row a map, row groups by subject, and reading them back one group at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from truemap.numerics import LOST, SAMPLE
+from truemap.runtime.files import DataError
+from truemap.runtime.log import log
+
+
+class MapWriter:
+    """Writes blocks of maps, each block one row group.
+
+    Parameters
+    ----------
+    path : path
+        Of the Parquet file (a temporary name; see `truemap.runtime.files.whole`).
+    voxels : int
+        Of a map.
+    dtype : {"float16", "float32"}
+        Of the fixed-size list ``map``.
+    inside : ndarray of bool, shape (voxels,), optional
+        Voxels to store, those of the brain; None is all.
+    """
+
+    def __init__(self, path: Path, voxels: int, dtype: str, inside: np.ndarray | None = None) -> None:
+        self.path, self.inside = path, inside
+        self.voxels = voxels if inside is None else int(inside.sum())
+        self.dtype = np.dtype(dtype)
+        self._writer: pq.ParquetWriter | None = None
+        self._signed, self._coarse = False, 0
+
+    def __enter__(self) -> MapWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._writer is not None:
+            stored = "all" if self.inside is None else "brain"
+            self._writer.add_key_value_metadata({"signed": str(self._signed), "voxels": stored})
+            self._writer.close()
+        if self._coarse:
+            log.warning(
+                "%d maps are so flat that rounding to %s is more than %g of their SD; their agreement is no surer",
+                self._coarse,
+                self.dtype,
+                LOST,
+            )
+
+    def write(self, rows: pd.DataFrame, maps: np.ndarray) -> None:
+        """Write one row group: columns of `rows`, and ``map`` from `maps`, shape (rows, voxels).
+
+        Raises
+        ------
+        DataError
+            If a value is not finite, or not in the stored type.
+        """
+        self._signed = self._signed or bool((maps < 0).any())
+        maps = maps if self.inside is None else maps[:, self.inside]
+        with np.errstate(over="ignore"):
+            stored = np.ascontiguousarray(maps, dtype=self.dtype)
+        finite = np.isfinite(stored).all(axis=1)
+        if not finite.all():
+            row = rows.iloc[int(finite.argmin())].to_dict()
+            raise DataError(
+                f"{self.path.parent}: {(~finite).sum()} of {len(rows)} maps have values that {self.dtype} does not "
+                f"hold, or none (NaN, infinite); the first is that of {row}. Look at what made it."
+            )
+        self._coarse += int((_rounding(maps, stored) > LOST).sum())
+        flat = pa.array(stored.reshape(-1))
+        table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
+        table = table.append_column("map", pa.FixedSizeListArray.from_arrays(flat, self.voxels))
+        if self._writer is None:
+            # Maps are noise to a general compressor: it would cost time and save nothing.
+            self._writer = pq.ParquetWriter(
+                self.path, table.schema, compression="none", use_dictionary=False, write_page_checksum=True
+            )
+        self._writer.write_table(table, row_group_size=len(table))
+
+
+def _rounding(maps: np.ndarray, stored: np.ndarray) -> np.ndarray:
+    """Return by how much maps were rounded, as a share of their sd, shape (rows,); 0 where they are constant."""
+    step = max(1, maps.shape[1] // SAMPLE)
+    some, kept = maps[:, ::step].astype(np.float64), stored[:, ::step].astype(np.float64)
+    noise, sd = np.sqrt(np.mean((kept - some) ** 2, axis=1)), some.std(axis=1)
+    return np.divide(noise, sd, out=np.zeros(len(maps)), where=sd > 1e-12 * np.abs(some).max(axis=1))
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[pq.ParquetFile]:
+    """Open a file of `MapWriter`; what it claims to hold is compared with its size before memory is spent."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+            claimed = sum(group.column(n).total_uncompressed_size for group in groups for n in range(group.num_columns))
+            kind = file.schema_arrow.field("map").type
+            numbers = sum(group.num_rows for group in groups) * kind.list_size
+            if max(claimed, numbers * kind.value_type.bit_width // 8) > Path(path).stat().st_size:
+                raise pa.ArrowInvalid("it claims to hold more than it has bytes")
+            yield file
+    except (pa.ArrowException, OSError, KeyError, AttributeError) as error:
+        raise DataError(f"{path}: damaged, or no file of maps ({error}). Delete it, it is then made again.") from None
+
+
+def is_signed(path: str | Path) -> bool:
+    """Return whether any of the file's maps has a negative value."""
+    with _opened(path) as file:
+        return file.metadata.metadata[b"signed"] == b"True"
+
+
+def is_brain(path: str | Path) -> bool:
+    """Return whether the file holds the brain's voxels only."""
+    with _opened(path) as file:
+        return file.metadata.metadata[b"voxels"] == b"brain"
+
+
+def on_grid(maps: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return maps of the voxels `inside` put back among all, shape (rows, len(inside)); zero outside."""
+    result = np.zeros((len(maps), len(inside)), maps.dtype)
+    result[:, inside] = maps
+    return result
+
+
+def read_blocks(path: str | Path) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    """Yield (rows, maps) of each row group; maps have shape (rows, voxels) and the stored type.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged.
+    """
+    with _opened(path) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            column = table.column("map").combine_chunks()
+            column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+            maps = column.values.to_numpy(zero_copy_only=False).reshape(len(table), -1)
+            yield table.drop_columns(["map"]).to_pandas(), maps

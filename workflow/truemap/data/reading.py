@@ -1,0 +1,69 @@
+"""Reading a map so that it can be used: on the dataset's grid, finite, and not constant; or saying why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from truemap.data.grid import Grid, grid_difference, same_grid
+from truemap.data.headers import sized
+from truemap.numerics import zscore
+from truemap.runtime.files import DataError, SourceError
+
+#: Reads a sample's image: name -> (values, affine, sha256).
+Reader = Callable[[str], tuple[np.ndarray, np.ndarray, str]]
+
+
+class BadMap(DataError):
+    """A map that cannot be used, whatever else the config says.
+
+    Attributes
+    ----------
+    image : str
+        Its name.
+    """
+
+    def __init__(self, image: str, message: str) -> None:
+        super().__init__(message)
+        self.image = image
+
+
+def reading_nan(read: Reader, nan: Literal["refuse", "zero"]) -> Reader:
+    """Return a reader that reads as `read` does, NaN as 0 where `nan` says so; `usable` refuses NaN."""
+    if nan == "refuse":
+        return read
+
+    def with_zero(image: str) -> tuple[np.ndarray, np.ndarray, str]:
+        values, affine, checksum = read(image)
+        return np.where(np.isnan(values), values.dtype.type(0), values), affine, checksum
+
+    return with_zero
+
+
+def usable(image: str, read: Reader, grid: Grid | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+    """Return (values, z-scores, affine, sha256), or raise `BadMap`.
+
+    That is for a map that cannot be read, is on another grid, or has no z-scores (`truemap.numerics.zscore`).
+    """
+    try:
+        with sized(grid.shape if grid else None):
+            values, affine, checksum = read(image)
+    except SourceError:
+        raise
+    except DataError as error:
+        raise BadMap(image, str(error)) from None
+    if grid and not same_grid(grid.shape, grid.affine, values.shape, affine):
+        difference = grid_difference(values.shape, affine, grid.shape, grid.affine)
+        raise BadMap(image, f"{image}: {difference}. Resample it.")
+    try:
+        return values, zscore(values), affine, checksum
+    except ValueError as error:
+        remedy = "Write the map again, or leave it out of the samples."
+        if np.isnan(values).any() and not np.isinf(values).any():
+            remedy = (
+                "SPM writes NaN outside the brain: `nan: zero` takes it for 0. Else write 0 there (fslmaths -nan), or "
+                "leave it out of the samples."
+            )
+        raise BadMap(image, f"{image}: {error}. {remedy}") from None

@@ -1,0 +1,33 @@
+"""Rows of the table of samples, as stages take them: by subject, and a choice of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from truemap.numerics import derive_seed
+
+#: What of a sample stands beside its maps and scores.
+KEYS = ["sample", "subject", "label", "condition", "negated"]
+
+
+def subject_blocks(table: pd.DataFrame, limit: int = 200) -> Iterator[pd.DataFrame]:
+    """Yield the rows of each subject; where there are no subjects, blocks of `limit` rows."""
+    for subject, rows in table.groupby("subject", sort=False):
+        if subject:
+            yield rows
+        else:
+            yield from (rows.iloc[start : start + limit] for start in range(0, len(rows), limit))
+
+
+def choose_explained(table: pd.DataFrame, count: int | None, seed: int) -> pd.DataFrame:
+    """Return at most `count` rows of each subject and class (of each class, where there are no subjects).
+
+    A seeded choice by sample id, whatever the order of rows; None is all of them. The index is kept.
+    """
+    if count is None:
+        return table
+    order = pd.Series([derive_seed(seed, "explained", int(sample)) for sample in table["sample"]], index=table.index)
+    rank = order.groupby([table["subject"], table["label"]]).rank(method="first")
+    return table[rank <= count]

@@ -1,0 +1,58 @@
+"""Words of the config that only the data know: checked once there is a list of samples, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from truemap.config.options import suggest
+from truemap.data.conditions import check_chosen, condition_sets, in_set
+from truemap.runtime.files import DataError
+
+
+def check_words(
+    samples: pd.DataFrame,
+    shape: tuple[int, ...],
+    show: Sequence[str] | None,
+    figures: str,
+    conditions: str,
+    chosen: Sequence[str],
+) -> None:
+    """Refuse classes and conditions that the data do not have, and a way to draw that does not fit them.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        ``subject, label, condition, negated, split`` of each map.
+    shape : tuple of int
+        Of a map.
+    show : sequence of str, optional
+        Classes that figures draw.
+    figures : {"images", "glass_brain"}
+    conditions : str
+        Condition set that figures show first.
+    chosen : sequence of str
+        Conditions of the set ``chosen``.
+
+    Raises
+    ------
+    DataError
+        The message names the nearest word that the data have.
+    """
+    if (figures == "images") != (1 in shape):
+        other = "glass_brain" if figures == "images" else "images"
+        kind = "no 2D images" if figures == "images" else "no brain volumes"
+        raise DataError(f"figures: {figures}: maps of shape {shape} are {kind}. Set `figures: {other}`.")
+    # What figures draw, and truth is of.
+    tested = samples[samples["split"] == "test"]
+    check_chosen(tested, chosen)
+    drawn = conditions if conditions in condition_sets(tested["negated"], chosen) else "all"
+    rows = tested[in_set(tested, drawn, chosen)]
+    labels = set(rows["label"])
+    for label in show or []:
+        if label not in labels:
+            raise DataError(f"show: no class '{label}' in the test maps that figures show{suggest(label, labels)}")
+    subjects = rows.groupby("subject")["label"].agg(set)
+    if show and figures == "glass_brain" and not any(own >= set(show) for own in subjects):
+        raise DataError(f"show: no test subject has maps of all of {', '.join(show)}. Name fewer classes.")

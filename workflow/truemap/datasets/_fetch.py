@@ -1,0 +1,118 @@
+"""Fetching files over HTTP: whole or not at all, a few at a time, and only those that are not there yet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from truemap.runtime.files import DataError, SourceError, whole
+from truemap.runtime.log import log, progress
+
+#: Seconds before the second attempt; doubled before each later one.
+PAUSE = 1.0
+#: Answers after which it is worth to ask again: too slow, too many requests; and all of the server's own faults.
+TRANSIENT = (408, 429)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for an answer (seconds) and how often to ask."""
+
+    timeout: float
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file on a server and its place here; `size` in bytes where it is known beforehand."""
+
+    url: str
+    path: Path
+    size: int | None = None
+
+    def is_here(self) -> bool:
+        """Return whether the file is here, in its known size."""
+        return self.path.is_file() and self.size in (None, self.path.stat().st_size)
+
+
+def download(url: str, patience: Patience, size: int | None = None) -> bytes:
+    """Return the bytes at `url`; ask again, ever later, after a fault that may pass.
+
+    Raises
+    ------
+    DataError
+        If the server refuses; a `SourceError` if there was no whole answer of `size` bytes (where it is given) in all
+        attempts.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise DataError(f"{url}: not an http(s) address. Check `url`.")
+    reason = ""
+    for attempt in range(patience.attempts):
+        if attempt:
+            pause = PAUSE * 2 ** (attempt - 1)
+            log.info("%s: %s, again in %g s", url, reason, pause)
+            time.sleep(pause)
+        try:
+            with urlopen(Request(url, headers={"User-Agent": "truemap"}), timeout=patience.timeout) as answer:
+                # Raises IncompleteRead where less than Content-Length comes.
+                content = answer.read()
+        except HTTPError as error:
+            reason = f"the server answered {error.code} {error.reason}"
+            if error.code < 500 and error.code not in TRANSIENT:
+                raise DataError(
+                    f"{url}: {reason}. Check `url` and `collection` in a browser; if only this file is gone, list its "
+                    "subject under `exclude`."
+                ) from None
+        except (OSError, HTTPException) as error:
+            # A timeout, no network, no such host, a connection cut in the middle.
+            reason = str(getattr(error, "reason", "") or error or type(error).__name__)
+        else:
+            if size in (None, len(content)):
+                return content
+            reason = f"{len(content)} bytes came, {size} were announced"
+    raise SourceError(
+        f"{url}: {reason} (asked {patience.attempts} times). Check the network and run again, it goes on where it "
+        "stopped; without a network set `cache` to a folder that holds the files."
+    )
+
+
+def fetch(file: Remote, patience: Patience) -> None:
+    """Make a file present; nothing is asked for where it is.
+
+    Raises
+    ------
+    DataError
+        See `download`.
+    """
+    if not file.is_here():
+        content = download(file.url, patience, file.size)
+        with whole(file.path) as temporary:
+            temporary.write_bytes(content)
+
+
+def fetch_all(files: Sequence[Remote], patience: Patience, parallel: int) -> None:
+    """Make files present, `parallel` at a time, with progress; the first that cannot be fetched ends it.
+
+    Raises
+    ------
+    DataError
+        See `download`; what was fetched before is kept.
+    """
+    missing = [file for file in dict.fromkeys(files) if not file.is_here()]
+    if not missing:
+        return
+    known = sum(file.size or 0 for file in missing) / 1e6
+    log.info("fetching %d of %d files (%.0f MB), %d at a time", len(missing), len(set(files)), known, parallel)
+    pool = ThreadPoolExecutor(parallel)
+    try:
+        for future in progress([pool.submit(fetch, file, patience) for file in missing], "file"):
+            future.result()
+    finally:
+        # Files on their way are finished, those that wait are not begun: an interrupt ends soon and loses nothing.
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,193 @@
+"""Means, standard errors and paired tests, with the subject as the unit where there are subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from truemap.config.names import BY_DESIGN
+from truemap.data.conditions import in_set
+
+#: What a mean or a test is of: a family of comparisons shares these.
+FAMILY = ["criterion", "conditions", "truth"]
+#: What is compared within a family.
+ENTRY = ["model", "method"]
+UNIT = "unit"
+#: Values whose sd is at most this share of their size are equal: what is left is rounding.
+ROUNDING = 1e-12
+
+
+def agreement_units(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return one value a unit from the scores of single maps.
+
+    A sample's pairwise values are averaged over its incorrect classes first (section 3.3), then a subject's
+    samples are averaged; where there are no subjects each sample is a unit.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        ``model, seed, method, sample, subject, criterion, conditions, truth, r, reason``.
+
+    Returns
+    -------
+    DataFrame
+        ``criterion, conditions, truth, model, method, seed, unit, value, missing``; `missing` counts null r, but for
+        those that the set of conditions or the truth leaves out by design (`truemap.config.names.BY_DESIGN`).
+    """
+    keys = [*FAMILY, *ENTRY, "seed", "subject", "sample"]
+    missing = scores["r"].isna() & ~scores["reason"].str.startswith(BY_DESIGN)
+    samples = scores.assign(missing=missing.astype(int)).groupby(keys, sort=False)
+    return _to_units(samples.agg(value=("r", "mean"), missing=("missing", "sum")).reset_index())
+
+
+def share_units(
+    table: pd.DataFrame, right: str, criterion: str, sets: Sequence[str], chosen: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return each unit's share of maps that are right, in the columns of `agreement_units` (truth empty).
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``model, seed, method, sample, subject, condition, negated`` and the column `right` of test maps.
+    criterion : str
+        What the share is called: ``accuracy``, ``robust_accuracy``.
+    sets : sequence of str
+        The dataset's (`truemap.data.conditions.condition_sets`); `table` may hold a part of its maps.
+    chosen : sequence of str
+        See `truemap.data.conditions.in_set`.
+    """
+    table = table.assign(criterion=criterion, truth="", value=table[right].astype(float), missing=0)
+    return _to_units(pd.concat([table[in_set(table, name, chosen)].assign(conditions=name) for name in sets]))
+
+
+def _to_units(samples: pd.DataFrame) -> pd.DataFrame:
+    unit = samples["subject"].where(samples["subject"] != "", "sample " + samples["sample"].astype(str))
+    keys = [*FAMILY, *ENTRY, "seed", UNIT]
+    return (
+        samples.assign(unit=unit)
+        .groupby(keys, sort=False)
+        .agg(value=("value", "mean"), missing=("missing", "sum"))
+        .reset_index()
+    )
+
+
+def summarise(units: pd.DataFrame, confidence: float = 0.95, group: tuple[str, str] | None = None) -> pd.DataFrame:
+    """Return mean, standard error and confidence interval of each entry, by seed and over seeds.
+
+    A unit's values are averaged over seeds before units are counted: replicates are no extra subjects.
+
+    Parameters
+    ----------
+    group : (model, method), optional
+        The entry whose mean others are given as a share of: the truth of the group of training subjects.
+
+    Returns
+    -------
+    DataFrame
+        ``criterion, conditions, truth, model, method, seed, n, mean, se, ci_low, ci_high, missing, share, reason``;
+        seed is a number or ``mean``. The interval is Student's t, n - 1 degrees of freedom, clipped to what can be:
+        [0, 1] for shares of maps (accuracies), [-1, 1] for correlations. One unit, or units that are all equal (every
+        map classified rightly), tell of no spread: se and interval are null then, and `reason` says why. The share is
+        null where the group's mean is not positive.
+    """
+    by_seed = units.assign(seed=units["seed"].astype(str))
+    both = pd.concat([_over_seeds(units).assign(seed="mean"), by_seed])
+    rows = []
+    for key, part in both.groupby([*FAMILY, *ENTRY, "seed"], sort=False):
+        lowest = 0.0 if dict(zip(FAMILY, key, strict=False))["truth"] == "" else -1.0
+        values = part["value"].dropna().to_numpy()
+        rows.append((*key, *_interval(values, confidence, lowest), int(part["missing"].sum())))
+    columns = [*FAMILY, *ENTRY, "seed", "n", "mean", "se", "ci_low", "ci_high", "reason", "missing"]
+    summary = pd.DataFrame(rows, columns=columns)
+    reference = summary[(summary["model"] == group[0]) & (summary["method"] == group[1])] if group else summary[:0]
+    means = reference[reference["seed"] == "mean"].set_index(FAMILY)["mean"].rename("share")
+    summary = summary.join(means.where(means > 0), on=FAMILY)
+    return summary.assign(share=summary["mean"] / summary["share"])[[*columns[:-2], "missing", "share", "reason"]]
+
+
+def _interval(values: np.ndarray, confidence: float, lowest: float) -> tuple[int, float, float, float, float, str]:
+    """Return n, mean, standard error, the interval's ends within [lowest, 1], and why there is none."""
+    n = len(values)
+    mean = values.mean() if n else np.nan
+    if n < 2:
+        reason = "one unit: no spread to see" if n else "no unit has a value; the scores say why"
+        return n, mean, np.nan, np.nan, np.nan, reason
+    sd = values.std(ddof=1)
+    if sd <= ROUNDING * np.abs(values).max():
+        return n, mean, np.nan, np.nan, np.nan, f"all {n} units have the same value: no spread to see"
+    half = stats.t.ppf(0.5 + confidence / 2, n - 1) * sd / np.sqrt(n)
+    return n, mean, sd / np.sqrt(n), max(lowest, mean - half), min(1.0, mean + half), ""
+
+
+def compare(units: pd.DataFrame, alpha: float = 0.05, reference: str | None = None) -> pd.DataFrame:
+    """Return the two-sided paired t-test of every two entries of a family, Bonferroni-corrected within it.
+
+    The correction multiplies p by the number of tests of the family that could be made, those with a p.
+
+    Parameters
+    ----------
+    reference : str, optional
+        Model name of references. Pairs with a reference are corrected by themselves, so that references do not
+        weaken the tests between methods; `pairs` says which of both a row belongs to.
+
+    Returns
+    -------
+    DataFrame
+        ``criterion, conditions, truth, pairs, model_a, method_a, model_b, method_b, n, difference, t, df, p,
+        p_bonferroni, significant, reason``; the difference is a - b. Where fewer than two units have both values, or
+        all differences are equal (up to rounding; all zero too), there is no test: t, df and the p are null, and
+        `reason` says why.
+    """
+    tables = []
+    for key, family in _over_seeds(units).groupby(FAMILY, sort=False):
+        wide = family.pivot(index=UNIT, columns=ENTRY, values="value")
+        wide = wide[list(family[ENTRY].drop_duplicates().itertuples(index=False, name=None))]
+        a, b = np.triu_indices(wide.shape[1], 1)
+        names = [np.array([*entry]) for entry in zip(*wide.columns, strict=True)]
+        entries = {f"{part}_{side}": names[k][at] for side, at in (("a", a), ("b", b)) for k, part in enumerate(ENTRY)}
+        with_reference = (entries["model_a"] == reference) | (entries["model_b"] == reference)
+        pairs = np.where(with_reference, "references", "methods")
+        tests = _paired(wide.to_numpy()[:, a], wide.to_numpy()[:, b])
+        tables.append(pd.DataFrame(dict(zip(FAMILY, key, strict=True)) | {"pairs": pairs} | entries | tests))
+    columns = [*FAMILY, "pairs", "model_a", "method_a", "model_b", "method_b", "n", "difference", "t", "df", "p"]
+    tests = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*columns, "reason"])
+    tests["p_bonferroni"] = np.nan
+    for _, part in tests[tests["p"].notna()].groupby([*FAMILY, "pairs"], sort=False):
+        tests.loc[part.index, "p_bonferroni"] = multipletests(part["p"], method="bonferroni")[1]
+    tests["significant"] = tests["p_bonferroni"] < alpha
+    return tests[[*columns, "p_bonferroni", "significant", "reason"]]
+
+
+def _over_seeds(units: pd.DataFrame) -> pd.DataFrame:
+    keys = [*FAMILY, *ENTRY, UNIT]
+    return units.groupby(keys, sort=False).agg(value=("value", "mean"), missing=("missing", "sum")).reset_index()
+
+
+def _paired(a: np.ndarray, b: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:
+    """Return n, mean of a - b, t, df and p of each column, and the reason where there is no test."""
+    differences = a - b
+    found = np.isfinite(differences)
+    n = found.sum(0)
+    t, p, mean, sd = (np.full(len(n), np.nan) for _ in range(4))
+    mean[n > 0] = np.nanmean(differences[:, n > 0], axis=0)
+    enough = n > 1
+    sd[enough] = np.nanstd(differences[:, enough], axis=0, ddof=1)
+    # Rounding is that of the values compared: where these are equal, it is all there is to their differences.
+    size = np.where(found, np.maximum(np.abs(a), np.abs(b)), 0.0).max(0)
+    tested = enough & (sd > ROUNDING * size)
+    for complete in (True, False):
+        # scipy leaves missing values out column by column, which takes long: only where there are any.
+        some = tested & (found.all(0) == complete)
+        if some.any():
+            result = stats.ttest_1samp(differences[:, some], 0.0, axis=0, nan_policy="omit")
+            t[some], p[some] = result.statistic, result.pvalue
+    equal = np.where(
+        np.abs(mean) <= ROUNDING * size, "no test: no unit differs", "no test: all units differ by the same"
+    )
+    reason = np.where(tested, "", np.where(enough, equal, "no test: fewer than two units have both values"))
+    df = np.where(tested, n - 1.0, np.nan)
+    return {"n": n, "difference": mean, "t": t, "df": df, "p": p, "reason": reason.astype(object)}

@@ -1,0 +1,69 @@
+"""Volumes as minibatches on a device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from truemap.data.volumes import Volumes
+
+#: Share of a GPU's free memory that training data may take; beyond it they stream from the memory map.
+DEVICE_SHARE = 0.6
+#: Voxels of maps that meet a network at a time where nothing else says how many: 8 maps at 2 mm, at most 64 maps.
+VOXELS = 8 * 902_629
+MAPS = 64
+
+
+class Batches:
+    """Maps of one split and their class numbers, served as float32 on a device.
+
+    Parameters
+    ----------
+    volumes : Volumes
+    classes : sequence of str
+        Class names in the order of the logits.
+    device : torch.device
+        A GPU holds all maps in their stored type where they fit; otherwise a batch is copied through
+        pinned memory. On a CPU the memory map itself serves.
+    resident : bool
+        Whether the maps may be held on the device; false for maps of which few are asked for.
+    """
+
+    def __init__(self, volumes: Volumes, classes: Sequence[str], device: torch.device, resident: bool = True) -> None:
+        self.volumes = volumes
+        self.device = device
+        numbers = {label: number for number, label in enumerate(classes)}
+        self.labels = torch.tensor([numbers[label] for label in volumes.table["label"]])
+        self._resident: torch.Tensor | None = None
+        size = sum(part.nbytes for part in volumes.parts)
+        if resident and device.type == "cuda" and size < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+            self._resident = torch.from_numpy(np.concatenate(volumes.parts)).to(device)
+
+    def __len__(self) -> int:
+        return len(self.volumes)
+
+    def get(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return maps ``(n, *shape)`` float32 and class numbers ``(n,)`` of these rows."""
+        if self._resident is not None:
+            maps = self._resident[rows.to(self.device)]
+        else:
+            maps = torch.from_numpy(self.volumes.take(rows.tolist()))
+            if self.device.type == "cuda":
+                maps = maps.pin_memory()
+        return (
+            maps.to(self.device, non_blocking=True).float(),
+            self.labels[rows].to(self.device, non_blocking=True),
+        )
+
+    def chunks(self, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the rows in parts of as many maps as may meet a network at a time, by the size of a map."""
+        return rows.split(max(1, min(MAPS, VOXELS // math.prod(self.volumes.shape))))
+
+    def logits(self, network: torch.nn.Module) -> torch.Tensor:
+        """Return the logits of all maps, shape (n, classes), float64 on the CPU."""
+        with torch.no_grad():
+            parts = [network(self.get(rows)[0]) for rows in self.chunks(torch.arange(len(self)))]
+        return torch.cat(parts).double().cpu()

@@ -1,0 +1,106 @@
+"""Params as Snakemake can record them: as simple values, one line each, so that a dry run names what changed.
+
+Snakemake compares a rule's params as a set of values, without their names, and records simple types only.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from truemap.plan.code import method_code
+
+Settings = dict[str, Any]
+Params = dict[str, Callable[[Any], Any]]
+WILDCARDS = ("dataset", "model", "seed", "candidate", "method", "attack", "reference", "split", "shard", "panel")
+#: How data are fetched, which changes no result; and who is left out, which is recorded under other names.
+UNRECORDED = ("source.fetch", "source.exclude")
+SIGNATURE = inspect.signature(lambda wildcards: None)
+
+
+def settings_params(compute: Callable[[Any], Settings], jobs: Sequence[Any]) -> Params:
+    """Return params that hold a rule's settings: whole for the script, and one line a value for the record.
+
+    The script gets a namespace, which is not recorded. The record gets lines like ``training.epsilon = 0.1``:
+    no two settings can be mistaken for each other, and the dry run shows just the value that changed.
+
+    Parameters
+    ----------
+    compute : callable
+        Wildcards -> settings.
+    jobs : sequence
+        Wildcards of at least one job of each kind that the rule has: they say how many lines there can be.
+    """
+    known: dict[tuple, dict[int, str]] = {}
+
+    def whole(wildcards: Any) -> SimpleNamespace:
+        return SimpleNamespace(**compute(wildcards))
+
+    def line(number: int) -> Callable[[Any], str | None]:
+        def entry(wildcards: Any) -> str | None:
+            key = tuple(getattr(wildcards, name, None) for name in WILDCARDS)
+            if key not in known:
+                known[key] = dict(enumerate(_lines(compute(wildcards))))
+                if len(known[key]) >= count:
+                    raise RuntimeError("a rule has more settings than params for them")
+            return known[key].get(number)
+
+        return signed(entry)
+
+    # One more than any job can fill: None is then among every job's params, and their number changes nothing.
+    count = 1 + max((len(_lines(compute(job))) for job in jobs), default=0)
+    return {"settings": whole, **{f"setting_{number}": line(number) for number in range(count)}}
+
+
+def method_params(script: Path, names: Callable[[Any], list[str]], jobs: Sequence[Any]) -> Params:
+    """Return params that stand for the method modules a job uses, beyond its script's own imports.
+
+    Which they are hangs on the wildcards, so each param is a function: the n-th module's ``module@hash``, or
+    None.
+
+    Parameters
+    ----------
+    script : path
+    names : callable
+        Wildcards -> the method modules that this job uses.
+    jobs : sequence
+        Wildcards of at least one job of each kind that the rule has.
+    """
+
+    def entry(number: int) -> Callable[[Any], str | None]:
+        return signed(lambda wildcards: dict(enumerate(method_code(script, *names(wildcards)))).get(number))
+
+    count = 1 + max((len(method_code(script, *names(job))) for job in jobs), default=0)
+    return {f"method_{number}": entry(number) for number in range(count)}
+
+
+def scaled(amount: int) -> Callable[[Any, int], int]:
+    """Return a resource function: `amount` (MB or minutes) times the attempt, so that a retry gets more."""
+
+    def resource(wildcards: Any, attempt: int) -> int:
+        return amount * attempt
+
+    resource.__signature__ = inspect.signature(resource)
+    return resource
+
+
+def signed(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the function of wildcards with its signature at hand: Snakemake asks for it at every call."""
+    function.__signature__ = SIGNATURE
+    return function
+
+
+def _lines(settings: Settings, prefix: str = "") -> list[str]:
+    lines = []
+    for key, value in settings.items():
+        if f"{prefix}{key}" in UNRECORDED:
+            continue
+        if isinstance(value, dict) and value:
+            lines += _lines(value, f"{prefix}{key}.")
+        else:
+            lines.append(f"{prefix}{key} = {json.dumps(value)}")
+    return lines

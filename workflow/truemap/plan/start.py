@@ -1,0 +1,156 @@
+"""What has to hold before the first job: the config's files are there, results are what was recorded of them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from truemap.data import seen
+from truemap.plan.plan import Plan
+from truemap.runtime import made as record
+from truemap.runtime.files import DataError
+from truemap.runtime.log import log
+from truemap.runtime.privacy import without_ids
+
+#: Files that a message lists.
+LISTED = 5
+
+
+class Start:
+    """The state of results and sources as a run finds them; jobs are made again where it says that they are stale.
+
+    Parameters
+    ----------
+    plan : Plan
+    outputs : mapping
+        Rule -> its outputs, with wildcards in braces.
+
+    Raises
+    ------
+    DataError
+        If a file that the config names is not there, or results are there that nobody knows the making of.
+    """
+
+    def __init__(self, plan: Plan, outputs: Mapping[str, list[str]]) -> None:
+        check_files(plan, plan.config.run)
+        self._plan = plan
+        self._first = {rule: files[0] for rule, files in outputs.items() if files}
+        record.link()
+        self._record = record.Record()
+        self._refuse(self._record.replaced(), "are not what their job wrote")
+        found = _matching(pattern for files in outputs.values() for pattern in files)
+        self._refuse(record.strangers(found), "have no record of what they were made from (results/.snakemake)")
+        #: Dataset -> how the files differ that its samples were listed from.
+        self._changes: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
+
+    def value(self, rule: str, wildcards: Any) -> str:
+        """Return what stands for the inputs of a job in its params, as `truemap.runtime.made.value`.
+
+        Raises
+        ------
+        DataError
+            As at a start, for a dataset that the run does not list but a target on the command line is of.
+        """
+        if rule not in self._first:
+            return ""
+        names = dict(wildcards.items())
+        output = self._first[rule].format(**names)
+        entry = self._record.entries.get(output)
+        changes = self._look(names["dataset"]) if "dataset" in names else ""
+        reason = changes if rule == "samples" else ""
+        reason = reason or ", ".join(self._record.others(output)[:LISTED])
+        if entry and reason and output not in self.reasons:
+            self.reasons[output] = reason
+            log.warning("%s is made again, as other files are there than it was made from: %s", output, reason)
+            os.environ[record.REMADE] = f"{os.environ.get(record.REMADE, '')} {record.short(output)}"
+        return record.value(entry, bool(reason))
+
+    def _look(self, dataset: str) -> str:
+        if dataset not in self._changes:
+            check_files(self._plan, [dataset])
+            self._changes[dataset] = _changes(self._plan, dataset)
+        return self._changes[dataset]
+
+    @staticmethod
+    def end() -> None:
+        """Note the outputs as they are at the end of a run, so that the next start need not read them."""
+        record.Record().settle()
+
+    @staticmethod
+    def _refuse(files: list[str], what: str) -> None:
+        if files:
+            more = f" and {len(files) - LISTED} more" if len(files) > LISTED else ""
+            raise DataError(
+                f"{', '.join(sorted(files)[:LISTED])}{more}: {what}. Put back what was there, the folder "
+                "results/.snakemake too; or delete them, and they are made again where something needs them."
+            )
+
+
+def check_files(plan: Plan, datasets: Iterable[str]) -> None:
+    """Refuse a config that names files or folders that are not there, in these datasets.
+
+    Snakemake itself takes a missing input for no error once the outputs that were made from it exist.
+    """
+    faults = []
+    for key, path in plan.named_files(datasets):
+        if path.endswith("/") != Path(path).is_dir() or not Path(path).exists():
+            reason = "no such folder" if path.endswith("/") else "no such file"
+            faults.append(f"  {key}: {path}: {reason}. Paths are relative to {Path.cwd()}.")
+        elif not os.access(path, os.R_OK):
+            faults.append(f"  {key}: {path}: may not be read. Mend its permissions.")
+    if faults:
+        raise DataError("the config names files that cannot be used:\n" + "\n".join(faults))
+
+
+def _changes(plan: Plan, dataset: str) -> str:
+    """Return how the files that a dataset's samples were listed from differ by now; empty where they do not."""
+    place = seen.list_of(dataset)
+    before = seen.read(place)
+    if before is None:
+        return "there is no list of the files they were listed from"
+    source = plan.config.datasets[dataset].source
+    now = seen.look(before, before, _remote(dataset, before, source.get("endpoint_url")))
+    # What is gone from a cache is fetched again when it is needed.
+    gone = {path for path in before if source.get("cache") and not now[path][1] and path.startswith(source["cache"])}
+    found = [path for path in seen.changed(before, now) if path not in gone]
+    if not found and not gone and now != before:
+        seen.write(place, now)
+    return f"{len(found)} of {len(before)} files and folders they were listed from have changed" if found else ""
+
+
+def _remote(dataset: str, before: seen.Seen, endpoint_url: str | None) -> dict[str, str]:
+    """Return what a bucket says of the objects that were listed; what was noted, where it does not answer."""
+    urls = [path for path in before if "://" in path]
+    if not urls:
+        return {}
+    # Costs an import that nobody needs whose maps are files.
+    from truemap.datasets._s3 import tags
+
+    try:
+        return tags(urls, endpoint_url)
+    except DataError as error:
+        reason = without_ids(str(error))
+        log.warning("%s: its %d maps are taken as they were, as the bucket is silent: %s", dataset, len(urls), reason)
+        return {url: before[url][1] for url in urls}
+
+
+def _matching(patterns: Iterable[str]) -> list[str]:
+    """Return the files in results/ that a rule may have made; no folder is read that holds none."""
+    inside = (pattern.split("/")[1:] for pattern in patterns if pattern.startswith(f"{record.RESULTS}/"))
+    parts = {tuple(re.sub(r"\\{\w+\\}", ".+", re.escape(part)) for part in pattern) for pattern in inside}
+    found = []
+
+    def look(folder: str, wanted: list[tuple[str, ...]]) -> None:
+        for entry in os.scandir(folder):
+            rest = [part[1:] for part in wanted if re.fullmatch(part[0], entry.name)]
+            if () in rest and entry.is_file():
+                found.append(entry.path)
+            if any(rest) and not entry.name.startswith(".") and entry.is_dir():
+                look(entry.path, list(filter(None, rest)))
+
+    look(str(record.RESULTS), list(parts))
+    return found

@@ -1,0 +1,179 @@
+"""What a job makes sure of around its work.
+
+Its code and inputs stay what they were planned as; its outputs are still its own when it writes them; it does not
+outlive the Snakemake that started it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from truemap.runtime import made as record
+from truemap.runtime import sourcecode
+from truemap.runtime.files import DataError, checksum, guards, signature, write_json
+
+#: What a Snakemake hands to its jobs: its own process, and the code and config that it planned with.
+SCHEDULER = "TRUEMAP_SCHEDULER"
+CODE = "TRUEMAP_CODE"
+CONFIG = "TRUEMAP_CONFIG"
+#: Seconds between two looks at the scheduler, and from the order to end to the end.
+INTERVAL = 1.0
+GRACE = 20.0
+
+
+def announce(code: Mapping[str, Any], main: bool) -> None:
+    """Tell the jobs of this process who starts them, and of the run's first process what code it planned with.
+
+    A process that a cluster starts keeps what the first one said of the code. Jobs import this code first: what a
+    user's PYTHONPATH names would come before the folder that Snakemake adds.
+    """
+    own, others = str(sourcecode.WORKFLOW), os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join([own, *(path for path in others if path not in ("", own))])
+    process = psutil.Process()
+    os.environ[SCHEDULER] = f"{process.pid} {process.create_time()}"
+    if main:
+        os.environ[CODE] = json.dumps(code)
+        os.environ.pop(record.REMADE, None)
+
+
+def check_config(config: str, main: bool) -> None:
+    """Refuse another config than the one that the run's first process planned with: a cluster's jobs read it anew.
+
+    Raises
+    ------
+    DataError
+        If it was edited.
+    """
+    digest = hashlib.sha256(config.encode()).hexdigest()
+    if main:
+        os.environ[CONFIG] = digest
+    elif os.environ.get(CONFIG, digest) != digest:
+        raise DataError("the config was edited after this run was planned. Run again; edit after a run, or a copy.")
+
+
+class Work:
+    """A job's hold on its code, inputs and outputs.
+
+    Parameters
+    ----------
+    snakemake : object
+        What Snakemake gives a script.
+
+    Raises
+    ------
+    DataError
+        If the code is not what the run was planned with.
+    """
+
+    def __init__(self, snakemake: Any) -> None:
+        self._refuse_other_clone(snakemake)
+        self.outputs = [str(path) for path in snakemake.output]
+        self.token = secrets.token_hex(8)
+        known = dict(value.split("@") for value in snakemake.params if sourcecode.is_named_hash(value))
+        files = {sourcecode.file_of(name): wanted for name, wanted in known.items()}
+        self._code = {path: signature(path) for path in files}
+        self._check_code(files, json.loads(os.environ.get(CODE, "{}")))
+        self._inputs = {str(path): signature(path) for path in dict.fromkeys(map(str, snakemake.input))}
+        self._read = record.contents(path for path, found in self._inputs.items() if found)
+        old = record.read_entry(self.outputs[0])
+        remade = record.short(self.outputs[0]) in os.environ.get(record.REMADE, "").split()
+        self._entry = {"job": self.token, "of": self.outputs[0], "value": record.value(old, remade)}
+        write_json(record.place(self.outputs[0]), self._entry)
+        guards.append(self._check_owner)
+
+    def finish(self) -> None:
+        """Write the record of the outputs.
+
+        Raises
+        ------
+        DataError
+            If code or an input has been written since the job began, or another job has taken over.
+        """
+        for path, before in self._code.items():
+            if signature(path) != before:
+                raise DataError(
+                    f"{path}: was edited while this job ran: what it ran cannot be told. Run again; edit after a run."
+                )
+        for path, before in self._inputs.items():
+            if signature(path) != before:
+                raise DataError(f"{path}: was written while this job read it. Run again; change inputs after a run.")
+        self._check_owner()
+        guards.remove(self._check_owner)
+        for path in self.outputs:
+            if Path(path).is_file():
+                entry = {"job": self.token, "of": self.outputs[0], "sha256": checksum(path)}
+                if path == self.outputs[0]:
+                    entry = {**self._entry, **entry, "inputs": self._read}
+                write_json(record.place(path), entry)
+
+    def _refuse_other_clone(self, snakemake: Any) -> None:
+        here, wanted = sourcecode.WORKFLOW.resolve(), Path(snakemake.scriptdir).resolve().parent
+        if here != wanted:
+            raise DataError(
+                f"{here}: code of another copy of truemap runs here, not that of {wanted}. Take that folder out of "
+                "PYTHONPATH, or uninstall truemap from this environment."
+            )
+
+    def _check_code(self, files: Mapping[Path, str], planned: Mapping[str, Any]) -> None:
+        """Compare the code that was imported with what the run's first process planned with.
+
+        Parameters
+        ----------
+        files : mapping
+            File -> hash that this job was started with.
+        planned : mapping
+            `truemap.runtime.sourcecode.hashed` of the run's first process; another on a cluster that starts it late.
+        """
+        begun = psutil.Process().create_time() * 1e9
+        for path, known in files.items():
+            wanted, seen = planned.get(str(path.relative_to(sourcecode.WORKFLOW)), (known, None))
+            found = self._code[path]
+            if found == seen:
+                continue
+            if found is None or sourcecode.code_hash(path) != wanted:
+                raise DataError(f"{path}: was edited after this run was planned. Run again; edit after a run.")
+            if seen and found[2] > begun:
+                raise DataError(f"{path}: was edited while this job started: what it runs cannot be told. Run again.")
+
+    def _check_owner(self) -> None:
+        now = record.read_entry(self.outputs[0])
+        if now is None or now["job"] != self.token:
+            raise DataError(
+                f"{self.outputs[0]}: another job makes this by now, and what this one made is dropped. Nothing to "
+                "mend: the Snakemake that started this job is gone."
+            )
+
+
+def end_with_scheduler() -> None:
+    """End this process when the Snakemake that started it has ended, however it did; shells between may live on."""
+    number, _, created = os.environ.get(SCHEDULER, "").partition(" ")
+    if number:
+        threading.Thread(target=_watch, args=(int(number), float(created)), daemon=True).start()
+
+
+def _watch(number: int, created: float) -> None:
+    while _runs(number, created):
+        time.sleep(INTERVAL)
+    # As a scheduler ends a job: what is half-written is removed. A library's call that takes long may not let it.
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os._exit(128 + signal.SIGTERM)
+
+
+def _runs(number: int, created: float) -> bool:
+    try:
+        process = psutil.Process(number)
+        return process.create_time() == created and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

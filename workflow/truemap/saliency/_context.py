@@ -1,0 +1,32 @@
+"""What a method may use beyond the network and the maps it explains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from truemap.networks._batches import Batches
+
+
+@dataclass(frozen=True)
+class Context:
+    """Seed and training data.
+
+    Attributes
+    ----------
+    seed : int
+        Of all noise, together with a sample's id: see `truemap.numerics.derive_seed`.
+    training : Batches
+        The training maps; read only where a method asks for them.
+    mean : Tensor, shape ``shape``
+        Mean of all training maps.
+    low, high : float
+        Smallest and largest value of a training map.
+    """
+
+    seed: int
+    training: Batches
+    mean: torch.Tensor
+    low: float
+    high: float

@@ -1,0 +1,103 @@
+"""Outputs of a decoder and their gradients, and backward passes through changed ReLUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import nn
+
+from truemap.networks._decoder import Decoder
+from truemap.saliency._jacobian import probability_gradients
+from truemap.saliency._scaled import Scaled, unscaled
+
+Output = Literal["probability", "logit"]
+
+
+def output_gradients(decoder: Decoder, x: torch.Tensor, output: Output) -> Scaled:
+    """Return the gradient of every class's output, maps of shape (n, classes, *shape).
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, *shape)
+    output : {"probability", "logit"}
+        Calibrated probability (classes - 1 backward passes) or raw logit (one a class).
+    """
+    if output == "probability":
+        return probability_gradients(decoder.network, x, decoder.temperature)
+    return unscaled(logit_gradients(decoder.network, x))
+
+
+def logit_gradients(network: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """Return d z_c / d x for every class c, shape (n, classes, *shape), float64.
+
+    One forward pass and one backward pass a class.
+    """
+    with torch.enable_grad():
+        x = x.detach().requires_grad_(True)
+        logits = network(x)
+    count = logits.shape[1]
+    gradients = torch.zeros(len(x), count, *x.shape[1:], dtype=torch.float64, device=x.device)
+    for c in range(count):
+        (gradient,) = torch.autograd.grad(logits[:, c].sum(), x, retain_graph=c < count - 1)
+        gradients[:, c] = gradient
+    return gradients
+
+
+@torch.no_grad()
+def output_values(decoder: Decoder, x: torch.Tensor, output: Output) -> torch.Tensor:
+    """Return every class's output, shape (n, classes), float64."""
+    logits = decoder.network(x).double()
+    return torch.softmax(logits / decoder.temperature, dim=1) if output == "probability" else logits
+
+
+def incompleteness(
+    decoder: Decoder, x: torch.Tensor, starts: Iterable[torch.Tensor], maps: torch.Tensor, output: Output
+) -> torch.Tensor:
+    """Return the sum of each map less what it should be, f_c(x) less the mean of f_c at its baselines.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, *shape)
+    starts : iterable of Tensor, each of shape (n, *shape) or (1, *shape)
+        Baselines of each map.
+    maps : Tensor, shape (n, classes, *shape)
+    output : {"probability", "logit"}
+
+    Returns
+    -------
+    Tensor, shape (n, classes), float64
+    """
+    below = torch.stack([output_values(decoder, start, output) for start in starts]).mean(dim=0)
+    return maps.flatten(2).sum(dim=2) - (output_values(decoder, x, output) - below)
+
+
+def relus(network: nn.Module, method: str) -> list[nn.ReLU]:
+    """Return the network's ReLU layers, first to last.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names the method that needs them.
+    """
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.ReLU)]
+    if not layers:
+        raise ValueError(f"{method} needs a network with nn.ReLU layers; this one has none")
+    return layers
+
+
+@contextmanager
+def replaced(layers: list[nn.ReLU], function: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
+    """Let `function` of its input be the output of each of the layers, until the context ends.
+
+    The layers themselves do not run: in place, one would overwrite the input before `function` sees it.
+    """
+    for layer in layers:
+        layer.forward = function
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward

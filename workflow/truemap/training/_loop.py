@@ -1,0 +1,85 @@
+"""Epochs, minibatches and validation, the same for every training method."""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+from torch.nn import functional
+
+from truemap.config.options import TrainingOptions
+from truemap.networks._batches import Batches
+from truemap.runtime.files import DataError
+from truemap.runtime.log import log, progress
+from truemap.training._checkpoint import Checkpoint
+
+
+def fit(
+    network: nn.Module,
+    method: ModuleType,
+    options: TrainingOptions,
+    training: Batches,
+    validation: Batches,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
+) -> pd.DataFrame:
+    """Train `network` in place with Adam; return the history.
+
+    Parameters
+    ----------
+    method : module
+        Of ``truemap.training``; its ``update`` is called for each minibatch. Where it has a ``prepare``, that is
+        called once before the first epoch, with the new network, and returns the options to train with.
+    seed : int
+        Of the order of minibatches and of all noise.
+    checkpoint : Checkpoint, optional
+        Where the state is kept after each epoch, and taken up from if a run was broken off.
+
+    Returns
+    -------
+    DataFrame
+        One row an epoch: ``epoch, loss, validation_nll, validation_accuracy``.
+
+    Raises
+    ------
+    DataError
+        If the loss or the validation likelihood is not finite.
+    """
+    if hasattr(method, "prepare"):
+        # Before a checkpoint is restored: a resumed run then finds what the broken one found.
+        options = method.prepare(network, options, training, seed)
+    random = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
+    size = options.batch_size or len(training)
+    history = checkpoint.restore(network, optimizer, random) if checkpoint else []
+    if history:
+        log.info("resumed after epoch %d", len(history))
+    for epoch in progress(range(1, options.epochs + 1), "epoch", done=len(history)):
+        network.train()
+        losses = []
+        for rows in torch.randperm(len(training), generator=random).split(size):
+            x, y = training.get(rows)
+            losses.append(len(rows) * method.update(network, optimizer, x, y, options, random))
+        network.eval()
+        row = {"epoch": epoch, "loss": sum(losses) / len(training), **_validate(network, validation)}
+        if not all(math.isfinite(value) for value in row.values()):
+            raise DataError(
+                f"training: the loss is not finite in epoch {epoch}. Lower `learning_rate`, `epsilon` or `strength`, "
+                "or look for extreme values in the maps."
+            )
+        history.append(row)
+        if checkpoint and epoch < options.epochs:
+            checkpoint.save(network, optimizer, random, history)
+    return pd.DataFrame(history)
+
+
+def _validate(network: nn.Module, validation: Batches) -> dict[str, Any]:
+    logits = validation.logits(network)
+    return {
+        "validation_nll": functional.cross_entropy(logits, validation.labels).item(),
+        "validation_accuracy": (logits.argmax(1) == validation.labels).double().mean().item(),
+    }
