@@ -34,12 +34,12 @@ localrules:
 rule all:
     default_target: True
     input:
-        "results/claims.html",
-        "results/resources.tsv",
-        expand("results/{dataset}/words.txt", dataset=plan.config.run),
-        expand("results/{dataset}/quality.html", dataset=plan.config.run),
-        plan.figure_files(),
-        expand("results/{dataset}/statistics/{table}.tsv", dataset=plan.config.run, table=["summary", "comparisons"]),
+        rules.claims.output.html,
+        rules.resources.output.tsv,
+        plan.all("words", rules.words.output[0]),
+        plan.all("quality", rules.quality.output.html),
+        figures,
+        plan.all("statistics", rules.statistics.output.summary_tsv, rules.statistics.output.comparisons_tsv),
 
 
 include: "workflow/start.smk"

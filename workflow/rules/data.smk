@@ -18,19 +18,17 @@ rule simulate:
         mem_mb=scaled(2000),
         runtime=scaled(120),
     params:
-        **plan.record("simulate"),
-        **plan.code("simulate"),
-        **plan.settings("simulate"),
+        **plan.params("simulate"),
     script:
         "../scripts/simulate.py"
 
 
 rule samples:
     input:
-        plan.tree_files,
-        plan.sheet_file,
-        plan.family_file,
+        plan.named("sheet"),
+        plan.named("family"),
         plan.salt_file,
+        tree=plan.each("simulate", rules.simulate.output[0]),
     output:
         samples="results/{dataset}/samples.tsv",
         images="private/{dataset}/images.tsv",
@@ -43,20 +41,17 @@ rule samples:
         mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
-        **plan.record("samples"),
-        **plan.code("samples"),
-        **plan.methods("samples", "datasets"),
-        **plan.settings("samples"),
+        **plan.params("samples"),
     script:
         "../scripts/samples.py"
 
 
 rule grid:
     input:
-        plan.mask_file,
-        plan.tree_files,
-        samples="results/{dataset}/samples.tsv",
-        images="private/{dataset}/images.tsv",
+        plan.named("mask"),
+        plan.each("simulate", rules.simulate.output[0]),
+        samples=rules.samples.output.samples,
+        images=rules.samples.output.images,
     output:
         "results/{dataset}/volumes/mask.nii.gz",
     log:
@@ -67,10 +62,7 @@ rule grid:
         mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
-        **plan.record("grid"),
-        **plan.code("grid"),
-        **plan.methods("grid", "datasets"),
-        **plan.settings("grid"),
+        **plan.params("grid"),
     script:
         "../scripts/grid.py"
 
@@ -80,8 +72,8 @@ rule grid:
 # run what comes after.
 rule words:
     input:
-        samples="results/{dataset}/samples.tsv",
-        grid="results/{dataset}/volumes/mask.nii.gz",
+        samples=rules.samples.output.samples,
+        grid=rules.grid.output[0],
     output:
         "results/{dataset}/words.txt",
     log:
@@ -93,20 +85,18 @@ rule words:
         mem_mb=scaled(500),
         runtime=scaled(30),
     params:
-        **plan.record("words"),
-        **plan.code("words"),
-        **plan.settings("words"),
+        **plan.params("words"),
     script:
         "../scripts/words.py"
 
 
 rule volumes:
     input:
-        plan.tree_files,
         plan.salt_file,
-        samples="results/{dataset}/samples.tsv",
-        images="private/{dataset}/images.tsv",
-        grid="results/{dataset}/volumes/mask.nii.gz",
+        plan.each("simulate", rules.simulate.output[0]),
+        samples=rules.samples.output.samples,
+        images=rules.samples.output.images,
+        grid=rules.grid.output[0],
     output:
         maps="results/{dataset}/volumes/{split}/{shard}.npy",
         table="results/{dataset}/volumes/{split}/{shard}.parquet",
@@ -121,21 +111,18 @@ rule volumes:
         mem_mb=scaled(1000),
         runtime=scaled(120),
     params:
-        **plan.record("volumes"),
-        **plan.code("volumes"),
-        **plan.methods("volumes", "datasets"),
-        **plan.settings("volumes"),
+        **plan.params("volumes"),
     script:
         "../scripts/volumes.py"
 
 
 rule quality:
     input:
-        maps=plan.all_volume_files("npy"),
-        tables=plan.all_volume_files("parquet"),
-        skipped=plan.all_volume_files("skipped.tsv"),
-        incomplete="results/{dataset}/skipped.tsv",
-        grid="results/{dataset}/volumes/mask.nii.gz",
+        maps=plan.each("volumes", rules.volumes.output.maps),
+        tables=plan.each("volumes", rules.volumes.output.table),
+        skipped=plan.each("volumes", rules.volumes.output.skipped),
+        incomplete=rules.samples.output.skipped,
+        grid=rules.grid.output[0],
     output:
         tsv="results/{dataset}/quality.tsv",
         html=report(
@@ -154,18 +141,15 @@ rule quality:
         mem_mb=scaled(1000),
         runtime=scaled(120),
     params:
-        **plan.record("quality"),
-        **plan.code("quality"),
-        **plan.methods("quality", "datasets"),
-        **plan.settings("quality"),
+        **plan.params("quality"),
     script:
         "../scripts/quality.py"
 
 
 rule truth:
     input:
-        maps=plan.volume_files("test", "npy"),
-        tables=plan.volume_files("test", "parquet"),
+        maps=plan.each("volumes", rules.volumes.output.maps, split="test"),
+        tables=plan.each("volumes", rules.volumes.output.table, split="test"),
     output:
         "results/{dataset}/truth/class_means.parquet",
     log:
@@ -178,18 +162,15 @@ rule truth:
         mem_mb=scaled(1000),
         runtime=scaled(60),
     params:
-        **plan.record("truth"),
-        **plan.code("truth"),
-        **plan.methods("truth", "datasets"),
-        **plan.settings("truth"),
+        **plan.params("truth"),
     script:
         "../scripts/truth.py"
 
 
 rule background:
     input:
-        maps=plan.volume_files("train", "npy"),
-        tables=plan.volume_files("train", "parquet"),
+        maps=plan.each("volumes", rules.volumes.output.maps, split="train"),
+        tables=plan.each("volumes", rules.volumes.output.table, split="train"),
     output:
         "results/{dataset}/truth/background.parquet",
     log:
@@ -202,9 +183,7 @@ rule background:
         mem_mb=scaled(1000),
         runtime=scaled(60),
     params:
-        **plan.record("background"),
-        **plan.code("background"),
-        settings={"chosen": []},
+        **plan.params("background"),
     script:
         "../scripts/background.py"
 
@@ -212,8 +191,8 @@ rule background:
 # By itself, so that a list of conditions makes no saliency map again.
 rule background_chosen:
     input:
-        maps=plan.volume_files("train", "npy"),
-        tables=plan.volume_files("train", "parquet"),
+        maps=plan.each("volumes", rules.volumes.output.maps, split="train"),
+        tables=plan.each("volumes", rules.volumes.output.table, split="train"),
     output:
         "results/{dataset}/truth/background-chosen.parquet",
     log:
@@ -226,8 +205,6 @@ rule background_chosen:
         mem_mb=scaled(1000),
         runtime=scaled(60),
     params:
-        **plan.record("background_chosen"),
-        **plan.code("background"),
-        **plan.settings("background_chosen"),
+        **plan.params("background_chosen", script="background"),
     script:
         "../scripts/background.py"

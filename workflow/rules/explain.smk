@@ -3,14 +3,14 @@
 
 rule explain:
     input:
-        weights="results/{dataset}/models/{model}/seed-{seed}/weights.safetensors",
-        description="results/{dataset}/models/{model}/seed-{seed}/model.json",
-        grid="results/{dataset}/volumes/mask.nii.gz",
-        background="results/{dataset}/truth/background.parquet",
-        maps=plan.volume_files("test", "npy"),
-        tables=plan.volume_files("test", "parquet"),
-        train_maps=plan.volume_files("train", "npy"),
-        train_tables=plan.volume_files("train", "parquet"),
+        weights=rules.model.output.weights,
+        description=rules.model.output.description,
+        grid=rules.grid.output[0],
+        background=rules.background.output[0],
+        maps=plan.each("volumes", rules.volumes.output.maps, split="test"),
+        tables=plan.each("volumes", rules.volumes.output.table, split="test"),
+        train_maps=plan.each("volumes", rules.volumes.output.maps, split="train"),
+        train_tables=plan.each("volumes", rules.volumes.output.table, split="train"),
     output:
         maps=plan.unless_kept(temp, "results/{dataset}/saliency/{model}/seed-{seed}/{method}.parquet"),
         mean="results/{dataset}/saliency/{model}/seed-{seed}/{method}.mean.nii.gz",
@@ -27,19 +27,16 @@ rule explain:
         mem_mb=scaled(4000),
         runtime=scaled(240),
     params:
-        **plan.record("explain"),
-        **plan.code("explain"),
-        **plan.methods("explain", "networks", "saliency"),
-        **plan.settings("explain"),
+        **plan.params("explain"),
     script:
         "../scripts/explain.py"
 
 
 rule subject_maps:
     input:
-        maps="results/{dataset}/saliency/{model}/seed-{seed}/{method}.parquet",
-        truth="results/{dataset}/truth/class_means.parquet",
-        grid="results/{dataset}/volumes/mask.nii.gz",
+        maps=rules.explain.output.maps,
+        truth=rules.truth.output[0],
+        grid=rules.grid.output[0],
     output:
         "results/{dataset}/subject_maps/{model}/seed-{seed}/{method}.parquet",
     log:
@@ -52,20 +49,18 @@ rule subject_maps:
         mem_mb=scaled(2000),
         runtime=scaled(30),
     params:
-        **plan.record("subject_maps"),
-        **plan.code("subject_maps"),
-        **plan.settings("subject_maps"),
+        **plan.params("subject_maps"),
     script:
         "../scripts/subject_maps.py"
 
 
 rule score:
     input:
-        maps="results/{dataset}/saliency/{model}/seed-{seed}/{method}.parquet",
-        truth="results/{dataset}/truth/class_means.parquet",
-        grid="results/{dataset}/volumes/mask.nii.gz",
-        own_maps=plan.volume_files("test", "npy"),
-        own_tables=plan.volume_files("test", "parquet"),
+        maps=rules.explain.output.maps,
+        truth=rules.truth.output[0],
+        grid=rules.grid.output[0],
+        own_maps=plan.each("volumes", rules.volumes.output.maps, split="test"),
+        own_tables=plan.each("volumes", rules.volumes.output.table, split="test"),
     output:
         "results/{dataset}/scores/{model}/seed-{seed}/{method}.parquet",
     log:
@@ -78,20 +73,19 @@ rule score:
         mem_mb=scaled(2000),
         runtime=scaled(60),
     params:
-        **plan.record("score"),
-        **plan.code("score"),
-        **plan.settings("score"),
+        **plan.params("score"),
     script:
         "../scripts/score.py"
 
 
 rule refer:
     input:
-        background=plan.background_files,
-        truth="results/{dataset}/truth/class_means.parquet",
-        grid="results/{dataset}/volumes/mask.nii.gz",
-        own_maps=plan.volume_files("test", "npy"),
-        own_tables=plan.volume_files("test", "parquet"),
+        background=rules.background.output[0],
+        chosen=plan.each("background_chosen", rules.background_chosen.output[0]),
+        truth=rules.truth.output[0],
+        grid=rules.grid.output[0],
+        own_maps=plan.each("volumes", rules.volumes.output.maps, split="test"),
+        own_tables=plan.each("volumes", rules.volumes.output.table, split="test"),
     output:
         "results/{dataset}/references/{reference}.parquet",
     log:
@@ -104,20 +98,17 @@ rule refer:
         mem_mb=scaled(2000),
         runtime=scaled(60),
     params:
-        **plan.record("refer"),
-        **plan.code("refer"),
-        **plan.methods("refer", "references"),
-        **plan.settings("refer"),
+        **plan.params("refer"),
     script:
         "../scripts/refer.py"
 
 
 rule robustness:
     input:
-        weights="results/{dataset}/models/{model}/seed-{seed}/weights.safetensors",
-        description="results/{dataset}/models/{model}/seed-{seed}/model.json",
-        maps=plan.volume_files("test", "npy"),
-        tables=plan.volume_files("test", "parquet"),
+        weights=rules.model.output.weights,
+        description=rules.model.output.description,
+        maps=plan.each("volumes", rules.volumes.output.maps, split="test"),
+        tables=plan.each("volumes", rules.volumes.output.table, split="test"),
     output:
         "results/{dataset}/robustness/{model}/seed-{seed}/{attack}.parquet",
     log:
@@ -132,20 +123,17 @@ rule robustness:
         mem_mb=scaled(4000),
         runtime=scaled(240),
     params:
-        **plan.record("robustness"),
-        **plan.code("robustness"),
-        **plan.methods("robustness", "networks", "attacks"),
-        **plan.settings("robustness"),
+        **plan.params("robustness"),
     script:
         "../scripts/robustness.py"
 
 
 rule statistics:
     input:
-        scores=plan.score_files,
-        references=plan.reference_files,
-        predictions=plan.prediction_files,
-        robustness=plan.robustness_files,
+        scores=plan.each("score", rules.score.output[0]),
+        references=plan.each("refer", rules.refer.output[0]),
+        predictions=plan.each("model", rules.model.output.predictions),
+        robustness=plan.each("robustness", rules.robustness.output[0]),
     output:
         summary_parquet="results/{dataset}/statistics/summary.parquet",
         summary_tsv="results/{dataset}/statistics/summary.tsv",
@@ -164,9 +152,6 @@ rule statistics:
         mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
-        **plan.record("statistics"),
-        **plan.code("statistics"),
-        **plan.methods("statistics", "datasets"),
-        **plan.settings("statistics"),
+        **plan.params("statistics"),
     script:
         "../scripts/statistics.py"

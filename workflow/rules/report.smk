@@ -3,11 +3,11 @@
 
 rule figure_1:
     input:
-        grid="results/{dataset}/volumes/mask.nii.gz",
-        truth="results/{dataset}/truth/class_means.parquet",
-        means=plan.drawn_files("saliency", ".mean.nii.gz"),
-        tables=plan.drawn_files("saliency", ".mean.tsv"),
-        scores=plan.drawn_files("scores", ".parquet"),
+        grid=rules.grid.output[0],
+        truth=rules.truth.output[0],
+        means=plan.each("explain", rules.explain.output.mean, plan.jobs.drawn),
+        tables=plan.each("explain", rules.explain.output.mean_table, plan.jobs.drawn),
+        scores=plan.each("score", rules.score.output[0], plan.jobs.drawn),
     output:
         report(
             "results/{dataset}/figures/figure-1a.png",
@@ -31,17 +31,14 @@ rule figure_1:
         mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
-        **plan.record("figure_1"),
-        **plan.code("figure_1"),
-        **plan.methods("figure_1", "datasets"),
-        **plan.settings("maps"),
+        **plan.params("figure_1"),
     script:
         "../scripts/figure_1.py"
 
 
 rule figure_2:
     input:
-        summary="results/{dataset}/statistics/summary.parquet",
+        summary=rules.statistics.output.summary_parquet,
     output:
         report(
             "results/{dataset}/figures/figure-2a.png",
@@ -65,18 +62,16 @@ rule figure_2:
         mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
-        **plan.record("figure_2"),
-        **plan.code("figure_2"),
-        **plan.settings("bars"),
+        **plan.params("figure_2"),
     script:
         "../scripts/figure_2.py"
 
 
 rule figure_3:
     input:
-        grid="results/{dataset}/volumes/mask.nii.gz",
-        truth="results/{dataset}/truth/class_means.parquet",
-        maps=plan.drawn_files("subject_maps", ".parquet"),
+        grid=rules.grid.output[0],
+        truth=rules.truth.output[0],
+        maps=plan.each("subject_maps", rules.subject_maps.output[0], plan.jobs.drawn),
     output:
         report(
             "results/{dataset}/figures/figure-3{panel}.png",
@@ -93,18 +88,15 @@ rule figure_3:
         mem_mb=scaled(2000),
         runtime=scaled(30),
     params:
-        **plan.record("figure_3"),
-        **plan.code("figure_3"),
-        **plan.methods("figure_3", "datasets"),
-        **plan.settings("maps"),
+        **plan.params("figure_3"),
     script:
         "../scripts/figure_3.py"
 
 
 rule figure_grid:
     input:
-        summary="results/{dataset}/statistics/summary.parquet",
-        comparisons="results/{dataset}/statistics/comparisons.parquet",
+        summary=rules.statistics.output.summary_parquet,
+        comparisons=rules.statistics.output.comparisons_parquet,
     output:
         report(
             "results/{dataset}/figures/grid-informative.png",
@@ -134,17 +126,15 @@ rule figure_grid:
         mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
-        **plan.record("figure_grid"),
-        **plan.code("figure_grid"),
-        **plan.settings("comparison"),
+        **plan.params("figure_grid"),
     script:
         "../scripts/figure_grid.py"
 
 
 rule figure_strength:
     input:
-        summary="results/{dataset}/statistics/summary.parquet",
-        histories=plan.history_files,
+        summary=rules.statistics.output.summary_parquet,
+        histories=plan.each("train", rules.train.output.history, plan.jobs.swept_trainings),
     output:
         report(
             "results/{dataset}/figures/strength.png",
@@ -161,9 +151,7 @@ rule figure_strength:
         mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
-        **plan.record("figure_strength"),
-        **plan.code("figure_strength"),
-        **plan.settings("strength"),
+        **plan.params("figure_strength"),
     script:
         "../scripts/figure_strength.py"
 
@@ -171,8 +159,8 @@ rule figure_strength:
 rule claims:
     input:
         published=plan.own("config/published.tsv"),
-        summaries=expand("results/{dataset}/statistics/summary.parquet", dataset=plan.config.run),
-        comparisons=expand("results/{dataset}/statistics/comparisons.parquet", dataset=plan.config.run),
+        summaries=plan.all("statistics", rules.statistics.output.summary_parquet),
+        comparisons=plan.all("statistics", rules.statistics.output.comparisons_parquet),
     output:
         tsv="results/claims.tsv",
         html=report("results/claims.html", caption="../report/claims.rst", category="claims", labels={"what": "claims"}),
@@ -184,17 +172,24 @@ rule claims:
         mem_mb=scaled(500),
         runtime=scaled(30),
     params:
-        **plan.record("claims"),
-        **plan.code("claims"),
-        **plan.settings("claims"),
+        **plan.params("claims"),
     script:
         "../scripts/claims.py"
 
 
+figures = [
+    path
+    for name in ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength")
+    for path in plan.all(name, *getattr(rules, name).output)
+]
+measured = ("simulate", "volumes", "quality", "truth", "background", "background_chosen", "train", "model", "explain")
+measured += ("subject_maps", "score", "refer", "robustness")
+
+
 rule resources:
     input:
-        expand("results/{dataset}/statistics/summary.parquet", dataset=plan.config.run),
-        expand("results/{dataset}/quality.tsv", dataset=plan.config.run),
+        plan.all("statistics", rules.statistics.output.summary_parquet),
+        plan.all("quality", rules.quality.output.tsv),
     output:
         tsv="results/resources.tsv",
         html=report(
@@ -211,11 +206,10 @@ rule resources:
         mem_mb=scaled(500),
         runtime=scaled(30),
     params:
-        **plan.record("resources"),
-        **plan.code("resources"),
-        settings={
-            "benchmarks": plan.benchmark_files(),
-            "figures": [*plan.figure_files(), *expand("results/{dataset}/figures/grid.html", dataset=plan.config.run)],
-        },
+        **plan.params(
+            "resources",
+            benchmarks=[path for name in measured for path in plan.all(name, getattr(rules, name).benchmark)],
+            figures=figures,
+        ),
     script:
         "../scripts/resources.py"

@@ -3,10 +3,10 @@
 
 rule train:
     input:
-        train_maps=plan.volume_files("train", "npy"),
-        train_tables=plan.volume_files("train", "parquet"),
-        validation_maps=plan.volume_files("validation", "npy"),
-        validation_tables=plan.volume_files("validation", "parquet"),
+        train_maps=plan.each("volumes", rules.volumes.output.maps, split="train"),
+        train_tables=plan.each("volumes", rules.volumes.output.table, split="train"),
+        validation_maps=plan.each("volumes", rules.volumes.output.maps, split="validation"),
+        validation_tables=plan.each("volumes", rules.volumes.output.table, split="validation"),
     output:
         weights="results/{dataset}/candidates/{model}/seed-{seed}/{candidate}/weights.safetensors",
         history="results/{dataset}/candidates/{model}/seed-{seed}/{candidate}/history.parquet",
@@ -23,22 +23,21 @@ rule train:
         mem_mb=scaled(4000),
         runtime=scaled(720),
     params:
-        **plan.record("train"),
-        **plan.code("train"),
-        **plan.methods("train", "networks", "training"),
-        **plan.settings("train"),
+        **plan.params("train"),
+        # No output, as Snakemake deletes those of a job that fails.
+        checkpoint="results/{dataset}/.checkpoints/{model}/seed-{seed}/{candidate}.safetensors",
     script:
         "../scripts/train.py"
 
 
 rule model:
     input:
-        weights=plan.candidate_files("weights.safetensors"),
-        validation=plan.candidate_files("validation.json"),
-        validation_maps=plan.volume_files("validation", "npy"),
-        validation_tables=plan.volume_files("validation", "parquet"),
-        test_maps=plan.volume_files("test", "npy"),
-        test_tables=plan.volume_files("test", "parquet"),
+        weights=plan.each("train", rules.train.output.weights, plan.jobs.candidates),
+        validation=plan.each("train", rules.train.output.validation, plan.jobs.candidates),
+        validation_maps=plan.each("volumes", rules.volumes.output.maps, split="validation"),
+        validation_tables=plan.each("volumes", rules.volumes.output.table, split="validation"),
+        test_maps=plan.each("volumes", rules.volumes.output.maps, split="test"),
+        test_tables=plan.each("volumes", rules.volumes.output.table, split="test"),
     output:
         weights="results/{dataset}/models/{model}/seed-{seed}/weights.safetensors",
         description="results/{dataset}/models/{model}/seed-{seed}/model.json",
@@ -55,9 +54,6 @@ rule model:
         mem_mb=scaled(4000),
         runtime=scaled(60),
     params:
-        **plan.record("model"),
-        **plan.code("model"),
-        **plan.methods("model", "networks"),
-        **plan.settings("model"),
+        **plan.params("model"),
     script:
         "../scripts/model.py"

@@ -38,5 +38,7 @@ with job(snakemake) as settings:
         for rows, maps in blocks:
             writer.write(rows, maps)
             means.add(rows, maps)
-    means.write(snakemake.output.mean, snakemake.output.mean_table, grid.affine)
+    wildcards = snakemake.wildcards
+    entry = {"model": wildcards.model, "seed": int(wildcards.seed), "method": wildcards.method}
+    means.write(snakemake.output.mean, snakemake.output.mean_table, grid.affine, **entry)
     log.info("%d maps for %d classes each", means.count.sum(), len(decoder.classes))

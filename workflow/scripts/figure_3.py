@@ -27,11 +27,17 @@ with job(snakemake) as settings:
             ("truth", [(f"{first} − average", truth.informative(first)), *changes]),
         ]
     else:
-        rows = []
-        for entry, path in zip(settings["entries"], snakemake.input.maps, strict=True):
+        found = {}
+        for path in snakemake.input.maps:
             ((table, means),) = read_blocks(path)
-            maps = dict(zip(table["label"], means, strict=True))
-            rows.append((style.entry_label(entry), [(f"{first}, given {label}", maps.get(label)) for label in classes]))
+            found[table["model"].iloc[0], table["method"].iloc[0]] = dict(zip(table["label"], means, strict=True))
+        rows = [
+            (
+                style.entry_label(entry),
+                [(f"{first}, given {label}", found[entry["model"], entry["method"]].get(label)) for label in classes],
+            )
+            for entry in settings["entries"]
+        ]
     log.info("test subject drawn by seed %d", settings["seed"])
     figure = brains.glass_brains(rows, grid.shape, grid.affine, settings["style"]["colormap"])
     style.save(figure, list(snakemake.output), style.note(source.kind(options), conditions), settings["style"]["dpi"])

@@ -8,10 +8,8 @@ from truemap.runtime.job import job
 with job(snakemake) as settings:
     style.start()
     summary = pd.read_parquet(snakemake.input.summary)
-    files, histories = iter(snakemake.input.histories), {}
-    for entry in settings["swept"]:
-        curves = pd.concat([pd.read_parquet(next(files)) for _ in entry["seeds"]])
-        histories[entry["model"]] = curves.groupby("epoch", as_index=False).mean()
+    curves = pd.concat(map(pd.read_parquet, snakemake.input.histories))
+    histories = curves.groupby(["model", "candidate", "epoch"], as_index=False).mean()
     conditions = style.set_shown(summary["conditions"], settings["conditions"])
     shown = style.one_truth(summary, settings["truth"], conditions)
     figure = strength.strength_figure(shown, settings["swept"], histories, settings["attack"])

@@ -1,7 +1,7 @@
 """Find the grid and brain mask that all maps of a dataset share."""
 
 from truemap.config.methods import method
-from truemap.data import sources as images
+from truemap.data import sources
 from truemap.data.grid import write_grid
 from truemap.data.reading import reading_nan
 from truemap.data.samples import first_of_train, read
@@ -16,9 +16,9 @@ TRIES = 10
 scrub = Scrubber()
 with job(snakemake, scrub) as settings:
     source, options = method("datasets", settings["source"])
-    paths = images.read(snakemake.input.images)
-    scrub.learn(images.public_names(paths), snakemake.input.images)
-    maps = images.Images(paths, source, options, settings["seed"], scrub)
+    paths = sources.read(snakemake.input.images)
+    scrub.learn(sources.public_names(paths), snakemake.input.images)
+    maps = sources.Images(paths, source, options, settings["seed"], scrub)
     tries = TRIES if settings["on_bad_subject"] == "skip" else 1
     subjects = first_of_train(read(snakemake.input.samples), tries)
     read_image = reading_nan(maps, settings["nan"])

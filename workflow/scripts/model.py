@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from truemap.data.rows import made_by
 from truemap.data.volumes import read_volumes
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import load_decoder, save_weights
@@ -13,7 +14,7 @@ from truemap.runtime.files import read_json, whole, write_json
 from truemap.runtime.job import job
 from truemap.runtime.log import log
 from truemap.runtime.versions import versions
-from truemap.training._selection import choose, fit_temperature
+from truemap.training._selection import choose, fit_temperature, predictions
 
 with job(snakemake) as settings:
     device = prepare_device(settings["device"], settings["threads"])
@@ -45,15 +46,10 @@ with job(snakemake) as settings:
         description["temperature"], description["calibration"] = fitted
     log.info("chosen: %s (%s); T = %.4f (%s)", winner, reason, description["temperature"], description["calibration"])
 
-    tables = []
-    for split, values in logits.items():
-        p = torch.softmax(values / description["temperature"], dim=1).numpy()
-        table = splits[split].table[["sample", "subject", "label", "condition", "negated", "split"]].copy()
-        table["predicted"] = [decoder.classes[number] for number in p.argmax(axis=1)]
-        table["correct"] = table["predicted"] == table["label"]
-        columns = pd.DataFrame(p, columns=[f"p_{label}" for label in decoder.classes], index=table.index)
-        tables.append(pd.concat([table, columns], axis=1))
+    p = {split: torch.softmax(values / description["temperature"], dim=1).numpy() for split, values in logits.items()}
+    tables = [predictions(part.table, p[split], decoder.classes) for split, part in splits.items()]
+    entry = {"model": snakemake.wildcards.model, "seed": int(snakemake.wildcards.seed)}
     with whole(snakemake.output.predictions) as path:
-        pd.concat(tables, ignore_index=True).to_parquet(path, index=False)
+        made_by(pd.concat(tables, ignore_index=True), **entry).to_parquet(path, index=False)
     save_weights(snakemake.output.weights, decoder.network)
     write_json(snakemake.output.description, description)

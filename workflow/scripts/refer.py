@@ -1,6 +1,7 @@
 """Score a reference, which knows nothing of a network, as if it were a saliency method."""
 
 from truemap.config.methods import method
+from truemap.config.names import REFERENCE
 from truemap.data.background import read_background
 from truemap.evaluation.references import score_reference
 from truemap.evaluation.scores import ScoreInputs, write_scores
@@ -9,6 +10,6 @@ from truemap.runtime.job import job
 with job(snakemake) as settings:
     given = ScoreInputs.read(snakemake.input, settings)
     module, options = method("references", settings["reference"])
-    background = read_background(*snakemake.input.background, average=settings["average"])
+    background = read_background(snakemake.input.background, *snakemake.input.chosen, average=settings["average"])
     blocks = score_reference(module, options, given, background, settings["seed"], settings["explained"])
-    write_scores(snakemake.output[0], blocks)
+    write_scores(snakemake.output[0], blocks, model=REFERENCE, seed=0, method=snakemake.wildcards.reference)

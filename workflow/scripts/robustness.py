@@ -2,6 +2,7 @@
 
 from truemap.attacks._measure import choose_maps, robustness_table
 from truemap.config.methods import method
+from truemap.data.rows import made_by
 from truemap.data.volumes import read_volumes
 from truemap.geometry import radius
 from truemap.networks._batches import Batches
@@ -22,5 +23,7 @@ with job(snakemake) as settings:
     table = robustness_table(decoder, batches, module, options, bound, settings["seed"], rows)
     right, robust = table["correct"].mean(), table["robust"].mean()
     log.info("%d maps: accuracy %.4f, robust accuracy %.4f at L2 radius %.4g", len(table), right, robust, bound)
+    wildcards = snakemake.wildcards
+    entry = {"model": wildcards.model, "seed": int(wildcards.seed), "method": wildcards.attack}
     with whole(snakemake.output[0]) as path:
-        table.assign(bound=bound).to_parquet(path, index=False)
+        made_by(table.assign(bound=bound), **entry).to_parquet(path, index=False)

@@ -14,4 +14,6 @@ with job(snakemake) as settings:
         )
         for rows, maps in read_blocks(snakemake.input.maps)
     ]
-    write_scores(snakemake.output[0], blocks)
+    wildcards = snakemake.wildcards
+    entry = {"model": wildcards.model, "seed": int(wildcards.seed), "method": wildcards.method}
+    write_scores(snakemake.output[0], blocks, **entry)

@@ -9,22 +9,16 @@ from truemap.evaluation.statistics import agreement_units, compare, share_units,
 from truemap.runtime.files import whole
 from truemap.runtime.job import job
 
-
-def read(files, entries):
-    """Return the tables as one, with the model, seed and method of each."""
-    return pd.concat([pd.read_parquet(path).assign(**entry) for path, entry in zip(files, entries, strict=True)])
-
-
 with job(snakemake) as settings:
     source, options = method("datasets", settings["source"])
-    scored = [*settings["entries"], *settings["references"]]
-    scores = read([*snakemake.input.scores, *snakemake.input.references], scored)
-    predictions = read(snakemake.input.predictions, settings["models"]).query("split == 'test'").assign(method="")
+    files = snakemake.input
+    scores = pd.concat(map(pd.read_parquet, [*files.scores, *files.references]))
+    predictions = pd.concat(map(pd.read_parquet, files.predictions)).query("split == 'test'").assign(method="")
     # Of all test maps: those that were attacked may hold no negated one.
     sets = condition_sets(predictions["negated"], settings["chosen"])
     units = [agreement_units(scores), share_units(predictions, "correct", "accuracy", sets, settings["chosen"])]
-    if settings["attacked"]:
-        attacked = read(snakemake.input.robustness, settings["attacked"])
+    if files.robustness:
+        attacked = pd.concat(map(pd.read_parquet, files.robustness))
         units.append(share_units(attacked, "robust", "robust_accuracy", sets, settings["chosen"]))
     units = pd.concat(units, ignore_index=True)
     group = (REFERENCE, settings["group"]) if settings["group"] else None

@@ -5,6 +5,7 @@ import pandas as pd
 
 from truemap.data.grid import read_grid
 from truemap.data.maps import MapWriter
+from truemap.data.rows import made_by
 from truemap.evaluation.truth import read_truth
 from truemap.figures.style import choose_classes
 from truemap.figures.subject import choose_subject, subject_maps
@@ -19,4 +20,5 @@ with job(snakemake) as settings:
     means = subject_maps(snakemake.input.maps, subject, target, inside, conditions, settings["chosen"])
     with whole(snakemake.output[0]) as path, MapWriter(path, inside.size, "float32") as writer:
         rows = pd.DataFrame({"subject": subject, "label": list(means), "target": target})
+        rows = made_by(rows, model=snakemake.wildcards.model, method=snakemake.wildcards.method)
         writer.write(rows, np.stack(list(means.values())))

@@ -1,10 +1,9 @@
 """Train one candidate: one model, one seed, one point of its hyperparameter grid."""
 
-from pathlib import Path
-
 import torch
 
 from truemap.config.methods import method
+from truemap.data.rows import made_by
 from truemap.data.volumes import read_volumes
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import build_network, save_weights
@@ -24,19 +23,18 @@ with job(snakemake) as settings:
     held_out = read_volumes(snakemake.input.validation_maps, snakemake.input.validation_tables)
     validation = Batches(held_out, classes, device)
 
-    w = snakemake.wildcards
-    kept = Path("results", w.dataset, ".checkpoints", w.model, f"seed-{w.seed}", f"{w.candidate}.safetensors")
-    checkpoint = Checkpoint(kept, checkpoint_key(snakemake.params, snakemake.input))
+    checkpoint = Checkpoint(snakemake.params.checkpoint, checkpoint_key(snakemake.params, snakemake.input))
     torch.manual_seed(derive_seed(settings["seed"], "initialisation"))
     network = build_network(settings["network"], volumes.shape, len(classes)).to(device)
     module, options = method("training", settings["training"])
     history = fit(network, module, options, training, validation, derive_seed(settings["seed"], "training"), checkpoint)
 
-    last = history.iloc[-1]
+    last, wildcards = history.iloc[-1], snakemake.wildcards
     log.info("validation NLL %.4f, accuracy %.4f", last["validation_nll"], last["validation_accuracy"])
     save_weights(snakemake.output.weights, network)
+    entry = {"model": wildcards.model, "seed": settings["seed"], "candidate": wildcards.candidate}
     with whole(snakemake.output.history) as path:
-        history.to_parquet(path, index=False)
+        made_by(history, **entry).to_parquet(path, index=False)
     write_json(
         snakemake.output.validation,
         {"nll": last["validation_nll"], "accuracy": last["validation_accuracy"], "training": settings["training"]},

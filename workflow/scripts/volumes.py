@@ -1,7 +1,7 @@
 """Read, check, z-score and store one shard of a split's maps."""
 
 from truemap.config.methods import method
-from truemap.data import sources as images
+from truemap.data import sources
 from truemap.data.grid import read_grid
 from truemap.data.ingest import write_volumes
 from truemap.data.reading import reading_nan
@@ -13,10 +13,10 @@ from truemap.runtime.privacy import Scrubber, read_salt
 scrub = Scrubber()
 with job(snakemake, scrub) as settings:
     source, options = method("datasets", settings["source"])
-    paths = images.read(snakemake.input.images)
-    names = images.public_names(paths)
+    paths = sources.read(snakemake.input.images)
+    names = sources.public_names(paths)
     scrub.learn(names, snakemake.input.images)
-    maps = images.Images(paths, source, options, settings["seed"], scrub, read_salt() if names else "")
+    maps = sources.Images(paths, source, options, settings["seed"], scrub, read_salt() if names else "")
     rows = shard(read(snakemake.input.samples), settings["split"], settings["shard"], settings["shards"])
     maps.prepare(rows["image"].tolist())
     stored = write_volumes(

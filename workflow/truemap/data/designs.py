@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from truemap.data.rows import has_subject
 from truemap.data.tables import alike
 from truemap.runtime.files import DataError
 from truemap.runtime.log import log
@@ -100,7 +101,7 @@ def check_truth(test: pd.DataFrame, what: str = "maps") -> None:
     DataError
         If no test subject has maps of two classes.
     """
-    test = test[test["subject"] != ""]
+    test = test[has_subject(test)]
     if test.empty:
         return
     classes = test.groupby("subject")["label"].nunique()

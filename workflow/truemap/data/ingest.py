@@ -11,6 +11,7 @@ import pandas as pd
 
 from truemap.data.grid import Grid
 from truemap.data.reading import BadMap, Reader, usable
+from truemap.data.rows import owners
 from truemap.numerics import rounded
 from truemap.runtime.files import DataError, whole
 from truemap.runtime.log import log, progress
@@ -90,7 +91,7 @@ def _parts(rows: pd.DataFrame, skip: bool) -> list[list[int]]:
     """Return the numbers of rows that are stored, or left out, together: of a subject, or single ones for ``stop``."""
     if not skip:
         return [[number] for number in range(len(rows))]
-    owner = rows["subject"].where(rows["subject"] != "", rows["image"])
+    owner = owners(rows, rows["image"])
     return [numbers.tolist() for numbers in owner.groupby(owner, sort=False).indices.values()]
 
 

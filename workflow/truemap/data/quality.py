@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from truemap.data.grid import Grid
+from truemap.data.rows import has_subject, owners
 from truemap.data.volumes import Volumes
 from truemap.numerics import filled, pearson
 
@@ -84,7 +85,7 @@ def quality_table(volumes: Volumes, grid: Grid) -> pd.DataFrame:
                 others[condition] += maps[place, inside]
     across = int(np.argmax(np.abs(grid.affine[0, :3])))
     mirrored = np.flip(np.arange(inside.size).reshape(grid.shape), axis=across)[grid.mask]
-    named = (table["subject"] != "").to_numpy()
+    named = has_subject(table).to_numpy()
     measured, stored = [], []
     for start, maps in _blocks(volumes):
         block = slice(start, start + len(maps))
@@ -98,7 +99,7 @@ def quality_table(volumes: Volumes, grid: Grid) -> pd.DataFrame:
 
 def _conditions(table: pd.DataFrame) -> np.ndarray:
     """Return the number of each map's condition, -1 where it has too few maps: no sum is kept for those."""
-    condition = table["condition"].where(table["subject"] != "", "")
+    condition = table["condition"].where(has_subject(table), "")
     group = table.assign(condition=condition).groupby(["label", "condition"])["sample"]
     enough = (group.transform("size") >= MAPS).to_numpy()
     numbers = np.full(len(table), -1)
@@ -136,13 +137,13 @@ def _measure(
 
 def _copied(table: pd.DataFrame, stored: list[bytes]) -> np.ndarray:
     """Return which maps are equal to one of another subject, class or split, by the checksums of what is stored."""
-    owner = table["subject"].where(table["subject"] != "", table["sample"])
+    owner = owners(table, table["sample"])
     whose = pd.DataFrame({"owner": owner.astype(str), "label": table["label"], "split": table["split"]})
     return (whose.groupby(stored).transform("nunique") > 1).any(axis=1).to_numpy()
 
 
 def _flags(table: pd.DataFrame, conditions: np.ndarray, copied: np.ndarray) -> list[str]:
-    subjects = table[table["subject"] != ""].groupby("subject")[["r", "r_flipped"]].mean()
+    subjects = table[has_subject(table)].groupby("subject")[["r", "r_flipped"]].mean()
     gain = subjects["r_flipped"] - subjects["r"]
     distance = _robust_distance(gain, np.zeros(len(gain)))
     suspects = subjects.index[(gain > 0) & (distance > OUTLIER) & (subjects["r_flipped"] > ALIKE)]

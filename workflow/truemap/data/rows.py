@@ -12,6 +12,24 @@ from truemap.numerics import derive_seed
 KEYS = ["sample", "subject", "label", "condition", "negated"]
 
 
+def has_subject(rows: pd.DataFrame) -> pd.Series:
+    """Return whether each map is of a subject; images without subjects have an empty one."""
+    return rows["subject"] != ""
+
+
+def owners(rows: pd.DataFrame, otherwise: pd.Series) -> pd.Series:
+    """Return whose each map is: its subject's, or what `otherwise` says where there are no subjects."""
+    return rows["subject"].where(has_subject(rows), otherwise)
+
+
+def made_by(table: pd.DataFrame, **entry: str | int) -> pd.DataFrame:
+    """Return a table whose rows say what they are of: ``model``, ``seed`` and ``method``, as far as it has them.
+
+    Tables of many jobs are put together, and what a row is of must not hang on the order of files.
+    """
+    return pd.concat([pd.DataFrame(entry, index=table.index), table], axis=1)
+
+
 def subject_blocks(table: pd.DataFrame, limit: int = 200) -> Iterator[pd.DataFrame]:
     """Yield the rows of each subject; where there are no subjects, blocks of `limit` rows."""
     for subject, rows in table.groupby("subject", sort=False):

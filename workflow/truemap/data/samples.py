@@ -11,6 +11,7 @@ import pandas as pd
 
 from truemap.config.names import SPLITS
 from truemap.data.designs import check_files
+from truemap.data.rows import has_subject, owners
 from truemap.data.tables import alike, plain, read_tsv, require_cells
 from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError, whole
@@ -163,7 +164,7 @@ def check(samples: pd.DataFrame) -> None:
     if len(unknown):
         row = unknown.iloc[0]
         raise DataError(f"{row['image']}: unknown split '{row['split']}'. Use {', '.join(SPLITS)}.")
-    named = samples[samples["subject"] != ""]
+    named = samples[has_subject(samples)]
     twice = named[named.duplicated(["subject", "label", "condition"], keep=False)]
     if len(twice):
         a, b = twice.sort_values(["subject", "label", "condition"]).iloc[:2].itertuples()
@@ -209,7 +210,7 @@ def read(path: str | Path) -> pd.DataFrame:
 def shard(samples: pd.DataFrame, split: str, number: int, count: int) -> pd.DataFrame:
     """Return the rows of one shard of a split: every `count`-th subject (or image, where there are no subjects)."""
     rows = samples[samples["split"] == split]
-    key = rows["subject"].where(rows["subject"] != "", rows["image"])
+    key = owners(rows, rows["image"])
     return rows[key.factorize()[0] % count == number]
 
 
@@ -217,5 +218,5 @@ def first_of_train(samples: pd.DataFrame, subjects: int, images: int = 25) -> li
     """Return up to `images` images of each of the first training subjects (as many apart, without subjects)."""
     rows = samples[samples["split"] == "train"]
     chunk = pd.Series([str(number // images) for number in range(len(rows))], index=rows.index, dtype=str)
-    groups = rows.groupby(rows["subject"].where(rows["subject"] != "", chunk), sort=False)["image"]
+    groups = rows.groupby(owners(rows, chunk), sort=False)["image"]
     return [group.tolist()[:images] for _, group in islice(groups, subjects)]

@@ -16,6 +16,8 @@ from pathlib import Path
 from truemap.runtime.files import checksum, signature, whole
 from truemap.runtime.privacy import write_private
 
+#: What the list is called, in a dataset's private folder.
+NAME = "seen.tsv"
 COLUMNS = ("path", "signature", "checksum")
 #: Files hashed at a time: more than one keeps a network's disk busy.
 WORKERS = 4
@@ -26,7 +28,7 @@ Seen = dict[str, tuple[list[int] | None, str]]
 
 def list_of(dataset: str) -> Path:
     """Return where a dataset's list is."""
-    return Path("private", dataset, "seen.tsv")
+    return Path("private", dataset, NAME)
 
 
 def look(paths: Iterable[str], known: Seen | None = None, remote: Mapping[str, str] | None = None) -> Seen:

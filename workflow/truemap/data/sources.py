@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from truemap.config.options import MethodOptions
 from truemap.data.designs import check_copies
+from truemap.data.rows import has_subject, owners
 from truemap.data.seen import Seen, look
 from truemap.runtime.files import DataError, SourceError, joined, reworded, whole
 from truemap.runtime.privacy import Scrubber, write_private
@@ -23,7 +23,7 @@ COLUMNS = ("image", "path", "subject", "checksum")
 
 def named(samples: pd.DataFrame) -> pd.Series:
     """Return what each row gets a pseudonym for: its subject, or its image where there are no subjects."""
-    return samples["subject"].where(samples["subject"] != "", samples["image"])
+    return owners(samples, samples["image"])
 
 
 def called(samples: pd.DataFrame, names: Mapping[str, str]) -> pd.Series:
@@ -56,7 +56,7 @@ def pseudonymise(samples: pd.DataFrame, names: Mapping[str, str] | None) -> tupl
     if image.duplicated().any():
         one = samples[image.duplicated()].iloc[0]
         raise DataError(f"{one['image']}: not the only {one['label']}/{one['condition']}. Use no '/' in labels.")
-    subject = named(samples).map(names).where(samples["subject"] != "", "")
+    subject = named(samples).map(names).where(has_subject(samples), "")
     return samples.drop(columns="checksum").assign(image=image, subject=subject), images.assign(image=image)
 
 
@@ -64,7 +64,8 @@ def identified(
     samples: pd.DataFrame,
     source: ModuleType,
     options: MethodOptions,
-    settings: Mapping[str, Any],
+    seed: int,
+    root: str | None,
     beside: Sequence[str],
     known: Seen | None,
 ) -> tuple[pd.DataFrame, Seen]:
@@ -75,8 +76,8 @@ def identified(
     samples : DataFrame
         As the source indexed them, with their splits; ``attrs`` may name more files, and hold the identities of remote
         ones.
-    settings : mapping
-        ``seed`` and ``root``.
+    root : str, optional
+        Folder of simulated subjects.
     beside : sequence of str
         More paths that the list hangs on.
     known : dict, optional
@@ -88,7 +89,7 @@ def identified(
         For copies (`truemap.data.designs.check_copies`), or simulated maps that are not those that were simulated.
     """
     if hasattr(source, "prepare"):
-        source.prepare(samples["image"].tolist(), options, settings["seed"])
+        source.prepare(samples["image"].tolist(), options, seed)
     # A source that makes its images by itself reads no files.
     files = {image: source.files(image, options) for image in samples["image"]} if hasattr(source, "files") else {}
     read = [*(path for paths in files.values() for path in paths), *samples.attrs.pop("beside", []), *beside]
@@ -102,7 +103,7 @@ def identified(
     checksums = dict(zip(samples["image"], samples["checksum"], strict=True))
     check_copies(samples, checksums)
     if hasattr(source, "verify"):
-        source.verify(checksums, options, settings["root"])
+        source.verify(checksums, options, root)
     return samples, found
 
 
@@ -122,7 +123,7 @@ def public_names(images: pd.DataFrame) -> dict[str, str]:
     hidden = images[images["image"] != images["path"]]
     names = {str(Path(path)): image for image, path in zip(hidden["image"], hidden["path"], strict=True)}
     names |= dict(zip(hidden["path"], hidden["image"], strict=True))
-    people = hidden[hidden["subject"] != ""]
+    people = hidden[has_subject(hidden)]
     return names | dict(zip(people["subject"], people["image"].str.split("/").str[0], strict=True))
 
 

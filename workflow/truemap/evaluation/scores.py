@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from truemap.data.grid import read_grid
+from truemap.data.rows import made_by
 from truemap.data.volumes import Volumes, read_volumes
 from truemap.evaluation.truth import OwnMaps, Truth, read_truth
 from truemap.runtime.files import whole
@@ -57,9 +58,15 @@ class ScoreInputs:
         return OwnMaps(rows, self.volumes.take(rows.index).reshape(len(rows), -1), self.chosen)
 
 
-def write_scores(path: str | Path, blocks: Sequence[pd.DataFrame]) -> None:
-    """Write the blocks' scores as one Parquet file, with the versions of the packages that made them."""
-    scores = pd.concat(blocks, ignore_index=True)
+def write_scores(path: str | Path, blocks: Sequence[pd.DataFrame], **entry: str | int) -> None:
+    """Write the blocks' scores as one Parquet file, with the versions of the packages that made them.
+
+    Parameters
+    ----------
+    entry
+        What they are of (`truemap.data.rows.made_by`).
+    """
+    scores = made_by(pd.concat(blocks, ignore_index=True), **entry)
     log.info("%d scores, %d null", len(scores), scores["r"].isna().sum())
     table = pa.Table.from_pandas(scores, preserve_index=False)
     with whole(path) as temporary:

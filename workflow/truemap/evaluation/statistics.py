@@ -11,6 +11,7 @@ from statsmodels.stats.multitest import multipletests
 
 from truemap.config.names import BY_DESIGN
 from truemap.data.conditions import in_set
+from truemap.data.rows import owners
 
 #: What a mean or a test is of: a family of comparisons shares these.
 FAMILY = ["criterion", "conditions", "truth"]
@@ -65,7 +66,7 @@ def share_units(
 
 
 def _to_units(samples: pd.DataFrame) -> pd.DataFrame:
-    unit = samples["subject"].where(samples["subject"] != "", "sample " + samples["sample"].astype(str))
+    unit = owners(samples, "sample " + samples["sample"].astype(str))
     keys = [*FAMILY, *ENTRY, "seed", UNIT]
     return (
         samples.assign(unit=unit)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from truemap.evaluation.truth import Truth
 from truemap.figures.backend import plt
 from truemap.figures.style import mean_r
+from truemap.runtime.files import DataError
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,39 @@ class Row:
     means: Mapping[tuple[str, str], np.ndarray]
     scores: pd.DataFrame
     conditions: str = "all"
+
+
+def flat(volume: np.ndarray) -> np.ndarray:
+    """Return the 2D image of a map one voxel thick; first axis downwards.
+
+    Raises
+    ------
+    DataError
+        If it is no such map.
+    """
+    if 1 not in volume.shape:
+        raise DataError(f"maps of shape {volume.shape} are no 2D images. Set `figures: glass_brain` for this dataset.")
+    return volume.squeeze(axis=volume.shape.index(1))
+
+
+def read_means(image: str, table: str) -> tuple[tuple[str, str], dict[tuple[str, str], np.ndarray]]:
+    """Return (model, method), and (class, target) -> its 2D mean map, of a file of `truemap.saliency._writer`."""
+    volumes = np.asarray(nib.load(image).dataobj)
+    text = dict.fromkeys(("model", "method", "label", "target"), str)
+    rows = pd.read_csv(table, sep="\t", dtype=text, keep_default_na=False)
+    maps = {(row.label, row.target): flat(volumes[..., row.volume]) for row in rows.itertuples()}
+    return (rows["model"].iloc[0], rows["method"].iloc[0]), maps
+
+
+def truth_images(truths: Sequence[Truth], shape: tuple[int, ...]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return class -> its 2D mean image over subjects, and their average over classes."""
+
+    def image(maps: Iterable[np.ndarray]) -> np.ndarray:
+        return flat(np.mean(list(maps), axis=0).reshape(shape))
+
+    labels = sorted({label for truth in truths for label in truth.means})
+    means = {label: image(truth.means[label] for truth in truths if label in truth.means) for label in labels}
+    return means, image(truth.mean for truth in truths)
 
 
 def informative_figure(

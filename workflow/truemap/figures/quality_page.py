@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from truemap.data.quality import RULES
+from truemap.data.rows import has_subject
 from truemap.figures.page import sortable_page
 
 
@@ -39,7 +40,7 @@ def quality_page(table: pd.DataFrame, skipped: pd.DataFrame, dataset: str, data:
 
 
 def _counts(table: pd.DataFrame, skipped: pd.DataFrame) -> str:
-    named = table[table["subject"] != ""]
+    named = table[has_subject(table)]
     counts = [f"{len(table)} maps of {named['subject'].nunique()} subjects" if len(named) else f"{len(table)} maps"]
     for flag in RULES:
         found = table[table["flags"].str.split(",").map(lambda words, flag=flag: flag in words)]

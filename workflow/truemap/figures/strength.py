@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,7 +13,7 @@ COLORS = {"informative": "#4477aa", "pairwise": "#ee6677", "accuracy": "#228833"
 
 
 def strength_figure(
-    summary: pd.DataFrame, swept: Sequence[dict[str, Any]], histories: Mapping[str, pd.DataFrame], attack: str
+    summary: pd.DataFrame, swept: Sequence[dict[str, Any]], histories: pd.DataFrame, attack: str
 ) -> plt.Figure:
     """Return one row a model: agreement and accuracies by strength, accuracy by epoch, and their trade-off.
 
@@ -22,9 +22,10 @@ def strength_figure(
     summary : DataFrame
         Of `truemap.evaluation.statistics.summarise`, one condition set and one truth (accuracies have none).
     swept : sequence of dict
-        ``model`` (of the candidate), ``of`` and ``label`` (of the model it is of), ``option``, ``value``, ``method``.
-    histories : mapping
-        Candidate's model -> ``epoch, validation_accuracy`` (mean over seeds).
+        ``model`` (of the candidate), ``of`` and ``label`` (its model), ``candidate``, ``option``, ``value`` and
+        ``method``.
+    histories : DataFrame
+        ``model, candidate, epoch, validation_accuracy`` (mean over seeds) of the trainings.
     attack : str
         Whose robust accuracy is shown.
     """
@@ -47,7 +48,8 @@ def strength_figure(
                 capsize=2, label=criterion.replace("_", " "),
             )  # fmt: skip
         for number, entry in enumerate(points):
-            curve = histories[entry["model"]]
+            own = (histories["model"] == entry["of"]) & (histories["candidate"] == entry["candidate"])
+            curve = histories[own]
             shade = str(0.75 - 0.75 * number / max(1, len(points) - 1))
             line[2].plot(curve["epoch"], curve["validation_accuracy"], color=shade, label=f"{entry['value']:g}")
         for criterion in ("informative", "pairwise"):

@@ -1,16 +1,20 @@
-"""Which jobs there are: every dataset, model, seed, candidate, method, attack and reference of a config."""
+"""Which jobs there are: of each rule and dataset, and what is drawn of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
 from truemap.config.candidates import candidates
-from truemap.config.schema import Dataset, Model, parse
+from truemap.config.names import SPLITS
+from truemap.config.schema import Config, Dataset, Model
 
-#: Model, seed and method (or attack).
-Entry = tuple[str, int, str]
+#: Wildcards of a job by name, but for its dataset's.
+Job = dict[str, Any]
+#: Wildcards in which jobs of one kind differ: their settings have the same keys, and their methods are the same.
+ALIKE = ("seed", "candidate", "split", "shard", "panel")
 
 
 class Jobs:
@@ -18,29 +22,129 @@ class Jobs:
 
     Parameters
     ----------
-    raw : dict
-        Snakemake's ``config``.
-
-    Raises
-    ------
-    ConfigError
-        If the config is not usable.
+    config : Config
     """
 
-    def __init__(self, raw: dict[str, Any]) -> None:
-        self.config = parse(raw)
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._by_rule: dict[str, Callable[[Any], list[Job]]] = {
+            "simulate": self._simulations,
+            "volumes": self._volumes,
+            "background_chosen": self._if(self.listed),
+            "train": self._trainings,
+            "model": self.replicates,
+            "explain": self.explained,
+            "subject_maps": lambda wildcards: self.drawn(wildcards) if self._brains(wildcards) else [],
+            "score": self.explained,
+            "refer": lambda wildcards: [{"reference": name} for name in self.dataset(wildcards).references],
+            "robustness": self._attacks,
+            "figure_1": self._if(lambda wildcards: not self._brains(wildcards)),
+            "figure_3": lambda wildcards: [{"panel": panel} for panel in "ab"] if self._brains(wildcards) else [],
+            "figure_strength": self._if(self.swept),
+        }
+
+    def of(self, rule: str, wildcards: Any) -> list[Job]:
+        """Return the jobs that a rule has in a dataset, by their wildcards."""
+        return self._by_rule[rule](wildcards) if rule in self._by_rule else [{}]
+
+    def kinds(self, rule: str) -> list[SimpleNamespace]:
+        """Return the wildcards of one job for each kind that a rule has, over all datasets that run."""
+        found = {}
+        for name in self.config.run:
+            for job in self.of(rule, SimpleNamespace(dataset=name)):
+                kind = tuple(value for key, value in job.items() if key not in ALIKE)
+                found.setdefault((name, *kind), SimpleNamespace(dataset=name, **job))
+        return list(found.values())
+
+    # A dataset and its models
 
     def dataset(self, wildcards: Any) -> Dataset:
-        """The dataset's definition."""
+        """Return the dataset's definition."""
         return self.config.datasets[wildcards.dataset]
 
     def model(self, wildcards: Any) -> Model:
-        """The model's definition; of a swept candidate, its own."""
+        """Return the model's definition; of a swept candidate, its own."""
         return self._models[wildcards.dataset][wildcards.model]
+
+    def simulated(self, wildcards: Any) -> bool:
+        """Return whether a dataset's subjects are simulated."""
+        return bool(self.dataset(wildcards).source.get("simulate"))
+
+    def listed(self, wildcards: Any) -> list[str]:
+        """Return the conditions that the config lists (the set `chosen`), in an order of their own."""
+        conditions = self.dataset(wildcards).conditions
+        return sorted(set(conditions)) if isinstance(conditions, list) else []
+
+    def swept(self, wildcards: Any) -> dict[str, tuple[str, str]]:
+        """Return the name of each swept candidate -> (model, candidate)."""
+        return self._swept[wildcards.dataset]
+
+    # Jobs of more than one rule, or a part of those of one
+
+    def replicates(self, wildcards: Any) -> list[Job]:
+        """Return model and seed of every trained network."""
+        models = self._models[wildcards.dataset].items()
+        return [{"model": name, "seed": seed} for name, model in models for seed in model.seeds]
+
+    def explained(self, wildcards: Any) -> list[Job]:
+        """Return model, seed and method of every file of saliency maps."""
+        models = self._models[wildcards.dataset]
+        return [{**job, "method": m} for job in self.replicates(wildcards) for m in models[job["model"]].saliency]
+
+    def finalists(self, wildcards: Any) -> list[Job]:
+        """Return the first seed of every model of the config and each of its methods."""
+        models = self.dataset(wildcards).models
+        first = {name: model.seeds[0] for name, model in models.items()}
+        return [job for job in self.explained(wildcards) if first.get(job["model"]) == job["seed"]]
+
+    def drawn(self, wildcards: Any) -> list[Job]:
+        """Return those of the finalists that figures show."""
+        shown = self.dataset(wildcards).drawn
+        return [j for j in self.finalists(wildcards) if shown is None or f"{j['model']}/{j['method']}" in shown]
+
+    def candidates(self, wildcards: Any) -> list[Job]:
+        """Return the trainings that a model is chosen among; of a swept candidate, its own."""
+        model, *only = self.swept(wildcards).get(wildcards.model, (wildcards.model,))
+        names = only or candidates(self.model(wildcards))
+        return [{"model": model, "seed": wildcards.seed, "candidate": name} for name in names]
+
+    def swept_trainings(self, wildcards: Any) -> list[Job]:
+        """Return the trainings of the swept candidates."""
+        models = self.dataset(wildcards).models
+        swept = self.swept(wildcards).values()
+        return [{"model": m, "seed": s, "candidate": candidate} for m, candidate in swept for s in models[m].seeds]
+
+    # Jobs of single rules
+
+    def _if(self, holds: Callable[[Any], Any]) -> Callable[[Any], list[Job]]:
+        return lambda wildcards: [{}] if holds(wildcards) else []
+
+    def _brains(self, wildcards: Any) -> bool:
+        return self.dataset(wildcards).figures == "glass_brain"
+
+    def _simulations(self, wildcards: Any) -> list[Job]:
+        shards = self.dataset(wildcards).shards if self.simulated(wildcards) else 0
+        return [{"shards": shards, "shard": shard} for shard in range(shards)]
+
+    def _volumes(self, wildcards: Any) -> list[Job]:
+        shards = range(self.dataset(wildcards).shards)
+        return [{"split": split, "shard": shard} for split in SPLITS for shard in shards]
+
+    def _trainings(self, wildcards: Any) -> list[Job]:
+        models = self.dataset(wildcards).models.items()
+        return [
+            {"model": name, "seed": seed, "candidate": candidate}
+            for name, model in models
+            for seed in model.seeds
+            for candidate in candidates(model)
+        ]
+
+    def _attacks(self, wildcards: Any) -> list[Job]:
+        attacks = self.dataset(wildcards).robustness.attacks
+        return [{**job, "attack": attack} for job in self.replicates(wildcards) for attack in attacks]
 
     @cached_property
     def _swept(self) -> dict[str, dict[str, tuple[str, str]]]:
-        """Dataset -> name of each swept candidate -> (model, candidate)."""
         return {
             name: {
                 f"{model_name}--{candidate}": (model_name, candidate)
@@ -59,66 +163,7 @@ class Jobs:
             result[name] = dict(dataset.models)
             for swept, (model_name, candidate) in self._swept[name].items():
                 model = dataset.models[model_name]
-                chosen = {label: model.saliency[label] for label in model.sweep}
-                changes = {"training": candidates(model)[candidate], "saliency": chosen, "sweep": []}
+                methods = {label: model.saliency[label] for label in model.sweep}
+                changes = {"training": candidates(model)[candidate], "saliency": methods, "sweep": []}
                 result[name][swept] = model.model_copy(update=changes)
         return result
-
-    def _simulated(self, wildcards: Any) -> bool:
-        return bool(self.dataset(wildcards).source.get("simulate"))
-
-    def _tree(self, wildcards: Any) -> str:
-        """Return a simulated tree's folder: one for each number of shards, or one job would write over another's."""
-        return f"results/{wildcards.dataset}/tree/of-{self.dataset(wildcards).shards}"
-
-    def _replicates(self, wildcards: Any) -> list[tuple[str, int]]:
-        return [(name, seed) for name, model in self._models[wildcards.dataset].items() for seed in model.seeds]
-
-    def _attacked(self, wildcards: Any) -> list[Entry]:
-        attacks = self.dataset(wildcards).robustness.attacks
-        return [(m, s, attack) for m, s in self._replicates(wildcards) for attack in attacks]
-
-    def _explained(self, wildcards: Any) -> list[Entry]:
-        models = self._models[wildcards.dataset]
-        return [(m, s, method) for m, s in self._replicates(wildcards) for method in models[m].saliency]
-
-    def _finalists(self, wildcards: Any) -> list[Entry]:
-        """First seed of every model of the config and each of its methods."""
-        models = self.dataset(wildcards).models
-        return [(m, s, f) for m, s, f in self._explained(wildcards) if m in models and s == models[m].seeds[0]]
-
-    def _drawn(self, wildcards: Any) -> list[Entry]:
-        drawn = self.dataset(wildcards).drawn
-        return [e for e in self._finalists(wildcards) if drawn is None or f"{e[0]}/{e[2]}" in drawn]
-
-    def _kinds(self, rule: str) -> list[SimpleNamespace]:
-        """Wildcards of one job for each kind that a rule may have, of each dataset that runs."""
-        shared = {"split": "train", "shard": "0", "seed": "0", "panel": "a"}
-        jobs = [
-            SimpleNamespace(
-                dataset=d,
-                model=m,
-                candidate=next(iter(candidates(model))),
-                method=method,
-                attack=a,
-                reference=r,
-                **shared,
-            )
-            for d in self.config.run
-            for m, model in self.config.datasets[d].models.items()
-            for method in model.saliency
-            for a, r in self._extras(d)
-        ]
-        exists = {
-            "simulate": self._simulated,
-            "refer": lambda job: job.reference is not None,
-            "robustness": lambda job: job.attack is not None,
-        }
-        return [job for job in jobs if exists.get(rule, bool)(job)]
-
-    def _extras(self, dataset: str) -> list[tuple[str | None, str | None]]:
-        """Attacks and references of a dataset side by side, the shorter list filled up: each occurs."""
-        robustness, references = self.config.datasets[dataset].robustness, self.config.datasets[dataset].references
-        attacks, names = list(robustness.attacks) or [None], list(references) or [None]
-        size = max(len(attacks), len(names))
-        return list(zip((attacks * size)[:size], (names * size)[:size], strict=True))

@@ -13,7 +13,7 @@ from torch import nn
 
 from truemap.config.options import MethodOptions
 from truemap.data.nifti import write_map
-from truemap.data.rows import KEYS, choose_explained, subject_blocks
+from truemap.data.rows import KEYS, choose_explained, made_by, subject_blocks
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
 from truemap.runtime.files import DataError, whole
@@ -138,8 +138,14 @@ class MeanMaps:
             self.total[a, b] += scaled[part.index].sum(axis=0).reshape(self.total.shape[2:])
             self.count[a] += len(part) if a == b else 0
 
-    def write(self, image: str | Path, table: str | Path, affine: np.ndarray) -> None:
-        """Write the means as one 4D NIfTI, unit peak each, and which volume is what as TSV."""
+    def write(self, image: str | Path, table: str | Path, affine: np.ndarray, **entry: str | int) -> None:
+        """Write the means as one 4D NIfTI, unit peak each, and which volume is what as TSV.
+
+        Parameters
+        ----------
+        entry
+            What they are of (`truemap.data.rows.made_by`).
+        """
         size = len(self.classes)
         means = self.total / np.maximum(self.count, 1)[:, None, None, None, None]
         flat, scale = unit_peak(means.reshape(size * size, -1))
@@ -155,4 +161,4 @@ class MeanMaps:
             }
         )
         with whole(table) as temporary:
-            rows.to_csv(temporary, sep="\t", index=False, lineterminator="\n")
+            made_by(rows, **entry).to_csv(temporary, sep="\t", index=False, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Choosing among candidates, and calibrating the winner."""
+"""Choosing among candidates, calibrating the winner, and what it then predicts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
+
+from truemap.data.rows import KEYS
 
 #: Bounds of the temperature, in units of the logits' sd within a map; at either of them validation NLL has no minimum
 #: worth the name.
@@ -78,3 +81,24 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> tuple[float, str]
     if min(found - low, high - found) < 1e-3:
         return 1.0, "bound"
     return float(scale * math.exp(found)), "fitted"
+
+
+def predictions(table: pd.DataFrame, probabilities: np.ndarray, classes: list[str]) -> pd.DataFrame:
+    """Return what a decoder says of each map.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of `truemap.data.volumes.Volumes`.
+    probabilities : ndarray, shape (n, classes)
+
+    Returns
+    -------
+    DataFrame
+        ``sample, subject, label, condition, negated, split, predicted, correct``, and ``p_{class}`` of each class.
+    """
+    found = table[[*KEYS, "split"]].copy()
+    found["predicted"] = [classes[number] for number in probabilities.argmax(axis=1)]
+    found["correct"] = found["predicted"] == found["label"]
+    columns = pd.DataFrame(probabilities, columns=[f"p_{label}" for label in classes], index=found.index)
+    return pd.concat([found, columns], axis=1)

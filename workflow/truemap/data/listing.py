@@ -1,0 +1,144 @@
+"""From a source to the checked list of samples, and to what its names stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+from truemap.config.options import MethodOptions
+from truemap.data import seen, sources
+from truemap.data.designs import check_truth, warn_alike
+from truemap.data.ingest import write_skipped
+from truemap.data.samples import assign_splits, check, read_family, write
+from truemap.runtime.files import DataError, IncompleteSubjects
+from truemap.runtime.log import log
+from truemap.runtime.privacy import Scrubber, pseudonyms
+
+
+@dataclass
+class Listing:
+    """A dataset's samples as they are listed.
+
+    Attributes
+    ----------
+    samples : DataFrame
+        As the source names them.
+    lacking : dict
+        Subject that was left out -> one of its files that is not there, and the reason.
+    names : dict or None
+        What of `truemap.data.sources.named`, and of `lacking`, has which pseudonym; None where there are none.
+    """
+
+    samples: pd.DataFrame
+    lacking: dict[str, tuple[str, str]]
+    names: dict[str, str] | None = None
+
+
+def list_samples(
+    source: ModuleType,
+    options: MethodOptions,
+    settings: Mapping[str, Any],
+    root: str | None,
+    salt: str | None,
+    scrub: Scrubber,
+) -> Listing:
+    """Ask the source for its samples, leave out subjects that lack maps where that is allowed, split and check them.
+
+    Parameters
+    ----------
+    settings : mapping
+        ``seed, split, family, on_bad_subject``.
+    root : str, optional
+        Folder of simulated subjects.
+    salt : str, optional
+        Of the pseudonyms, where there are some.
+    scrub : Scrubber
+        Learns all names.
+
+    Raises
+    ------
+    DataError
+        If the samples cannot be used.
+    """
+    try:
+        listing = _indexed(source, options, settings, root)
+    except DataError:
+        # Not all that are called otherwise than HCP's people are known yet, and the message may name one.
+        if salt and hasattr(source, "subjects_of"):
+            # Mistyped, an ID says as much.
+            known = [*options.exclude]
+            with suppress(DataError):
+                known += source.subjects_of(options, root)
+            scrub.learn(pseudonyms(salt, known))
+        raise
+    samples = listing.samples
+    if salt:
+        listing.names = pseudonyms(salt, [*sources.named(samples), *listing.lacking])
+        scrub.learn(listing.names)
+        scrub.learn(dict(zip(samples["image"], sources.called(samples, listing.names), strict=True)))
+    for subject, (image, reason) in listing.lacking.items():
+        log.warning("left out: subject %s, %s, the first is %s", subject, reason, image)
+    people = samples["subject"].unique()
+    excluded = [*getattr(options, "exclude", []), *listing.lacking]
+    family = read_family(settings["family"], people, excluded) if settings["family"] else {}
+    if family:
+        log.info("%d of %d subjects are in %s", len(set(people) & set(family)), len(people), settings["family"])
+    listing.samples = assign_splits(samples, settings["split"], settings["seed"], family)
+    check(listing.samples)
+    warn_alike(listing.samples)
+    if not hasattr(source, "templates"):
+        check_truth(listing.samples[listing.samples["split"] == "test"])
+    return listing
+
+
+def _indexed(source: ModuleType, options: MethodOptions, settings: Mapping[str, Any], root: str | None) -> Listing:
+    try:
+        return Listing(source.index(options, settings["seed"], root), {})
+    except IncompleteSubjects as error:
+        if settings["on_bad_subject"] == "stop":
+            raise
+        without = options.model_copy(update={"exclude": [*options.exclude, *error.lacking]})
+        return Listing(source.index(without, settings["seed"], root), error.lacking)
+
+
+def write_listing(
+    listing: Listing,
+    files: Any,
+    source: ModuleType,
+    options: MethodOptions,
+    settings: Mapping[str, Any],
+    root: str | None,
+    scrub: Scrubber,
+) -> None:
+    """Write the samples, where they are, what was left out, and all that this was listed from (`truemap.data.seen`).
+
+    Parameters
+    ----------
+    files : object
+        Paths ``samples, images, skipped``.
+
+    Raises
+    ------
+    DataError
+        For copies (`truemap.data.designs.check_copies`).
+    """
+    place = Path(files.images).with_name(seen.NAME)
+    beside = [image for image, _ in listing.lacking.values()]
+    samples, found = sources.identified(
+        listing.samples, source, options, settings["seed"], root, beside, seen.read(place)
+    )
+    public, paths = sources.pseudonymise(samples, listing.names)
+    names = listing.names or {}
+    write(files.samples, public)
+    sources.write(files.images, paths)
+    write_skipped(
+        files.skipped,
+        [(names.get(who, who), scrub(image), scrub(reason)) for who, (image, reason) in listing.lacking.items()],
+    )
+    seen.write(place, found)
