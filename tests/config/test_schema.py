@@ -10,7 +10,7 @@ import pytest
 from truemap.config.candidates import candidates
 from truemap.config.options import TrainingOptions
 from truemap.config.schema import Config, ConfigError, Model, Split, parse
-from truemap.plan.settings import JobSettings
+from truemap.plan.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 RAW = {
@@ -460,9 +460,15 @@ def test_no_file_name_is_longer_than_file_systems_allow():
     model = {"network": "linear", "training": training, "saliency": {long: {"name": "gradient"}}, "sweep": [long]}
     definition = {"source": "synthetic", "references": {long: {"name": "input"}}, "models": {long: model}}
     assert "at most 50 bytes" in refusal(("datasets", "synthetic", "models"), {f"{long}x": model})
-    plan = JobSettings({"run": [long], "datasets": {long: definition}})
-    longest = max(len(Path(file).name) for file in plan.benchmark_files())
-    assert 180 < longest < 255
+    plan = Plan({"run": [long], "datasets": {long: definition}}, ROOT, False)
+    names = [
+        pattern.format(**vars(job))
+        for rules in (ROOT / "workflow/rules").glob("*.smk")
+        for rule in rules.read_text(encoding="utf-8").split("\nrule ")[1:]
+        for pattern in re.findall(r'"(?:logs|results/benchmarks)/{dataset}/([^"]+)"', rule)
+        for job in plan.jobs.kinds(rule.partition(":")[0])
+    ]
+    assert 180 < max(map(len, names)) < 255
     # Beside a temporary name's host, of 64 characters at most, and process.
     assert len(f".partial-{'h' * 64}-4194304-{long}.mean.nii.gz") < 255
 

@@ -243,7 +243,7 @@ def preset(name, **changes):
     for dataset, change in changes.items():
         update_config(raw["datasets"][dataset.replace("_", "-")], change)
     assert parse(raw)
-    return Plan(raw, ROOT, gpu_present=False).claims_settings(None)["datasets"]
+    return Plan(raw, ROOT, gpu_present=False).settings.claims(None)["datasets"]
 
 
 def differing(dataset, defined):

@@ -13,7 +13,15 @@ matplotlib.use("Agg")
 STRENGTHS = {"CNN": [1.0, 0.01, 0.1], "NN": [2.0, 0.5]}
 OPTION = {"CNN": "strength", "NN": "epsilon"}
 SWEPT = [
-    {"model": f"{of}--{value:g}", "of": of, "label": of, "option": OPTION[of], "value": value, "method": "gradient"}
+    {
+        "model": f"{of}--{value:g}",
+        "of": of,
+        "label": of,
+        "candidate": f"{value:g}",
+        "option": OPTION[of],
+        "value": value,
+        "method": "gradient",
+    }
     for of, values in STRENGTHS.items()
     for value in values
 ]
@@ -48,10 +56,13 @@ def summary_of():
 
 
 def histories():
-    return {
-        entry["model"]: pd.DataFrame({"epoch": [0, 1, 2], "validation_accuracy": entry["value"] / 10 + np.arange(3)})
+    curves = {"epoch": [0, 1, 2]}
+    return pd.concat(
+        pd.DataFrame(curves | {"validation_accuracy": entry["value"] / 10 + np.arange(3)}).assign(
+            model=entry["of"], candidate=entry["candidate"]
+        )
         for entry in SWEPT
-    }
+    )
 
 
 def figure_of(swept=SWEPT, summary=None, attack="pgd"):

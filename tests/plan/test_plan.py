@@ -9,6 +9,7 @@ import pytest
 from truemap.config.schema import ConfigError
 from truemap.plan.plan import Plan
 from truemap.plan.record import scaled
+from truemap.plan.settings import JobSettings
 
 ROOT = Path(__file__).parents[2]
 RAW = {
@@ -51,7 +52,12 @@ BRAINS = at(
     dataset="brains", model="linear", seed="0", candidate="single", method="weights", split="test", shard="1",
     attack="pgd", reference="group_truth",
 )  # fmt: skip
-SETTINGS = [name for name in dir(Plan) if name.endswith("_settings") and name != "simulate_settings"]
+#: Rules whose settings both datasets have.
+SETTINGS = [
+    name
+    for name, member in vars(JobSettings).items()
+    if not name.startswith("_") and name not in ("of", "pseudonyms", "simulate")
+]
 
 
 def reverse_keys(value):
@@ -63,20 +69,20 @@ def reverse_keys(value):
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("wildcards", [IMAGES, BRAINS], ids=["images", "brains"])
 def test_settings_are_json_and_depend_on_no_order_of_keys(name: str, wildcards: SimpleNamespace) -> None:
-    settings = getattr(plan(), name)(wildcards)
+    settings = plan().settings.of(name, wildcards)
     assert json.loads(json.dumps(settings)) == settings
-    assert repr(getattr(plan(reverse_keys(RAW)), name)(wildcards)) == repr(settings)
+    assert repr(plan(reverse_keys(RAW)).settings.of(name, wildcards)) == repr(settings)
 
 
 def test_writing_out_a_default_changes_no_settings() -> None:
     raw = copy.deepcopy(RAW)
     raw["datasets"]["images"]["models"]["nn"]["training"]["learning_rate"] = 0.001
     raw["datasets"]["images"]["models"]["nn"]["training"]["steps"] = 3
-    assert repr(plan(raw).train_settings(IMAGES)) == repr(plan().train_settings(IMAGES))
+    assert repr(plan(raw).settings.train(IMAGES)) == repr(plan().settings.train(IMAGES))
 
 
 def test_training_settings_are_those_of_one_candidate_and_seed() -> None:
-    settings = plan().train_settings(IMAGES)
+    settings = plan().settings.train(IMAGES)
     assert settings["seed"] == 4
     assert settings["training"]["epsilon"] == 2.0
     assert settings["training"]["name"] == "pgd"
@@ -87,29 +93,39 @@ def test_one_models_training_does_not_know_of_other_seeds_methods_or_models() ->
     nn = raw["datasets"]["images"]["models"]["nn"]
     nn.update(seeds=[0, 4, 5], saliency=["gradient"], label="a net", tolerance=0.5)
     raw["datasets"]["images"]["models"]["other"] = {"network": "linear"}
-    assert plan(raw).train_settings(IMAGES) == plan().train_settings(IMAGES)
+    assert plan(raw).settings.train(IMAGES) == plan().settings.train(IMAGES)
+
+
+SCORES = "scores/{dataset}/{model}/{seed}/{method}"
+TRAININGS = "candidates/{model}/{seed}/{candidate}"
+ATTACKS = "attacks/{model}/{seed}/{attack}"
+
+
+def scores(p: Plan, among: str | None = None) -> list[str]:
+    return p.each("score", SCORES, getattr(p.jobs, among) if among else None)(IMAGES)
 
 
 def test_files_of_every_shard_candidate_and_method() -> None:
     p = plan()
-    assert p.volume_files("test", "npy")(BRAINS) == [f"results/brains/volumes/test/{k}.npy" for k in (0, 1)]
-    folder = "results/images/candidates/nn/seed-4"
-    assert p.candidate_files("x")(IMAGES) == [f"{folder}/epsilon-1/x", f"{folder}/epsilon-2/x"]
-    scores = [f"seed-{s}/{m}" for s in (0, 4) for m in ("gradient", "smoothgrad")]
-    assert p.score_files(IMAGES) == [f"results/images/scores/nn/{part}.parquet" for part in scores]
-    drawn = [f"results/images/saliency/nn/seed-0/{m}.mean.tsv" for m in ("gradient", "smoothgrad")]
-    assert p.drawn_files("saliency", ".mean.tsv")(IMAGES) == drawn
-    assert {Path(f).name for f in p.figure_files() if "brains" in f} == {
-        f"{name}.{ending}"
-        for name in ("figure-2a", "figure-2b", "figure-3a", "figure-3b", "grid-informative", "grid-pairwise")
-        for ending in ("svg", "png")
-    }
+    assert p.each("volumes", "{dataset}/{split}/{shard}", split="test")(BRAINS) == ["brains/test/0", "brains/test/1"]
+    splits = ("train", "validation", "test")
+    assert p.each("volumes", "{split}/{shard}")(BRAINS) == [f"{split}/{shard}" for split in splits for shard in (0, 1)]
+    found = [f"candidates/nn/4/epsilon-{k}" for k in (1, 2)]
+    assert p.each("train", TRAININGS, p.jobs.candidates)(IMAGES) == found
+    methods = ("gradient", "smoothgrad")
+    assert scores(p) == [f"scores/images/nn/{s}/{m}" for s in (0, 4) for m in methods]
+    assert scores(p, "drawn") == [f"scores/images/nn/0/{m}" for m in methods]
+    assert p.all("figure_1", "{dataset}/a", "{dataset}/b") == ["images/a", "images/b"]
+    assert p.all("figure_3", "{dataset}/{panel}") == ["brains/a", "brains/b"]
+    assert p.all("figure_2", "{dataset}") == ["images", "brains"]
 
 
 def test_only_simulated_datasets_need_a_simulated_tree() -> None:
-    assert plan().tree_files(BRAINS) == [f"results/brains/tree/of-2/shard-{shard}.tsv" for shard in "01"]
-    assert plan().tree_files(IMAGES) == []
-    assert plan().sheet_file(IMAGES) == []
+    files = plan().each("simulate", "{dataset}/of-{shards}/{shard}")
+    assert files(BRAINS) == ["brains/of-2/0", "brains/of-2/1"]
+    assert files(IMAGES) == []
+    assert plan().named("sheet")(IMAGES) == []
+    assert plan(changed(("source",), {"name": "sheet", "sheet": "mine.tsv"})).named("sheet")(IMAGES) == ["mine.tsv"]
 
 
 def test_own_files_are_found_by_the_workflows_folder_and_users_by_the_working_directory(tmp_path, monkeypatch) -> None:
@@ -131,41 +147,50 @@ def test_a_gpu_is_asked_for_where_one_is_used(device: str, present: bool, gpus: 
     assert plan({**RAW, "device": device}, present).gpus == gpus
 
 
+def coded(p: Plan, rule: str, job: SimpleNamespace) -> list[str]:
+    """Modules and packages in the params of a job, each with its hash or version."""
+    values = [value(job) if callable(value) else value for value in p.params(rule).values()]
+    return [value for value in values if isinstance(value, str) and "@" in value]
+
+
 def test_code_params_name_the_method_of_the_job_and_no_other() -> None:
     p = plan()
-    entries = [entry(IMAGES) for entry in p.methods("train", "networks", "training").values()]
-    named = {entry.split("@")[0] for entry in entries if entry}
+    named = {entry.split("@")[0] for entry in coded(p, "train", IMAGES)}
     assert {"truemap.networks.mlp", "truemap.training.pgd"} <= named
     assert not {"truemap.networks.cnn3d", "truemap.training.free"} & named
-    assert not named & {value.split("@")[0] for value in p.code("train").values()}
 
 
 def test_every_module_of_a_jobs_methods_has_a_param_and_one_is_left() -> None:
     raw = copy.deepcopy(RAW)
     raw["datasets"]["images"]["models"]["nn"] = {"network": "cnn3d", "training": {"name": "free"}}
-    used = [entry(IMAGES) for entry in plan(raw).methods("train", "networks", "training").values()]
-    assert used[-1] is None
-    assert {"truemap.networks.cnn3d", "truemap.training.free"} <= {entry.split("@")[0] for entry in used if entry}
+    job = at(**{**vars(IMAGES), "candidate": "single"})
+    used = {entry.split("@")[0] for entry in coded(plan(raw), "train", job)}
+    assert {"truemap.networks.cnn3d", "truemap.training.free"} <= used
+    assert None in [value(job) for key, value in plan(raw).params("train").items() if key.startswith("method_")]
 
 
 def test_settings_are_recorded_one_named_line_a_value() -> None:
-    params = plan().settings("train")
-    lines = [param(IMAGES) for name, param in params.items() if name != "settings"]
-    assert vars(params["settings"](IMAGES)) == plan().train_settings(IMAGES)
+    params = plan().params("train")
+    lines = [param(IMAGES) for name, param in params.items() if name.startswith("setting_")]
+    assert vars(params["settings"](IMAGES)) == plan().settings.train(IMAGES)
     assert {"training.epsilon = 2.0", "network.hidden = 10", "seed = 4"} <= set(lines)
     assert None in lines
 
 
+@pytest.mark.parametrize("conditions", ["table1", ["one", "two"]])
 @pytest.mark.parametrize("name", SETTINGS)
-def test_every_rules_settings_fit_their_params(name: str) -> None:
-    params = plan().settings(name.removesuffix("_settings"))
-    lines = [param(BRAINS) for name, param in params.items() if name != "settings"]
-    assert lines[-1] is None
+def test_settings_of_every_job_fit_its_rules_params(name: str, conditions: object) -> None:
+    p = plan(changed(("conditions",), conditions, SWEPT))
+    params = p.params(name, "background" if name == "background_chosen" else "")
+    jobs = [at(dataset=d, **job) for d in p.config.run for job in p.jobs.of(name, at(dataset=d))]
+    assert jobs or conditions == "table1"
+    for job in jobs:
+        assert [param(job) for key, param in params.items() if key.startswith("setting_")][-1] is None
 
 
 def test_a_package_counts_as_code_where_the_config_says_so() -> None:
-    assert "torch" not in str(plan().code("train"))
-    params = plan({**RAW, "provenance": {"packages": ["torch"]}}).code("train")
+    assert "torch" not in str(plan().params("train"))
+    params = plan({**RAW, "provenance": {"packages": ["torch"]}}).params("train")
     assert f"torch {importlib.metadata.version('torch')}" in params.values()
     with pytest.raises(ConfigError, match="package 'torhc' is not installed"):
         plan({**RAW, "provenance": {"packages": ["torhc"]}})
@@ -189,11 +214,7 @@ def changed(path: tuple, value: object, raw: dict = RAW) -> dict:
 def settings_that_differ(raw: dict, other: dict, wildcards: SimpleNamespace = IMAGES) -> set[str]:
     """Names of the settings of one job of each rule that differ between two configs."""
     one, two = plan(raw), plan(other)
-    return {
-        name.removesuffix("_settings")
-        for name in SETTINGS
-        if getattr(one, name)(wildcards) != getattr(two, name)(wildcards)
-    }
+    return {name for name in SETTINGS if one.settings.of(name, wildcards) != two.settings.of(name, wildcards)}
 
 
 SWEPT = changed(("models", "nn", "sweep"), ["gradient"])
@@ -204,91 +225,67 @@ def test_a_swept_candidate_is_a_model_that_has_the_parents_files_and_is_trained_
     p = plan(SWEPT)
     for name, candidate in zip(CANDIDATES, ("epsilon-1", "epsilon-2"), strict=True):
         job = at(**{**vars(IMAGES), "model": name, "method": "gradient"})
-        folder = f"results/images/candidates/nn/seed-4/{candidate}"
-        assert p.candidate_files("weights.safetensors")(job) == [f"{folder}/weights.safetensors"]
-        assert p.explain_settings(job) == plan().explain_settings(at(**{**vars(IMAGES), "method": "gradient"}))
-        assert p.robustness_settings(job) == plan().robustness_settings(IMAGES)
-    both = [f"results/images/candidates/nn/seed-4/epsilon-{k}/x" for k in (1, 2)]
-    assert p.candidate_files("x")(IMAGES) == both
-    histories = [f"results/images/candidates/nn/seed-{s}/epsilon-{k}/history.parquet" for k in (1, 2) for s in (0, 4)]
-    assert p.history_files(IMAGES) == histories
-    assert plan().history_files(IMAGES) == []
+        assert p.each("train", TRAININGS, p.jobs.candidates)(job) == [f"candidates/nn/4/{candidate}"]
+        assert p.settings.explain(job) == plan().settings.explain(at(**{**vars(IMAGES), "method": "gradient"}))
+        assert p.settings.robustness(job) == plan().settings.robustness(IMAGES)
+    both = [f"candidates/nn/4/epsilon-{k}" for k in (1, 2)]
+    assert p.each("train", TRAININGS, p.jobs.candidates)(IMAGES) == both
+    histories = [f"candidates/nn/{s}/epsilon-{k}" for k in (1, 2) for s in (0, 4)]
+    assert p.each("train", TRAININGS, p.jobs.swept_trainings)(IMAGES) == histories
+    assert plan().jobs.swept_trainings(IMAGES) == []
 
 
 def test_a_sweep_changes_nothing_of_training_and_choosing() -> None:
-    assert settings_that_differ(RAW, SWEPT) == {"statistics", "strength"}
+    assert settings_that_differ(RAW, SWEPT) == {"statistics", "figure_strength"}
 
 
 def test_swept_candidates_are_scored_predicted_and_attacked_with_the_methods_of_the_sweep_only() -> None:
     p = plan(SWEPT)
-    new = [file for file in p.score_files(IMAGES) if file not in plan().score_files(IMAGES)]
-    assert new == [f"results/images/scores/{c}/seed-{s}/gradient.parquet" for c in CANDIDATES for s in (0, 4)]
-    assert set(plan().score_files(IMAGES)) < set(p.score_files(IMAGES))
-    for files, folder, name in (
-        (p.prediction_files, "models", "predictions"),
-        (p.robustness_files, "robustness", "pgd"),
-    ):
-        expected = [f"results/images/{folder}/{m}/seed-{s}/{name}.parquet" for m in ("nn", *CANDIDATES) for s in (0, 4)]
-        assert files(IMAGES) == expected
+    new = [file for file in scores(p) if file not in scores(plan())]
+    assert new == [f"scores/images/{c}/{s}/gradient" for c in CANDIDATES for s in (0, 4)]
+    assert set(scores(plan())) < set(scores(p))
+    both = [f"{m}/{s}" for m in ("nn", *CANDIDATES) for s in (0, 4)]
+    assert p.each("model", "{model}/{seed}")(IMAGES) == both
+    assert p.each("robustness", ATTACKS)(IMAGES) == [f"attacks/{name}/pgd" for name in both]
 
 
 def test_swept_candidates_are_summed_up_but_neither_compared_nor_drawn_beside_models() -> None:
     p = plan(SWEPT)
-    statistics = p.statistics_settings(IMAGES)
+    statistics = p.settings.statistics(IMAGES)
     assert statistics["swept"] == CANDIDATES
-    assert set(CANDIDATES) < {entry["model"] for entry in statistics["entries"]}
-    assert plan().statistics_settings(IMAGES)["swept"] == []
-    for stage in ("saliency", "scores"):
-        assert p.drawn_files(stage, ".x")(IMAGES) == plan().drawn_files(stage, ".x")(IMAGES)
-    assert {entry["model"] for entry in p.bars_settings(IMAGES)["entries"]} == {"nn"}
-    assert {entry["model"] for entry in p.comparison_settings(IMAGES)["entries"]} == {"nn"}
-
-
-def test_entries_of_the_statistics_stand_in_the_order_of_their_files() -> None:
-    p = plan(SWEPT)
-    settings = p.statistics_settings(IMAGES)
-    for entries, files, folder in (
-        (settings["entries"], p.score_files(IMAGES), "scores"),
-        (settings["attacked"], p.robustness_files(IMAGES), "robustness"),
-    ):
-        named = [f"results/images/{folder}/{e['model']}/seed-{e['seed']}/{e['method']}.parquet" for e in entries]
-        assert files == named
-    references = [f"results/images/references/{entry['method']}.parquet" for entry in settings["references"]]
-    assert p.reference_files(IMAGES) == references
-    assert {entry["model"] for entry in settings["references"]} == {"reference"}
+    assert plan().settings.statistics(IMAGES)["swept"] == []
+    assert scores(p, "drawn") == scores(plan(), "drawn")
+    assert {entry["model"] for entry in p.settings.figure_2(IMAGES)["entries"]} == {"nn"}
+    assert {entry["model"] for entry in p.settings.figure_grid(IMAGES)["entries"]} == {"nn"}
 
 
 def test_the_figure_of_strength_has_a_point_for_each_candidate_and_is_made_where_there_is_a_sweep() -> None:
-    settings = plan(SWEPT).strength_settings(IMAGES)
-    points = [(e["model"], e["of"], e["option"], e["value"], e["method"], e["seeds"]) for e in settings["swept"]]
-    assert points == [(f"nn--epsilon-{k}", "nn", "epsilon", float(k), "gradient", [0, 4]) for k in (1, 2)]
-    drawn = [file for file in plan(SWEPT).figure_files() if "strength" in file]
-    assert drawn == [f"results/images/figures/strength.{ending}" for ending in ("svg", "png")]
-    assert not [file for file in plan().figure_files() if "strength" in file]
+    settings = plan(SWEPT).settings.figure_strength(IMAGES)
+    points = [(e["model"], e["of"], e["candidate"], e["option"], e["value"], e["method"]) for e in settings["swept"]]
+    assert points == [(f"nn--epsilon-{k}", "nn", f"epsilon-{k}", "epsilon", float(k), "gradient") for k in (1, 2)]
+    assert plan(SWEPT).all("figure_strength", "{dataset}") == ["images"]
+    assert plan().all("figure_strength", "{dataset}") == []
 
 
-@pytest.mark.parametrize("name", SETTINGS)
-def test_settings_and_methods_of_swept_candidates_fit_their_params(name: str) -> None:
-    p = plan(SWEPT)
-    job = at(**{**vars(IMAGES), "model": CANDIDATES[1], "method": "gradient", "candidate": "single"})
-    params = p.settings(name.removesuffix("_settings"))
-    assert [param(job) for key, param in params.items() if key != "settings"][-1] is None
-    used = [entry(job) for entry in p.methods("train", "networks", "training").values()]
-    assert used == [entry(IMAGES) for entry in p.methods("train", "networks", "training").values()]
+def test_methods_of_swept_candidates_are_those_of_their_model() -> None:
+    job = at(**{**vars(IMAGES), "model": CANDIDATES[1], "method": "gradient"})
+    assert coded(plan(SWEPT), "explain", job) == coded(plan(), "explain", at(**{**vars(IMAGES), "method": "gradient"}))
+
+
+#: Figures that show one truth and one set of conditions first.
+FIGURES = {"figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength"}
 
 
 def test_the_truth_that_figures_show_is_no_setting_of_scores_or_tests() -> None:
     other = changed(("truth",), {"leave_out": True})
-    assert settings_that_differ(SWEPT, changed(("truth",), {"leave_out": True}, SWEPT)) == {
-        "bars", "comparison", "maps", "strength"
-    }  # fmt: skip
-    assert plan(other).bars_settings(IMAGES)["truth"] == "leave_out"
-    assert plan().bars_settings(IMAGES)["truth"] == "full"
+    assert settings_that_differ(SWEPT, changed(("truth",), {"leave_out": True}, SWEPT)) == {*FIGURES}
+    assert plan(other).settings.figure_2(IMAGES)["truth"] == "leave_out"
+    assert plan().settings.figure_2(IMAGES)["truth"] == "full"
 
 
 def test_memory_is_a_setting_of_explaining_only() -> None:
     assert settings_that_differ(RAW, {**RAW, "memory": 7}) == {"explain"}
-    assert plan({**RAW, "memory": 7}).explain_settings(IMAGES)["memory"] == 7
+    assert plan({**RAW, "memory": 7}).settings.explain(IMAGES)["memory"] == 7
 
 
 def test_how_many_maps_are_explained_is_a_setting_of_explaining_and_references() -> None:
@@ -301,45 +298,44 @@ TWO_ATTACKS = changed(("robustness", "attacks"), {"weak": {"name": "pgd", "steps
 def test_an_attack_does_not_know_of_the_other() -> None:
     weak, strong = (at(**{**vars(IMAGES), "attack": attack}) for attack in ("weak", "strong"))
     more = changed(("robustness", "attacks", "strong", "steps"), 99, TWO_ATTACKS)
-    assert "strong" not in json.dumps(plan(TWO_ATTACKS).robustness_settings(weak))
-    assert plan(TWO_ATTACKS).robustness_settings(weak)["attack"]["steps"] == 2
-    assert plan(more).robustness_settings(weak) == plan(TWO_ATTACKS).robustness_settings(weak)
-    assert plan(more).robustness_settings(strong)["attack"]["steps"] == 99
+    assert "strong" not in json.dumps(plan(TWO_ATTACKS).settings.robustness(weak))
+    assert plan(TWO_ATTACKS).settings.robustness(weak)["attack"]["steps"] == 2
+    assert plan(more).settings.robustness(weak) == plan(TWO_ATTACKS).settings.robustness(weak)
+    assert plan(more).settings.robustness(strong)["attack"]["steps"] == 99
     assert settings_that_differ(TWO_ATTACKS, more, weak) == set()
     shared = changed(("robustness", "epsilon"), 0.3, TWO_ATTACKS)
     assert settings_that_differ(TWO_ATTACKS, shared, weak) == {"robustness"}
 
 
 def test_the_first_attack_is_the_one_that_figures_show() -> None:
-    assert plan(TWO_ATTACKS).comparison_settings(IMAGES)["attack"] == "weak"
-    files = plan(TWO_ATTACKS).robustness_files(IMAGES)
-    assert files == [f"results/images/robustness/nn/seed-{s}/{a}.parquet" for s in (0, 4) for a in ("weak", "strong")]
+    assert plan(TWO_ATTACKS).settings.figure_grid(IMAGES)["attack"] == "weak"
+    files = plan(TWO_ATTACKS).each("robustness", ATTACKS)(IMAGES)
+    assert files == [f"attacks/nn/{s}/{a}" for s in (0, 4) for a in ("weak", "strong")]
 
 
 def test_a_reference_does_not_know_of_the_others_or_of_models() -> None:
     job = at(**{**vars(IMAGES), "reference": "centred"})
     raw = changed(("references",), {"centred": {"name": "input", "centre": True}, "random": None})
-    settings = plan(raw).refer_settings(job)
+    settings = plan(raw).settings.refer(job)
     assert settings["reference"] == {"name": "input", "centre": True}
     other = changed(("references",), {"centred": {"name": "input", "centre": True}, "group": {"name": "group_truth"}})
     other["datasets"]["images"]["models"]["nn"]["saliency"] = "gradient"
-    assert plan(other).refer_settings(job) == settings
-    entries = [entry(job) for entry in plan(raw).methods("refer", "references").values()]
-    named = {entry.split("@")[0] for entry in entries if entry}
+    assert plan(other).settings.refer(job) == settings
+    named = {entry.split("@")[0] for entry in coded(plan(raw), "refer", job)}
     assert "truemap.references.input" in named
     assert "truemap.references.random" not in named
 
 
 def test_the_group_is_the_reference_of_that_method_whatever_its_label() -> None:
     raw = changed(("references",), {"random": None, "others": {"name": "group_truth"}})
-    assert plan(raw).statistics_settings(IMAGES)["group"] == "others"
-    assert plan(raw).comparison_settings(IMAGES)["group"] == "others"
-    assert plan(changed(("references",), ["random"])).statistics_settings(IMAGES)["group"] is None
+    assert plan(raw).settings.statistics(IMAGES)["group"] == "others"
+    assert plan(raw).settings.figure_grid(IMAGES)["group"] == "others"
+    assert plan(changed(("references",), ["random"])).settings.statistics(IMAGES)["group"] is None
 
 
 @pytest.mark.parametrize("attacks", [["pgd"], ["pgd", "autoattack"], ["autoattack", "pgd"], []])
 @pytest.mark.parametrize("references", [["random"], ["random", "input", "group_truth"], []])
-@pytest.mark.parametrize("rule", ["robustness", "refer", "statistics", "comparison", "strength"])
+@pytest.mark.parametrize("rule", ["robustness", "refer", "statistics", "figure_grid", "figure_strength"])
 def test_any_number_of_attacks_and_references_fits_the_params(rule: str, references: list, attacks: list) -> None:
     raw = changed(("references",), references, changed(("robustness", "attacks"), attacks, SWEPT))
     raw["run"] = ["images"]
@@ -347,9 +343,9 @@ def test_any_number_of_attacks_and_references_fits_the_params(rule: str, referen
         "robustness": [at(**{**vars(IMAGES), "attack": name}) for name in attacks],
         "refer": [at(**{**vars(IMAGES), "reference": name}) for name in references],
     }.get(rule, [IMAGES])
-    params = plan(raw).settings(rule)
+    params = plan(raw).params(rule)
     for job in jobs:
-        assert [param(job) for name, param in params.items() if name != "settings"][-1] is None
+        assert [param(job) for name, param in params.items() if name.startswith("setting_")][-1] is None
 
 
 @pytest.mark.parametrize(
@@ -365,17 +361,17 @@ def test_any_number_of_attacks_and_references_fits_the_params(rule: str, referen
 )
 def test_people_have_pseudonyms_unless_the_config_says_otherwise(source: object, default: bool) -> None:
     raw = changed(("source",), source)
-    assert plan(raw).samples_settings(IMAGES)["pseudonyms"] is default
+    assert plan(raw).settings.samples(IMAGES)["pseudonyms"] is default
     for wanted in (True, False):
         raw["datasets"]["images"]["pseudonyms"] = wanted
-        assert plan(raw).samples_settings(IMAGES)["pseudonyms"] is wanted
+        assert plan(raw).settings.samples(IMAGES)["pseudonyms"] is wanted
     assert settings_that_differ(changed(("source",), source), changed(("pseudonyms",), not default, raw)) == {"samples"}
 
 
 def test_families_are_an_input_and_a_setting_of_the_samples_only() -> None:
     raw = changed(("family",), "restricted/family.tsv")
-    assert plan(raw).family_file(IMAGES) == ["restricted/family.tsv"]
-    assert plan().family_file(IMAGES) == []
+    assert plan(raw).named("family")(IMAGES) == ["restricted/family.tsv"]
+    assert plan().named("family")(IMAGES) == []
     assert settings_that_differ(RAW, raw) == {"samples"}
 
 
@@ -385,16 +381,16 @@ def test_what_is_done_about_bad_subjects_is_a_setting_of_what_reads_their_maps()
 
 def test_drawn_rows_are_those_of_figures_of_maps_and_bars_and_the_grid_holds_all() -> None:
     p = plan(changed(("drawn",), ["nn/smoothgrad"]))
-    assert p.drawn_files("scores", ".parquet")(IMAGES) == ["results/images/scores/nn/seed-0/smoothgrad.parquet"]
-    assert [entry["method"] for entry in p.bars_settings(IMAGES)["entries"]] == ["smoothgrad"]
-    assert [entry["method"] for entry in p.comparison_settings(IMAGES)["entries"]] == ["gradient", "smoothgrad"]
+    assert scores(p, "drawn") == ["scores/images/nn/0/smoothgrad"]
+    assert [entry["method"] for entry in p.settings.figure_2(IMAGES)["entries"]] == ["smoothgrad"]
+    assert [entry["method"] for entry in p.settings.figure_grid(IMAGES)["entries"]] == ["gradient", "smoothgrad"]
 
 
 CHOSEN = ["two", "one"]
 
 
 def test_conditions_are_no_setting_of_volumes_training_or_saliency() -> None:
-    figures = {"bars", "comparison", "maps", "strength", "subject_maps", "words"}
+    figures = {*FIGURES, "subject_maps", "words"}
     assert settings_that_differ(SWEPT, changed(("conditions",), "no_negated", SWEPT)) == figures
     more = {"truth", "background_chosen", "refer", "score", "statistics"}
     assert settings_that_differ(SWEPT, changed(("conditions",), CHOSEN, SWEPT)) == figures | more
@@ -406,10 +402,10 @@ def test_conditions_are_no_setting_of_volumes_training_or_saliency() -> None:
 )
 def test_the_set_that_figures_show_first_is_the_one_the_config_names(conditions: object, headline: str) -> None:
     p = plan(changed(("conditions",), conditions, SWEPT))
-    for name in ("bars", "comparison", "maps", "strength", "subject_maps"):
-        assert getattr(p, f"{name}_settings")(IMAGES)["conditions"] == headline
-    assert p.score_settings(IMAGES)["chosen"] == (["one", "two"] if headline == "chosen" else [])
-    assert plan(SWEPT).score_settings(BRAINS) == p.score_settings(BRAINS)
+    for name in (*FIGURES, "subject_maps"):
+        assert p.settings.of(name, IMAGES)["conditions"] == headline
+    assert p.settings.score(IMAGES)["chosen"] == (["one", "two"] if headline == "chosen" else [])
+    assert plan(SWEPT).settings.score(BRAINS) == p.settings.score(BRAINS)
 
 
 def test_the_order_of_a_list_of_conditions_changes_no_settings() -> None:
@@ -418,11 +414,9 @@ def test_the_order_of_a_list_of_conditions_changes_no_settings() -> None:
 
 
 def test_references_read_a_second_background_where_conditions_are_listed() -> None:
-    first = "results/images/truth/background.parquet"
-    assert plan().background_files(IMAGES) == [first]
-    assert plan(changed(("conditions",), "no_negated")).background_files(IMAGES) == [first]
-    both = [first, "results/images/truth/background-chosen.parquet"]
-    assert plan(changed(("conditions",), CHOSEN)).background_files(IMAGES) == both
+    for conditions, count in (("table1", 0), ("no_negated", 0), (CHOSEN, 1)):
+        p = plan(changed(("conditions",), conditions))
+        assert len(p.each("background_chosen", "{dataset}")(IMAGES)) == count
 
 
 def test_what_is_stored_of_maps_is_a_setting_of_explaining_and_whether_they_stay_of_nothing() -> None:
@@ -431,7 +425,7 @@ def test_what_is_stored_of_maps_is_a_setting_of_explaining_and_whether_they_stay
     assert settings_that_differ(raw, {**raw, "maps": {"keep": False}}) == set()
     maps = {"voxels": "brain", "keep": False}
     assert settings_that_differ({**raw, "maps": maps}, {**raw, "maps": dict(reversed(maps.items()))}) == set()
-    assert plan({**raw, "maps": maps}).explain_settings(IMAGES)["stored"] == "brain"
+    assert plan({**raw, "maps": maps}).settings.explain(IMAGES)["stored"] == "brain"
 
 
 def test_maps_that_are_not_kept_are_marked_as_temporary() -> None:
@@ -448,9 +442,10 @@ def test_how_data_are_fetched_is_recorded_nowhere() -> None:
     def recorded(fetch: dict) -> tuple[list, object]:
         source = {"name": "neurovault", "fetch": fetch}
         raw = {"run": ["open"], "datasets": {"open": {"source": source, "models": RAW["datasets"]["brains"]["models"]}}}
-        params = plan(raw).settings("volumes")
+        params = plan(raw).params("volumes")
         job = at(dataset="open", split="test", shard="0")
-        return [param(job) for name, param in params.items() if name != "settings"], params["settings"](job)
+        lines = [param(job) for name, param in params.items() if name.startswith("setting_")]
+        return lines, params["settings"](job)
 
     few, many = recorded({"parallel": 1}), recorded({"parallel": 8, "timeout": 5})
     assert few[0] == many[0]
