@@ -1,16 +1,15 @@
-import types
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from methods import as_method, made_up
 from victims import SHAPE, decoder, distances, maps, predicted
 
 from truemap.attacks import pgd
 from truemap.attacks._measure import choose_maps, robustness_table
-from truemap.config.options import MethodOptions, methods
+from truemap.config.registry import names
 from truemap.data.volumes import Volumes
 from truemap.geometry import lengths, within
 from truemap.networks._batches import Batches
@@ -37,12 +36,13 @@ def batches(model, n=20, mislabelled=()):
     return Batches(Volumes([x.numpy()[:8], x.numpy()[8:]], table), model.classes, torch.device("cpu"))
 
 
-def measure(model, data, bound, rows, module=pgd, options=None):
-    return robustness_table(model, data, module, options or pgd.Options(), bound, 0, rows)
+def measure(model, data, bound, rows, attack=None):
+    attack = attack or as_method(pgd)
+    return robustness_table(model, data, attack, bound, 0, rows)
 
 
 def test_the_families_methods_are_the_attacks():
-    assert methods("attacks") == ["autoattack", "pgd"]
+    assert names("attacks") == ["autoattack", "pgd"]
 
 
 def test_a_table_of_a_linear_decoder_is_the_closed_form():
@@ -82,14 +82,14 @@ def fake(noise):
         calls.append((list(samples), len(x), bound, seed))
         return noise.expand(len(x), *SHAPE)
 
-    return types.SimpleNamespace(perturb=perturb, __name__="fake", calls=calls)
+    return made_up("attacks", perturb=perturb), calls
 
 
 def test_what_an_attack_is_given(monkeypatch):
     monkeypatch.setattr("truemap.networks._batches.MAPS", 2)
-    model, module = decoder("linear"), fake(torch.zeros(SHAPE))
-    table = robustness_table(model, batches(model), module, MethodOptions(), 0.5, 9, [5, 6, 1])
-    assert module.calls == [([965, 958], 2, 0.5, 9), ([993], 1, 0.5, 9)]
+    model, (attack, calls) = decoder("linear"), fake(torch.zeros(SHAPE))
+    table = robustness_table(model, batches(model), attack, 0.5, 9, [5, 6, 1])
+    assert calls == [([965, 958], 2, 0.5, 9), ([993], 1, 0.5, 9)]
     assert table["robust"].all()
 
 
@@ -98,7 +98,7 @@ def test_robust_is_decided_by_the_maps_with_noise_not_by_the_attacks_word():
     data = batches(model, mislabelled=[0])
     x, labels = data.get(torch.arange(20))
     noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))
-    table = measure(model, data, 100.0, range(20), fake(noise))
+    table = measure(model, data, 100.0, range(20), fake(noise)[0])
     right, still = (predicted(model, at) == labels for at in (x, x + noise))
     assert table["robust"].tolist() == (right & still).tolist()
     assert 0 < table["robust"].sum() < 19
@@ -111,10 +111,10 @@ def test_noise_longer_than_the_bound_is_a_fault(factor, fault):
     noise = torch.zeros(SHAPE, dtype=torch.float64)
     noise[0, 0, 0] = factor
     if fault:
-        with pytest.raises(RuntimeError, match="fake: noise of length"):
-            measure(model, batches(model), 1.0, [0, 1], fake(noise))
+        with pytest.raises(RuntimeError, match="made_up: noise of length"):
+            measure(model, batches(model), 1.0, [0, 1], fake(noise)[0])
     else:
-        measure(model, batches(model), 1.0, [0, 1], fake(noise.float()))
+        measure(model, batches(model), 1.0, [0, 1], fake(noise.float())[0])
 
 
 def test_global_random_state_is_not_moved():

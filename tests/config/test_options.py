@@ -15,11 +15,9 @@ from truemap.config.options import (
     Strict,
     Subject,
     faults,
-    load,
-    methods,
-    module_path,
     suggest,
 )
+from truemap.config.registry import module_path, names, options_of
 
 FAMILIES = ["datasets", "networks", "training", "saliency"]
 
@@ -40,15 +38,15 @@ def imported(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_options_read_from_source_are_those_of_the_imported_module(family):
     modules = imported(family)
-    assert methods(family) == sorted(modules)
+    assert names(family) == sorted(modules)
     for name, module in modules.items():
-        assert load(family, name).model_json_schema() == module.Options.model_json_schema(), name
+        assert options_of(family, name).model_json_schema() == module.Options.model_json_schema(), name
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_option_says_what_it_means(family):
-    for name in methods(family):
-        for option, field in load(family, name).model_fields.items():
+    for name in names(family):
+        for option, field in options_of(family, name).model_fields.items():
             assert field.description, f"{family} {name}: {option}"
 
 
@@ -63,12 +61,12 @@ def test_every_option_says_what_it_means(family):
 )
 def test_an_unknown_method_is_refused_with_the_nearest_one(family, wrong, nearest):
     with pytest.raises(MethodError, match=f"unknown {family} method '{wrong}'; did you mean '{nearest}'"):
-        load(family, wrong)
+        options_of(family, wrong)
 
 
 @pytest.mark.parametrize(("family", "helper"), [("training", "_loop"), ("saliency", "_writer"), ("datasets", "_trees")])
 def test_a_helper_module_is_no_method(family, helper):
-    assert module_path(family, methods(family)[0]).with_stem(helper).is_file()
+    assert module_path(family, names(family)[0]).with_stem(helper).is_file()
     with pytest.raises(MethodError, match=f"'{helper}'"):
         module_path(family, helper)
 

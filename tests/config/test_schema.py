@@ -296,7 +296,7 @@ def test_an_option_that_is_a_list_by_nature_is_no_grid(monkeypatch):
     class Options(TrainingOptions):
         milestones: list[int]
 
-    monkeypatch.setattr("truemap.config.candidates.load", lambda family, name: Options)
+    monkeypatch.setattr("truemap.config.candidates.resolved_class", lambda family, method: Options)
     model = Model.model_construct(training={"name": "stepwise", "milestones": [3, 6], "l2": [0.1, 1.0]})
     assert {name: options["milestones"] for name, options in candidates(model).items()} == {
         "l2-0.1": [3, 6],

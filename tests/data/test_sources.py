@@ -1,9 +1,9 @@
 import stat
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from methods import made_up
 
 from truemap.data.sources import COLUMNS, Images, named, pseudonymise, public_names, read, write
 from truemap.runtime.files import DataError, SourceError
@@ -92,7 +92,7 @@ def test_messages_name_images_as_samples_do(samples):
         return np.zeros(1), np.eye(4), "sum of 100307 A"
 
     scrub.learn(public_names(images))
-    maps = Images(images, SimpleNamespace(read=source_read), "options", 7, scrub)
+    maps = Images(images, made_up("datasets", "options", read=source_read), 7, scrub)
     assert maps(public["image"][0])[2] == "sum of 100307 A"
     assert asked == [(samples["image"][0], "options", 7)]
     with pytest.raises(SourceError, match="changed after the samples were listed") as changed:
@@ -114,10 +114,10 @@ def test_a_source_that_fetches_is_asked_to_first_by_its_own_names(samples):
             raise DataError("http://100307: no answer")
 
     scrub.learn(public_names(images))
-    maps = Images(images, SimpleNamespace(prepare=prepare), "options", 7, scrub)
+    maps = Images(images, made_up("datasets", "options", prepare=prepare), 7, scrub)
     wanted = public["image"].tolist()
     assert maps.prepare(wanted[:2]) == wanted[:2]
     assert asked == [(samples["image"].tolist()[:2], "options", 7)]
     with pytest.raises(DataError, match=f"http://{public['subject'][0]}: no answer"):
         maps.prepare(wanted)
-    assert Images(images, SimpleNamespace(), None, 0, scrub).prepare(wanted) == wanted
+    assert Images(images, made_up("datasets"), 0, scrub).prepare(wanted) == wanted

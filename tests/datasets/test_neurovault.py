@@ -17,7 +17,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from truemap.config.options import load
+from truemap.config.registry import options_of
 from truemap.datasets import _fetch as http
 from truemap.datasets import neurovault
 from truemap.datasets.neurovault import CONDITIONS, Fetch, Options, contrasts, index, kind, prepare, read, subjects_of
@@ -157,7 +157,7 @@ def images(samples, *keys):
 
 
 def test_options_can_be_read_without_importing_the_module():
-    assert load("datasets", "neurovault")().model_dump() == Options().model_dump()
+    assert options_of("datasets", "neurovault")().model_dump() == Options().model_dump()
     assert (Options().collection, Options().url) == (4337, "https://neurovault.org")
 
 

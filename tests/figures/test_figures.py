@@ -126,7 +126,7 @@ def test_bars_without_a_standard_error_are_drawn():
 
 def test_saved_figures_say_what_is_drawn_and_that_data_are_simulated(tmp_path):
     figure = bars.agreement_bars(summary_of([[0.1, 0.2, 0.3, 0.4]]), "informative", ENTRIES, "b")
-    note = hcp.kind(hcp.Options(simulate={}))
+    note = hcp.Options(simulate={}).kind()
     assert note == "simulated data, not HCP"
     paths = [tmp_path / "figure.svg", tmp_path / "figure.png"]
     style.save(figure, paths, note, 50)

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from methods import as_method
 from scipy.stats import kstest, pearsonr
 
 from truemap.data.background import Background, read_background, write_background
@@ -163,7 +164,7 @@ def dataset(tmp_path):
 
 def score(name, dataset, **more):
     module, options = MODULES[name]
-    blocks = references.score_reference(module, options, dataset[0], dataset[1], seed=11, **more)
+    blocks = references.score_reference(as_method(module, options), dataset[0], dataset[1], seed=11, **more)
     return pd.concat(blocks, ignore_index=True)
 
 
@@ -275,7 +276,7 @@ def test_images_without_subjects_are_scored_against_templates_and_have_no_truth_
     volumes = Volumes([maps], table)
     write_class_means(tmp_path / "means.parquet", volumes, templates)
     given = ScoreInputs(read_truth(tmp_path / "means.parquet", "classes"), None, volumes)
-    found = pd.concat(references.score_reference(input, input.Options(), given, background(), 0))
+    found = pd.concat(references.score_reference(as_method(input), given, background(), 0))
     assert set(found["truth"]) == {"full"}
     flat = {label: template.ravel() for label, template in templates.items()}
     for row in found[~found["criterion"].str.endswith(ABSOLUTE)].itertuples():

@@ -29,18 +29,22 @@ def folder(tmp_path, monkeypatch):
     guards.clear()
 
 
+def named_hash(module: Path) -> str:
+    return f"truemap.{module.stem}@{sourcecode.code_hash(module)[:10]}"
+
+
 @pytest.fixture
 def code(tmp_path, monkeypatch):
     """A workflow with one module, planned with; its file, and the params of a job that uses it."""
     monkeypatch.setattr(sourcecode, "WORKFLOW", tmp_path / "workflow")
-    monkeypatch.setattr(sourcecode, "_hashed", {})
+    monkeypatch.setattr(sourcecode, "_read", {})
     monkeypatch.setattr(Work, "_refuse_other_clone", lambda *_: None)
     module = tmp_path / "workflow/truemap/gradient.py"
     write_text(module, "SCALE = 1\n")
-    param = sourcecode.named_hash("truemap.gradient")
+    param = named_hash(module)
     announce(sourcecode.hashed(), main=True)
     # As in a job's own process.
-    sourcecode._hashed.clear()
+    sourcecode._read.clear()
     return module, [param, "seed = 0", None]
 
 
@@ -89,7 +93,7 @@ def test_an_edit_while_a_job_runs_ends_it_though_it_was_put_back(code):
 
 def test_a_job_that_a_cluster_starts_later_is_held_to_what_the_first_process_planned(code):
     write(code[0], "SCALE = 2\n")
-    params = [sourcecode.named_hash("truemap.gradient")]  # the job's own Snakemake plans anew
+    params = [named_hash(code[0])]  # the job's own Snakemake plans anew
     announce(sourcecode.hashed(), main=False)
     with pytest.raises(DataError, match="was edited after this run was planned"):
         job(params)

@@ -19,7 +19,7 @@ from small_decoders import (
     passes,
 )
 
-from truemap.config.options import load
+from truemap.config.registry import options_of
 from truemap.saliency import _decoys as decoys
 from truemap.saliency._decoys import Search, blurred, deal_patches, optimised, together
 from truemap.saliency.decoy import Options, population
@@ -281,7 +281,7 @@ def test_refuses_optimised_decoys_without_that_relu():
 
 
 def test_options():
-    assert load("saliency", "decoy")().model_dump() == Options().model_dump()
+    assert options_of("saliency", "decoy")().model_dump() == Options().model_dump()
     for wrong in ({"blur": 4}, {"patch": 0}, {"masks": 0}, {"inner": "decoy"}, {"steps": 0}):
         with pytest.raises(ValidationError):
             Options(**wrong)

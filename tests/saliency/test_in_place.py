@@ -8,12 +8,12 @@ import torch
 from small_decoders import CLASSES, explain, relative_error
 from torch import nn
 
-from truemap.config.options import methods
+from truemap.config.registry import names
 from truemap.networks._decoder import Decoder
 
 SHAPE = (6, 5, 4)
 LINEAR_ONLY = {"weights", "pattern"}
-METHODS = [method for method in methods("saliency") if method not in LINEAR_ONLY]
+METHODS = [method for method in names("saliency") if method not in LINEAR_ONLY]
 OPTIONS = {"decoy": [{"masks": 2}, {"masks": 2, "decoys": "optimised", "steps": 5}]}
 
 
@@ -74,5 +74,5 @@ def test_an_error_in_the_network_leaves_its_layers_as_they_were():
 
 
 def test_every_method_is_tried():
-    assert len(METHODS) + len(LINEAR_ONLY) == len(methods("saliency"))
+    assert len(METHODS) + len(LINEAR_ONLY) == len(names("saliency"))
     assert {path.stem for path in Path(__file__).parent.glob("test_*.py")} > {f"test_{method}" for method in METHODS}

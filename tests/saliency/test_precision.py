@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_decoders import NETWORKS, decoder, explain
 
-from truemap.config.options import methods
+from truemap.config.registry import names
 from truemap.networks._decoder import Decoder
 
 #: Largest relative difference of a map. Grad-CAM averages a class's gradient over a feature map, decoys give
@@ -31,7 +31,7 @@ WITHOUT = {
 CASES = [
     (method, name)
     for name in NETWORKS
-    for method in methods("saliency")
+    for method in names("saliency")
     if method not in WITHOUT.get(name, ()) and (name == "linear" or method not in LINEAR)
 ]
 

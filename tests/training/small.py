@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pandas as pd
 import torch
+from methods import as_method
 
 from truemap.data.volumes import Volumes
 from truemap.networks import cnn3d, linear, mlp
@@ -80,7 +81,7 @@ def assert_trains(method, kind, options):
 
     def run(seed):
         net = network(kind, torch.float32)
-        history = fit(net, method, options, batches(24, 0), batches(9, 1), seed)
+        history = fit(net, as_method(method, options), batches(24, 0), batches(9, 1), seed)
         return weights(net), history["loss"].to_numpy()
 
     (first, history), (again, _), (other, _) = run(0), run(0), run(1)

@@ -1,9 +1,8 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from methods import made_up
 
 from truemap.data.volumes import Volumes
 from truemap.networks import mlp
@@ -37,7 +36,7 @@ def run(checkpoint: Checkpoint | None, die_at_update: int | None = None):
             raise Killed
         return free.update(*arguments)
 
-    history = fit(network, SimpleNamespace(update=update), OPTIONS, batches(0), batches(1), 9, checkpoint)
+    history = fit(network, made_up("training", OPTIONS, update=update), batches(0), batches(1), 9, checkpoint)
     return {name: value.clone() for name, value in network.state_dict().items()}, history
 
 

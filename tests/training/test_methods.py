@@ -1,11 +1,11 @@
 import copy
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from methods import as_method, made_up
 from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 from torch import nn
@@ -229,7 +229,7 @@ def test_l2_leads_to_scikit_learns_logistic_regression():
     data, l2 = batches(60), 0.1
     network = regression(torch.float32)
     options = standard.Options(epochs=400, batch_size=None, learning_rate=0.02, l2=l2)
-    fit(network, standard, options, data, data, 0)
+    fit(network, as_method(standard, options), data, data, 0)
     x = np.concatenate(data.volumes.parts).reshape(60, -1).astype(np.float64)
     model = LogisticRegression(C=1 / (60 * l2), tol=1e-8, max_iter=1000).fit(x, data.labels)
     np.testing.assert_allclose(network[1].weight.detach(), model.coef_, atol=5e-3)
@@ -244,7 +244,7 @@ def test_fit_uses_adam():
     x, y = data.get(torch.arange(len(data)))
     nn.functional.cross_entropy(reference(x), y).backward()
     g = reference[1].weight.grad
-    fit(network, standard, standard.Options(epochs=1, batch_size=None, learning_rate=0.01), data, data, 0)
+    fit(network, as_method(standard, epochs=1, batch_size=None, learning_rate=0.01), data, data, 0)
     np.testing.assert_allclose(network[1].weight.detach() - before, -0.01 * g / (g.abs() + 1e-8), atol=1e-6)
 
 
@@ -255,8 +255,8 @@ def test_fit_shows_every_map_once_an_epoch_and_weighs_its_losses_by_maps():
         seen.append(x.clone())
         return x.mean().item()
 
-    history = fit(regression(torch.float32), SimpleNamespace(update=update), standard.Options(epochs=2, batch_size=4),
-                  data, data, 0)  # fmt: skip
+    method = made_up("training", standard.Options(epochs=2, batch_size=4), update=update)
+    history = fit(regression(torch.float32), method, data, data, 0)
     stored = data.volumes.parts[0]
     assert [len(x) for x in seen] == [4, 4, 3] * 2
     for epoch in (seen[:3], seen[3:]):
@@ -267,7 +267,7 @@ def test_fit_shows_every_map_once_an_epoch_and_weighs_its_losses_by_maps():
 
 def test_history_holds_the_validation_numbers_of_the_weights():
     network, held_out = regression(torch.float32), batches(31, seed=1)
-    history = fit(network, standard, standard.Options(epochs=3, learning_rate=0.05), batches(), held_out, 0)
+    history = fit(network, as_method(standard, epochs=3, learning_rate=0.05), batches(), held_out, 0)
     weight, bias = (parameter.detach().numpy().astype(np.float64) for parameter in network.parameters())
     logits = held_out.volumes.parts[0].reshape(31, -1) @ weight.T + bias
     labels = held_out.labels.numpy()
@@ -281,7 +281,7 @@ def test_history_holds_the_validation_numbers_of_the_weights():
 def test_same_seed_gives_the_same_bits_and_another_seed_others(method):
     def train(seed):
         network = regression(torch.float32)
-        fit(network, method, method.Options(epochs=2, batch_size=8), batches(), batches(9, seed=1), seed)
+        fit(network, as_method(method, epochs=2, batch_size=8), batches(), batches(9, seed=1), seed)
         return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
 
     assert torch.equal(train(0), train(0))
@@ -292,17 +292,17 @@ def test_a_map_that_is_not_finite_stops_training_in_its_epoch():
     data = batches()
     data.volumes.parts[0][3, 0, 0, 0] = np.nan
     with pytest.raises(DataError, match="not finite in epoch 1"):
-        fit(regression(torch.float32), standard, standard.Options(), data, batches(9), 0)
+        fit(regression(torch.float32), as_method(standard), data, batches(9), 0)
 
 
 def test_a_diverging_learning_rate_stops_training():
     with pytest.raises(DataError, match=r"not finite in epoch 1.*learning_rate"):
         options = standard.Options(learning_rate=1e25, l2=1.0)
-        fit(regression(torch.float32), standard, options, batches(), batches(9), 0)
+        fit(regression(torch.float32), as_method(standard, options), batches(), batches(9), 0)
 
 
 def test_the_epoch_named_is_the_one_that_failed():
     losses = iter([1.0, 1.0, math.inf])
-    method = SimpleNamespace(update=lambda *arguments: next(losses))
+    method = made_up("training", standard.Options(batch_size=None), update=lambda *arguments: next(losses))
     with pytest.raises(DataError, match="in epoch 3"):
-        fit(regression(torch.float32), method, standard.Options(batch_size=None), batches(), batches(9), 0)
+        fit(regression(torch.float32), method, batches(), batches(9), 0)

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from methods import as_method
 from small import (
     CLASSES,
     SHAPE,
@@ -250,8 +251,8 @@ def test_training_by_protocol_is_training_with_that_strength():
     options = nsloss.Options(epochs=2, batch_size=8, strength=0.5, strength_unit="protocol")
     ours, theirs = network("mlp", torch.float32), network("mlp", torch.float32)
     absolute = nsloss.Options(epochs=2, batch_size=8, strength=nsloss.prepare(ours, options, data, 6).strength)
-    first = fit(ours, nsloss, options, data, held_out, 6)
-    second = fit(theirs, nsloss, absolute, data, held_out, 6)
+    first = fit(ours, as_method(nsloss, options), data, held_out, 6)
+    second = fit(theirs, as_method(nsloss, absolute), data, held_out, 6)
     assert torch.equal(weights(ours), weights(theirs))
     assert first.equals(second)
 
@@ -263,7 +264,7 @@ def test_a_run_by_protocol_that_was_broken_off_ends_with_the_same_bits(tmp_path)
     runs = []
     for kept in (None, checkpoint, checkpoint):  # the last one takes up the second epoch's state
         net = network("mlp", torch.float32)
-        fit(net, nsloss, options, batches(24, 0), batches(9, 1), 6, kept)
+        fit(net, as_method(nsloss, options), batches(24, 0), batches(9, 1), 6, kept)
         runs.append(weights(net))
     assert torch.equal(runs[0], runs[1])
     assert torch.equal(runs[0], runs[2])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from small import after_update, minibatch, network, weights
 
-from truemap.config.options import methods
+from truemap.config.registry import names
 
 #: Training methods with what makes rounding hard: short noise, several steps.
 OPTIONS = {
@@ -17,7 +17,7 @@ OPTIONS = {
     "nsloss": [{"epsilon": 0.05}, {"epsilon": 1e-3}],
 }
 CLOSED_FORM = {"templates"}
-CASES = [(m, o) for m in methods("training") if m not in CLOSED_FORM for o in OPTIONS.get(m, [{}])]
+CASES = [(m, o) for m in names("training") if m not in CLOSED_FORM for o in OPTIONS.get(m, [{}])]
 
 
 @pytest.mark.parametrize("shift", [0.0, 30.0])

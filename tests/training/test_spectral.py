@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from methods import as_method
 from small import (
     after_update,
     assert_draws_from_the_generator,
@@ -180,11 +181,11 @@ def test_it_trains_and_repeats(kind, penalty):
 def test_a_resumed_training_ends_with_the_same_bits(tmp_path):
     """No vector is kept from one minibatch to the next."""
     options, finished = spectral.Options(epochs=3, batch_size=8), network("cnn3d", torch.float32)
-    fit(finished, spectral, options, batches(24, 0), batches(9, 1), 0)
+    fit(finished, as_method(spectral, options), batches(24, 0), batches(9, 1), 0)
     checkpoint = Checkpoint(tmp_path / "state.safetensors", "key")
-    fit(network("cnn3d", torch.float32), spectral, options, batches(24, 0), batches(9, 1), 0, checkpoint)
+    fit(network("cnn3d", torch.float32), as_method(spectral, options), batches(24, 0), batches(9, 1), 0, checkpoint)
     resumed = network("cnn3d", torch.float32)
-    fit(resumed, spectral, options, batches(24, 0), batches(9, 1), 0, checkpoint)
+    fit(resumed, as_method(spectral, options), batches(24, 0), batches(9, 1), 0, checkpoint)
     assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), finished.parameters(), strict=True))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from methods import as_method
 from pydantic import ValidationError
 from small import CLASSES, SHAPE, batches, generator, minibatch, network
 
@@ -32,7 +33,7 @@ def test_after_one_epoch_templates_are_numpys_class_means(batch_size):
     labels = random.choice(CLASSES, 41, p=[0.6, 0.3, 0.1])
     maps = (5 + random.standard_normal((41, *SHAPE))).astype(np.float32)
     net = untrained()
-    history = fit(net, templates, templates.Options(batch_size=batch_size), uneven(maps, labels), batches(9, 1), 0)
+    history = fit(net, as_method(templates, batch_size=batch_size), uneven(maps, labels), batches(9, 1), 0)
     means = [maps[labels == k].astype(np.float64).mean(axis=0).ravel() for k in range(CLASSES)]
     np.testing.assert_allclose(net.templates.detach(), means, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(net.counts, np.bincount(labels, minlength=CLASSES))
@@ -43,7 +44,7 @@ def test_the_order_of_minibatches_is_immaterial_up_to_rounding():
     found = []
     for seed in (0, 1):
         net = untrained()
-        fit(net, templates, templates.Options(batch_size=5), batches(24, 0), batches(9, 1), seed)
+        fit(net, as_method(templates, batch_size=5), batches(24, 0), batches(9, 1), seed)
         found.append(net.templates.detach())
     np.testing.assert_allclose(found[0], found[1], atol=1e-6)
     assert not torch.equal(*found)
@@ -51,7 +52,7 @@ def test_the_order_of_minibatches_is_immaterial_up_to_rounding():
 
 def test_validation_is_that_of_the_nearest_mean_by_correlation():
     training, held_out, net = batches(60, 0), batches(21, 1), untrained()
-    history = fit(net, templates, templates.Options(), training, held_out, 0)
+    history = fit(net, as_method(templates), training, held_out, 0)
     maps, labels = training.volumes.parts[0].reshape(60, -1), training.labels.numpy()
     means = np.array([maps[labels == k].mean(axis=0) for k in range(CLASSES)])
     r = np.corrcoef(held_out.volumes.parts[0].reshape(21, -1), means)[:21, 21:]
@@ -96,7 +97,7 @@ def test_options_without_a_meaning_here_are_refused(wrong):
 
 def test_the_trained_network_comes_back_from_its_file(tmp_path):
     net = untrained()
-    fit(net, templates, templates.Options(), batches(24, 0), batches(9, 1), 0)
+    fit(net, as_method(templates), batches(24, 0), batches(9, 1), 0)
     save_weights(tmp_path / "weights.safetensors", net)
     names = [f"class-{k}" for k in range(CLASSES)]
     description = {"network": {"name": "correlation"}, "shape": list(SHAPE), "classes": names, "temperature": 0.3}

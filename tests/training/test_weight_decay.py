@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from methods import as_method
 from small import (
     after_update,
     assert_trains,
@@ -31,9 +32,9 @@ def test_training_is_that_of_standard_with_l2(strength, l2):
     """Bit by bit: both sums are 0.25 without rounding."""
     ours, theirs = network("cnn3d", torch.float32), network("cnn3d", torch.float32)
     options = weight_decay.Options(epochs=3, batch_size=8, strength=strength, l2=l2)
-    first = fit(ours, weight_decay, options, batches(24, 0), batches(9, 1), 0)
+    first = fit(ours, as_method(weight_decay, options), batches(24, 0), batches(9, 1), 0)
     options = standard.Options(epochs=3, batch_size=8, l2=0.25)
-    second = fit(theirs, standard, options, batches(24, 0), batches(9, 1), 0)
+    second = fit(theirs, as_method(standard, options), batches(24, 0), batches(9, 1), 0)
     assert torch.equal(weights(ours), weights(theirs))
     assert first.equals(second)
 

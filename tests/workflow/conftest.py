@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import tracing
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config", "envs", "profiles", "workflow", "tests/workflow/tiny.yaml")
@@ -29,11 +30,14 @@ class Clone:
 
     path: Path
 
-    def snakemake(self, *arguments: str, config: str | None = "tests/workflow/tiny.yaml", cores: int = 2):
-        """Run snakemake in the copy; return the finished process with its text output."""
+    def snakemake(
+        self, *arguments: str, config: str | None = "tests/workflow/tiny.yaml", cores: int = 2, **variables: str
+    ):
+        """Run snakemake in the copy, with environment variables; return the finished process with its text output."""
         overlay = ["--configfile", config] if config else []
         command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments, *overlay]
-        return subprocess.run(command, cwd=self.path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return subprocess.run(command, cwd=self.path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env={**os.environ, **variables})  # fmt: skip
 
 
 def clone(path: Path) -> Clone:
@@ -74,7 +78,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
             running = shared.with_suffix(".running")
             assert not running.exists(), "it failed, as another process says"
             copy = clone(running)
-            result = copy.snakemake()
+            result = copy.snakemake(PYTHONPATH=tracing.start(running))
             assert result.returncode == 0, result.stdout
             copy.path.rename(shared)
     return Clone(shared) if shared == path else copied(Clone(shared), path)

@@ -21,6 +21,8 @@ SYNTHETIC_ONLY = {"subject_maps", "figure_3", "figure_strength"}
 #: Figures that show one truth and one set of conditions first.
 HEADLINES = {"figure_2", "figure_3", "figure_grid", "figure_strength"}
 NOTHING: set[str] = set()
+AFTER_VOLUMES = {"quality", "truth", "background", "refer", *AFTER_TRAINING}
+AFTER_SAMPLES = {"grid", "words", "volumes", *AFTER_VOLUMES}
 
 Edit = Callable[[Path], None]
 
@@ -162,6 +164,30 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("a comment", source("training/free.py", "    bound = radius", "    # a remark\n    bound = radius"), NOTHING),
     ("a docstring", source("training/free.py", "Make m updates", "Make several updates"), NOTHING),
     ("white space", source("numerics.py", "def zscore", "\n\n\ndef zscore"), NOTHING),
+    ("one word in a message of privacy", source("runtime/privacy.py", "others may read", "all may read"),
+     {"samples", *AFTER_SAMPLES}),
+    ("one in the formatter of logs", source("runtime/privacy.py", "return self.scrub(super", "return self.scrub(" "super"), NOTHING),
+    ("one of reading NIfTI", source("data/nifti.py", "one file of a pair", "one of a pair"),
+     {"samples", *AFTER_SAMPLES}),
+    ("writing NIfTI", source("data/nifti.py", "dtype=np.float32), affine", "dtype=np.float32), affine + 0"),
+     {"simulate", "samples", *AFTER_SAMPLES}),
+    ("one of the truth", source("evaluation/truth.py", "without the map explained", "without that map"),
+     {"score", "refer", "subject_maps", *PAGES}),
+    ("one of samples", source("data/samples.py", "too few to split by family", "too few families"),
+     {"samples", *AFTER_SAMPLES}),
+    ("which maps are explained", source("data/rows.py", '"explained", int(sample)', '"explained ", int(sample)'),
+     {"explain", "refer", *AFTER_MAPS}),
+    ("a helper that one of two callers uses", source("numerics.py", '{precision} does not', '{precision} cannot'),
+     {"volumes", *AFTER_VOLUMES}),
+    ("logs and progress", source("runtime/log.py", "INTERVAL = 30.0", "INTERVAL = 20.0"), NOTHING),
+    ("the record of what was made", source("runtime/made.py", "TICK = 10_000_000", "TICK = 20_000_000"), NOTHING),
+    ("what jobs do around their work", source("runtime/work.py", "GRACE = 20.0", "GRACE = 10.0"), NOTHING),
+    ("a definition that nobody reaches", source("numerics.py", "def zscore", "def unused():\n    return 1\n\n\ndef zscore"),
+     NOTHING),
+    ("a statement at import", source("numerics.py", "def zscore", "print()\n\n\ndef zscore"), {"simulate", "samples", *AFTER_SAMPLES}),
+    ("a method of a class", source("data/volumes.py", "return self.parts[0].shape[1:]", "return tuple(self.parts[0].shape[1:])"),
+     {"truth", "background", "refer", "quality", *(AFTER_TRAINING - {"claims"})} | {"claims"}),
+    ("the config's words", source("config/options.py", "Known here:", "Known:"), {"words"}),
     ("a helper that only training imports", source("training/_objective.py", "0.5 * l2", "0.25 * l2"), AFTER_TRAINING),
     ("a training method", source("training/free.py", "total / options.steps", "total"), AFTER_TRAINING - {"figure_1"}),
     ("one saliency method", source("saliency/smoothgrad.py", "/= options.n", "/= options.n + 0"),

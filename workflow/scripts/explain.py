@@ -2,7 +2,7 @@
 
 import torch
 
-from truemap.config.methods import method
+from truemap.config.registry import method
 from truemap.data.background import read_background
 from truemap.data.grid import read_grid
 from truemap.data.maps import MapWriter
@@ -14,6 +14,7 @@ from truemap.runtime.files import read_json, whole
 from truemap.runtime.job import job
 from truemap.runtime.log import log
 from truemap.saliency._context import Context
+from truemap.saliency._contract import Saliency
 from truemap.saliency._writer import MeanMaps, explain_blocks
 
 with job(snakemake) as settings:
@@ -30,11 +31,11 @@ with job(snakemake) as settings:
         background.low,
         background.high,
     )
-    module, options = method("saliency", settings["saliency"])
+    saliency = method("saliency", settings["saliency"], Saliency)
     means, grid = MeanMaps(decoder.classes, shape), read_grid(snakemake.input.grid)
     inside = grid.mask.reshape(-1) if settings["stored"] == "brain" else None
     with whole(snakemake.output.maps) as path, MapWriter(path, grid.mask.size, "float16", inside) as writer:
-        blocks = explain_blocks(decoder, batches, module, options, context, settings["memory"], settings["explained"])
+        blocks = explain_blocks(decoder, batches, saliency, context, settings["memory"], settings["explained"])
         for rows, maps in blocks:
             writer.write(rows, maps)
             means.add(rows, maps)

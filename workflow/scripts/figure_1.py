@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from truemap.config.methods import method
 from truemap.data.grid import read_grid
 from truemap.evaluation.truth import read_truth
 from truemap.figures import images, style
@@ -10,7 +9,6 @@ from truemap.runtime.job import job
 
 with job(snakemake) as settings:
     style.start()
-    source, options = method("datasets", settings["source"])
     truths = read_truth(snakemake.input.truth, settings["average"])
     conditions = style.set_shown((name for _, name in truths), settings["conditions"])
     found = [truth for (_, name), truth in truths.items() if name == conditions]
@@ -28,4 +26,4 @@ with job(snakemake) as settings:
     pairwise = images.pairwise_figure(classes, means, rows, colormap)
     for panel, figure in (("a", informative), ("b", pairwise)):
         paths = [path for path in snakemake.output if f"figure-1{panel}" in path]
-        style.save(figure, paths, style.note(source.kind(options), conditions), settings["style"]["dpi"])
+        style.save(figure, paths, style.note(settings["data"], conditions), settings["style"]["dpi"])

@@ -1,6 +1,5 @@
 """Figure 3: glass brains of one test subject, the same in both panels."""
 
-from truemap.config.methods import method
 from truemap.data.grid import read_grid
 from truemap.data.maps import read_blocks
 from truemap.evaluation.truth import read_truth
@@ -12,7 +11,6 @@ from truemap.runtime.log import log
 
 with job(snakemake) as settings:
     style.start()
-    source, options = method("datasets", settings["source"])
     grid = read_grid(snakemake.input.grid)
     if min(grid.shape) == 1:
         raise DataError(f"maps of shape {grid.shape} are no brain volumes. Set `figures: images` for this dataset.")
@@ -40,4 +38,4 @@ with job(snakemake) as settings:
         ]
     log.info("test subject drawn by seed %d", settings["seed"])
     figure = brains.glass_brains(rows, grid.shape, grid.affine, settings["style"]["colormap"])
-    style.save(figure, list(snakemake.output), style.note(source.kind(options), conditions), settings["style"]["dpi"])
+    style.save(figure, list(snakemake.output), style.note(settings["data"], conditions), settings["style"]["dpi"])

@@ -1,11 +1,12 @@
 """Find the grid and brain mask that all maps of a dataset share."""
 
-from truemap.config.methods import method
+from truemap.config.registry import method
 from truemap.data import sources
 from truemap.data.grid import write_grid
 from truemap.data.reading import reading_nan
 from truemap.data.samples import first_of_train, read
 from truemap.data.shared_grid import first_grid
+from truemap.datasets._contract import Source
 from truemap.runtime.job import job
 from truemap.runtime.log import log
 from truemap.runtime.privacy import Scrubber
@@ -15,10 +16,10 @@ TRIES = 10
 
 scrub = Scrubber()
 with job(snakemake, scrub) as settings:
-    source, options = method("datasets", settings["source"])
+    source = method("datasets", settings["source"], Source)
     paths = sources.read(snakemake.input.images)
     scrub.learn(sources.public_names(paths), snakemake.input.images)
-    maps = sources.Images(paths, source, options, settings["seed"], scrub)
+    maps = sources.Images(paths, source, settings["seed"], scrub)
     tries = TRIES if settings["on_bad_subject"] == "skip" else 1
     subjects = first_of_train(read(snakemake.input.samples), tries)
     read_image = reading_nan(maps, settings["nan"])

@@ -1,6 +1,5 @@
 """Tabulate the quality of a dataset's maps, and list the subjects that were skipped."""
 
-from truemap.config.methods import method
 from truemap.data.grid import read_grid
 from truemap.data.quality import quality_table, read_skipped
 from truemap.data.volumes import read_volumes
@@ -10,12 +9,11 @@ from truemap.runtime.job import job
 from truemap.runtime.log import log
 
 with job(snakemake) as settings:
-    source, options = method("datasets", settings["source"])
     volumes = read_volumes(snakemake.input.maps, snakemake.input.tables)
     table = quality_table(volumes, read_grid(snakemake.input.grid))
     with whole(snakemake.output.tsv) as path:
         table.to_csv(path, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
     skipped = read_skipped([snakemake.input.incomplete, *snakemake.input.skipped])
-    page = quality_page(table, skipped, snakemake.wildcards.dataset, source.kind(options))
+    page = quality_page(table, skipped, snakemake.wildcards.dataset, settings["data"])
     write_text(snakemake.output.html, page)
     log.info("%d maps, %d of them flagged", len(table), (table["flags"] != "").sum())

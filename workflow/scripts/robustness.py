@@ -1,7 +1,8 @@
 """Attack test maps of one model and count what it still gets right."""
 
+from truemap.attacks._contract import Attack
 from truemap.attacks._measure import choose_maps, robustness_table
-from truemap.config.methods import method
+from truemap.config.registry import method
 from truemap.data.rows import made_by
 from truemap.data.volumes import read_volumes
 from truemap.geometry import radius
@@ -17,10 +18,10 @@ with job(snakemake) as settings:
     decoder = load_decoder(snakemake.input.weights, read_json(snakemake.input.description), device)
     volumes = read_volumes(snakemake.input.maps, snakemake.input.tables)
     batches = Batches(volumes, decoder.classes, device)
-    module, options = method("attacks", settings["attack"])
+    attack = method("attacks", settings["attack"], Attack)
     bound = radius(settings["epsilon"], settings["epsilon_unit"], volumes.parts[0][0].size)
     rows = choose_maps(volumes.table, settings["maps"], settings["seed"])
-    table = robustness_table(decoder, batches, module, options, bound, settings["seed"], rows)
+    table = robustness_table(decoder, batches, attack, bound, settings["seed"], rows)
     right, robust = table["correct"].mean(), table["robust"].mean()
     log.info("%d maps: accuracy %.4f, robust accuracy %.4f at L2 radius %.4g", len(table), right, robust, bound)
     wildcards = snakemake.wildcards

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from truemap.config.methods import method
+from truemap.config.registry import method
 from truemap.data.listing import list_samples, write_listing
+from truemap.datasets._contract import Source
 from truemap.runtime.job import job
 from truemap.runtime.log import log
 from truemap.runtime.privacy import Scrubber, read_salt
@@ -13,9 +14,9 @@ with job(snakemake, scrub) as settings:
     salt = read_salt() if settings["pseudonyms"] else None
     if salt:
         scrub.guess(salt, Path(snakemake.output.images).with_name("subjects.tsv"))
-    source, options = method("datasets", settings["source"])
+    source = method("datasets", settings["source"], Source)
     root = str(Path(snakemake.input.tree[0]).parent) if snakemake.input.tree else None
-    listing = list_samples(source, options, settings, root, salt, scrub)
+    listing = list_samples(source, settings, root, salt, scrub)
     counts = listing.samples["split"].value_counts().to_dict()
     log.info("%d maps, %d classes: %s", len(listing.samples), listing.samples["label"].nunique(), counts)
-    write_listing(listing, snakemake.output, source, options, settings, root, scrub)
+    write_listing(listing, snakemake.output, source, settings, root, scrub)

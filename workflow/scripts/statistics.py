@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from truemap.config.methods import method
 from truemap.config.names import REFERENCE
 from truemap.data.conditions import condition_sets
 from truemap.evaluation.statistics import agreement_units, compare, share_units, summarise
@@ -10,7 +9,6 @@ from truemap.runtime.files import whole
 from truemap.runtime.job import job
 
 with job(snakemake) as settings:
-    source, options = method("datasets", settings["source"])
     files = snakemake.input
     scores = pd.concat(map(pd.read_parquet, [*files.scores, *files.references]))
     predictions = pd.concat(map(pd.read_parquet, files.predictions)).query("split == 'test'").assign(method="")
@@ -28,7 +26,7 @@ with job(snakemake) as settings:
         ("summary", summarise(units, group=group)),
         ("comparisons", compare(finalists, reference=REFERENCE)),
     ):
-        table.insert(0, "data", source.kind(options))
+        table.insert(0, "data", settings["data"])
         table.insert(0, "dataset", snakemake.wildcards.dataset)
         with whole(snakemake.output[f"{name}_parquet"]) as path:
             table.to_parquet(path, index=False)

@@ -2,7 +2,7 @@
 
 import torch
 
-from truemap.config.methods import method
+from truemap.config.registry import method
 from truemap.data.rows import made_by
 from truemap.data.volumes import read_volumes
 from truemap.networks._batches import Batches
@@ -13,21 +13,22 @@ from truemap.runtime.files import whole, write_json
 from truemap.runtime.job import job
 from truemap.runtime.log import log
 from truemap.training._checkpoint import Checkpoint, checkpoint_key
+from truemap.training._contract import Training
 from truemap.training._loop import fit
 
 with job(snakemake) as settings:
     device = prepare_device(settings["device"], settings["threads"])
     volumes = read_volumes(snakemake.input.train_maps, snakemake.input.train_tables)
     classes = sorted(volumes.table["label"].unique())
-    training = Batches(volumes, classes, device)
+    batches = Batches(volumes, classes, device)
     held_out = read_volumes(snakemake.input.validation_maps, snakemake.input.validation_tables)
     validation = Batches(held_out, classes, device)
 
     checkpoint = Checkpoint(snakemake.params.checkpoint, checkpoint_key(snakemake.params, snakemake.input))
     torch.manual_seed(derive_seed(settings["seed"], "initialisation"))
     network = build_network(settings["network"], volumes.shape, len(classes)).to(device)
-    module, options = method("training", settings["training"])
-    history = fit(network, module, options, training, validation, derive_seed(settings["seed"], "training"), checkpoint)
+    training = method("training", settings["training"], Training)
+    history = fit(network, training, batches, validation, derive_seed(settings["seed"], "training"), checkpoint)
 
     last, wildcards = history.iloc[-1], snakemake.wildcards
     log.info("validation NLL %.4f, accuracy %.4f", last["validation_nll"], last["validation_accuracy"])

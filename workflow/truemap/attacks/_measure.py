@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import torch
 
-from truemap.config.options import MethodOptions
+from truemap.attacks._contract import Attack
 from truemap.data.rows import KEYS
 from truemap.geometry import lengths
 from truemap.networks._batches import Batches
@@ -43,8 +42,7 @@ def choose_maps(table: pd.DataFrame, count: int | None, seed: int) -> np.ndarray
 def robustness_table(
     decoder: Decoder,
     batches: Batches,
-    module: ModuleType,
-    options: MethodOptions,
+    attack: Attack,
     bound: float,
     seed: int,
     rows: Sequence[int],
@@ -53,8 +51,7 @@ def robustness_table(
 
     Parameters
     ----------
-    module : module
-        The attack; its `perturb` returns noise no longer than `bound`.
+    attack : Attack
     bound : float
         Largest L2 norm of the noise.
     rows : sequence of int
@@ -76,10 +73,10 @@ def robustness_table(
     for chunk in progress(batches.chunks(torch.as_tensor(np.asarray(rows, dtype=np.int64))), "batch"):
         x, labels = batches.get(chunk)
         ids = batches.volumes.table["sample"].iloc[chunk.tolist()].tolist()
-        noise = module.perturb(decoder, x, labels, ids, bound, options, seed)
+        noise = attack.perturb(decoder, x, labels, ids, bound, attack.options, seed)
         norm = lengths(noise)
         if not (norm <= bound * (1 + TOLERANCE)).all():
-            raise RuntimeError(f"{module.__name__}: noise of length {norm.max():.9g} for a bound of {bound:.9g}")
+            raise RuntimeError(f"{attack.name}: noise of length {norm.max():.9g} for a bound of {bound:.9g}")
         with torch.no_grad():
             correct, still = (decoder.network(at).argmax(1) == labels for at in (x, x + noise))
         found = {"correct": correct, "robust": correct & still, "norm": norm}

@@ -7,7 +7,7 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from truemap.config.names import STRENGTHS
-from truemap.config.options import load
+from truemap.config.registry import resolved_class
 from truemap.config.schema import Model
 
 
@@ -16,7 +16,7 @@ def candidates(model: Model) -> dict[str, dict[str, Any]]:
 
     Each option of the training method that may be a list and is one spans the grid.
     """
-    fields = load("training", model.training["name"]).model_fields
+    fields = resolved_class("training", model.training).model_fields
     lists = {k: v for k, v in model.training.items() if k != "name" and isinstance(v, list) and _is_grid(fields[k])}
     if not lists:
         return {"single": model.training}

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from truemap.config.options import MethodOptions, load, methods
+from truemap.config.options import MethodOptions
+from truemap.config.registry import names, options_of
 from truemap.config.schema import Config, Dataset, Maps, Model, Provenance, Robustness, Split, Style, TruthOptions
 
 ROOT = Path(__file__).parents[3]
@@ -39,8 +40,8 @@ def tables() -> str:
     parts += [_section("`maps`", Maps), _section("`style`", Style), _section("`provenance`", Provenance)]
     for family, key in FAMILIES.items():
         parts.append(f"## Methods: `{key}`\n\nOne module in `workflow/truemap/{family}/` each.\n")
-        for name in methods(family):
-            parts += [_section(f"`{name}`", options, 3) for options in _with_parts(load(family, name))]
+        for name in names(family):
+            parts += [_section(f"`{name}`", options, 3) for options in _with_parts(options_of(family, name))]
     return "\n".join(parts)
 
 
@@ -48,8 +49,8 @@ def schema() -> dict[str, Any]:
     """Return the JSON schema of the config; methods' options stand under ``$defs``."""
     result = Config.model_json_schema()
     for family in FAMILIES:
-        for name in methods(family):
-            result["$defs"][f"{family}.{name}"] = load(family, name).model_json_schema()
+        for name in names(family):
+            result["$defs"][f"{family}.{name}"] = options_of(family, name).model_json_schema()
     return result
 
 

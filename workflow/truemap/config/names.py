@@ -1,4 +1,9 @@
-"""Names that the config, tables and figures share."""
+"""Names that the config, tables and figures share, and what names can be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
 
 #: Parts of a dataset, each with subjects of its own.
 SPLITS = ("train", "validation", "test")
@@ -20,3 +25,30 @@ STRENGTHS = ("strength", "epsilon")
 #: How the reasons begin for r that are null by design: they are not counted as missing.
 LEFT_OUT, NOT_IN_SET = "left out: ", "not in this set of conditions: "
 BY_DESIGN = (LEFT_OUT, NOT_IN_SET)
+#: Bytes of a word in a file's name: the longest one, explain-{model}--{candidate}-{seed}-{method}.log, may have 255.
+LONGEST = 50
+#: Bytes of a folder's name that encrypted file systems allow too.
+LONGEST_FOLDER = 140
+
+
+def path_word(word: str, longest: int = LONGEST) -> str:
+    """Return the word, or raise ValueError where it cannot be part of a path."""
+    if not isinstance(word, str) or not word or not all(c.isalnum() or c in "-_" for c in word):
+        raise ValueError(f"'{word}' becomes a file name: use letters, digits, '-' and '_' only")
+    if re.search(r"(.+)\1{19}$", word):
+        raise ValueError(f"'{word}' becomes a file name, and Snakemake takes 20 repetitions at its end for a fault")
+    if len(word.encode()) > longest:
+        raise ValueError(f"'{word}' becomes part of a file name: use at most {longest} bytes (a letter has 1 to 4)")
+    return word
+
+
+def path_words(words: Iterable[str], longest: int = LONGEST) -> None:
+    """Raise ValueError where a word cannot be part of a path, or two are one file on a disk that knows no case."""
+    seen: dict[str, str] = {}
+    for word in words:
+        path_word(word, longest)
+        if word.casefold() in seen:
+            raise ValueError(
+                f"'{seen[word.casefold()]}' and '{word}' are one file on disks that know no case: rename one"
+            )
+        seen[word.casefold()] = word

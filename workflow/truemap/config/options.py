@@ -1,20 +1,14 @@
 """Base classes and types with which a method module states its options.
 
-A method (a source of data, a network, a way to train, a way to explain) is one module with a class
-``Options``.  `load` reads that class from the module's source without importing the module, so that
-checking a config costs no import of torch.
+How a config finds a method's options: `truemap.config.registry`.
 """
 
 from __future__ import annotations
 
-import ast
 import difflib
-import importlib.util
 import re
 import unicodedata
-from functools import cache
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -37,6 +31,9 @@ Positive = Annotated[Number, Field(gt=0)]
 NonNegative = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+#: What the bound of noise is given in, and in words.
+EpsilonUnit = Literal["voxel", "absolute"]
+EPSILON_UNIT = "voxel: the L2 bound is epsilon times sqrt(voxels); absolute: it is epsilon"
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 #: What is compared with cells of tables (`truemap.data.tables`): composed alike.
 Name = Annotated[str, AfterValidator(lambda text: unicodedata.normalize("NFC", text))]
@@ -81,6 +78,14 @@ class MethodOptions(Strict):
         return set()
 
 
+class SourceOptions(MethodOptions):
+    """Options of a source of data."""
+
+    def kind(self) -> str:
+        """Return what these data are called wherever they show; simulated ones are called so."""
+        raise NotImplementedError(f"{type(self).__module__}: its Options say not of what kind the data are (`kind`).")
+
+
 class TrainingOptions(MethodOptions):
     """What every way to train has in common (optimiser: Adam)."""
 
@@ -103,27 +108,6 @@ class NetworkOptions(MethodOptions):
 
 class MethodError(ValueError):
     """A method that does not exist, or whose module does not state its options."""
-
-
-#: All that a class of options may be built of; see `load`.
-VOCABULARY: dict[str, Any] = {
-    "Annotated": Annotated,
-    "Any": Any,
-    "Count": Count,
-    "Field": Field,
-    "Fraction": Fraction,
-    "Grid": Grid,
-    "Literal": Literal,
-    "MethodOptions": MethodOptions,
-    "Name": Name,
-    "NetworkOptions": NetworkOptions,
-    "NonNegative": NonNegative,
-    "Positive": Positive,
-    "Self": Self,
-    "Subject": Subject,
-    "TrainingOptions": TrainingOptions,
-    "model_validator": model_validator,
-}
 
 
 def nearest(word: str, known: Any) -> str:
@@ -157,56 +141,3 @@ def faults(error: ValidationError) -> list[tuple[str, str]]:
         )
         for fault in error.errors()
     ]
-
-
-def module_path(family: str, name: str) -> Path:
-    """Return the source file of the method ``truemap.{family}.{name}``.
-
-    Raises
-    ------
-    MethodError
-        If there is no such module; the message names the nearest one.
-    """
-    known = {path.stem: path for path in _modules(family)}
-    if name not in known:
-        raise MethodError(f"unknown {family} method '{name}'{suggest(name, known)}")
-    return known[name]
-
-
-def methods(family: str) -> list[str]:
-    """Return the names of all methods of a family, sorted."""
-    return sorted(path.stem for path in _modules(family))
-
-
-@cache
-def load(family: str, name: str) -> type[MethodOptions]:
-    """Return the class ``Options`` of ``truemap.{family}.{name}`` without importing that module.
-
-    Only the module's classes that derive from an options class are evaluated, with nothing but
-    the names in `VOCABULARY` to build on.
-    """
-    path = module_path(family, name)
-    names = {**VOCABULARY, "__name__": f"truemap.{family}.{name}"}
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ClassDef) and _is_options(node, names):
-            body = compile(ast.Module([node], []), str(path), "exec", dont_inherit=True)
-            exec(body, names)  # a class body of our own source, annotations evaluated at once
-    if not isinstance(names.get("Options"), type):
-        raise MethodError(f"{path} has no class Options(MethodOptions)")
-    return names["Options"]
-
-
-def _modules(family: str) -> list[Path]:
-    spec = importlib.util.find_spec(f"truemap.{family}")
-    folders = [Path(folder) for folder in (spec.submodule_search_locations or [])]
-    files = [path for folder in folders for path in sorted(folder.glob("*.py"))]
-    return [path for path in files if _states_options(path)]
-
-
-def _states_options(path: Path) -> bool:
-    return "class Options(" in path.read_text(encoding="utf-8")
-
-
-def _is_options(node: ast.ClassDef, names: dict[str, Any]) -> bool:
-    bases = [names.get(base.id) for base in node.bases if isinstance(base, ast.Name)]
-    return any(isinstance(base, type) and issubclass(base, MethodOptions) for base in bases)

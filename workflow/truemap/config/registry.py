@@ -1,68 +1,233 @@
-"""Methods that the config names: which they are, their options, and whether they fit each other."""
+"""Methods: which there are, what options each has, and the one that a config names as an object.
+
+A method (a source of data, a network, a way to train, to explain, to attack) is one module of its family's folder, of
+the project's or of a user's, with a class ``Options`` and the functions of the family's contract
+(``truemap.{family}._contract``). A config is checked without importing method modules: that would import torch.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from typing import Any
+import importlib
+import importlib.util
+import keyword
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
 
-from truemap.config.options import MethodOptions, load, methods
+from truemap.config.names import path_words
+from truemap.config.options import MethodError, MethodOptions, suggest
+from truemap.config.slices import evaluated
 
-#: Bytes of a word in a file's name: the longest one, explain-{model}--{candidate}-{seed}-{method}.log, may have 255.
-LONGEST = 50
-#: Bytes of a folder's name that encrypted file systems allow too.
-LONGEST_FOLDER = 140
+FAMILIES = ("datasets", "networks", "training", "saliency", "references", "attacks")
+OURS = Path(__file__).parents[1]
+#: Keys of a method's settings that are none of its options: what it is called, and the user's folder it is in.
+NAME, FOLDER = "name", "folder"
+M = TypeVar("M", bound="Method")
 
 
-def resolve_method(family: str, value: Any, name: str | None = None) -> dict[str, Any]:
-    """Return ``{"name": ..., every option}`` for a method named in the config.
+@dataclass(frozen=True)
+class Method:
+    """A method, ready to be used; subclassed by the contract of its family, whose fields are the module's functions.
+
+    Attributes
+    ----------
+    name : str
+        Of its module.
+    options : MethodOptions
+    """
+
+    name: str
+    options: Any
+
+    @classmethod
+    def of(cls: type[M], module: ModuleType, options: MethodOptions) -> M:
+        """Return a module's functions; those that it may leave out are the contract's own.
+
+        Raises
+        ------
+        MethodError
+            If it lacks one that it must have.
+        """
+        own = [field for field in fields(cls) if field.name not in ("name", "options")]
+        for field in own:
+            if not hasattr(module, field.name) and field.default is MISSING:
+                raise MethodError(
+                    f"{module.__file__}: has no function '{field.name}'. Write it as {cls.__module__} says."
+                )
+        found = {field.name: getattr(module, field.name) for field in own if hasattr(module, field.name)}
+        return cls(module.__name__.rpartition(".")[2], options, **found)
+
+
+def method(family: str, settings: Mapping[str, Any], contract: type[M]) -> M:
+    """Return the method that settings name.
 
     Parameters
     ----------
     family : str
-        Subpackage that holds the method: datasets, networks, training, saliency, references, attacks.
+        One of `FAMILIES`; where code is recorded, a word in the call says which (`truemap.plan.code`).
+    settings : mapping
+        ``name`` and every option, as `resolve_method` gives them.
+    contract : type
+        The family's subclass of `Method`.
+    """
+    options = {key: value for key, value in settings.items() if key not in (NAME, FOLDER)}
+    folder = settings.get(FOLDER)
+    package = _imported_package(Path(folder)) if folder else "truemap"
+    module = importlib.import_module(f"{package}.{family}.{settings[NAME]}")
+    return contract.of(module, module.Options(**options))
+
+
+def _imported_package(folder: Path) -> str:
+    """Return the name by which a user's folder can be imported from, wherever it is."""
+    name = folder.name
+    if name not in sys.modules:
+        start = folder / "__init__.py"
+        spec = (
+            importlib.util.spec_from_file_location(
+                name,
+                start if start.is_file() else None,
+                loader=None,
+                submodule_search_locations=[str(folder.absolute())],
+            )
+            if start.is_file()
+            else None
+        )
+        module = importlib.util.module_from_spec(spec) if spec else ModuleType(name)
+        module.__path__ = [str(folder.absolute())]
+        sys.modules[name] = module
+        if spec and spec.loader:
+            spec.loader.exec_module(module)
+    return name
+
+
+# Which there are
+
+
+def check_folders(folders: Sequence[str]) -> None:
+    """Refuse users' folders that hold no methods, or some that are called as others.
+
+    Raises
+    ------
+    MethodError
+    """
+    seen: dict[str, str] = {}
+    for folder in folders:
+        path = Path(folder)
+        if not path.is_dir():
+            raise MethodError(f"methods: {folder}: no such folder. Paths are relative to {Path.cwd()}.")
+        if not path.name.isidentifier() or keyword.iskeyword(path.name):
+            raise MethodError(f"methods: {folder}: is imported by its name, so call it by letters, digits and '_'.")
+        if path.name in seen:
+            raise MethodError(f"methods: {seen[path.name]} and {folder} have one name. Rename one.")
+        if path.name == "truemap" or _is_package(path):
+            raise MethodError(f"methods: {folder}: a package called '{path.name}' is installed. Rename the folder.")
+        seen[path.name] = folder
+        if not any((path / family).is_dir() for family in FAMILIES):
+            raise MethodError(
+                f"methods: {folder}: holds no folder of a family. Put methods into {', '.join(FAMILIES)} there."
+            )
+        for family in FAMILIES:
+            for name in _modules(path / family):
+                others = [where for where in (OURS, *map(Path, seen.values())) if where != path]
+                twice = next((other for other in others if name in _modules(other / family)), None)
+                if twice:
+                    raise MethodError(f"methods: {path / family}: '{name}' is in {twice / family} too. Rename it.")
+
+
+def _is_package(folder: Path) -> bool:
+    """Return whether something else than this folder is what its name would import."""
+    if folder.name in sys.stdlib_module_names:
+        return True
+    try:
+        spec = importlib.util.find_spec(folder.name)
+    except (ImportError, ValueError):
+        return False
+    places = [Path(place).resolve() for place in (spec.submodule_search_locations or [])] if spec else []
+    return spec is not None and folder.resolve() not in places
+
+
+def names(family: str, folders: Sequence[str] = ()) -> list[str]:
+    """Return the names of all methods of a family, sorted."""
+    return sorted(name for place in _places(folders) for name in _modules(place / family))
+
+
+def module_path(family: str, name: str, folders: Sequence[str] = ()) -> Path:
+    """Return the source file of a method.
+
+    Raises
+    ------
+    MethodError
+        If there is none; the message names the nearest one.
+    """
+    for place in _places(folders):
+        if name in _modules(place / family):
+            return place / family / f"{name}.py"
+    raise MethodError(f"unknown {family} method '{name}'{suggest(name, names(family, folders))}")
+
+
+def options_of(family: str, name: str, folders: Sequence[str] = ()) -> type[MethodOptions]:
+    """Return the class ``Options`` of a method without importing its module.
+
+    Raises
+    ------
+    MethodError
+        If there is no such method, or its options cannot be read (`truemap.config.slices`).
+    """
+    path = module_path(family, name, folders)
+    options = evaluated(path, "Options")
+    if not (isinstance(options, type) and issubclass(options, MethodOptions)):
+        raise MethodError(f"{path}: its Options are no MethodOptions. Derive the class from it.")
+    return options
+
+
+def _places(folders: Sequence[str]) -> list[Path]:
+    return [OURS, *map(Path, folders)]
+
+
+@cache
+def _modules(folder: Path) -> tuple[str, ...]:
+    """Return the methods in a family's folder: modules that state options, but for helpers (``_name.py``)."""
+    files = sorted(folder.glob("[!_]*.py"))
+    return tuple(path.stem for path in files if "class Options(" in path.read_text(encoding="utf-8"))
+
+
+# What a config says of them
+
+
+def resolve_method(family: str, value: Any, name: str | None = None, folders: Sequence[str] = ()) -> dict[str, Any]:
+    """Return ``{"name": ..., every option}`` for a method named in the config; of a user's also its ``folder``.
+
+    Parameters
+    ----------
+    family : str
+        One of `FAMILIES`.
     value : str or dict or None
         A name, or options with the key ``name``.
     name : str, optional
         The name where `value` has none.
+    folders : sequence of str
+        Users' folders with methods.
     """
     if not isinstance(value, str | dict | None):
         raise ValueError(f"a {family} method is a name, or options with a 'name', not {value!r}")
-    options = {"name": value} if isinstance(value, str) else dict(value or {})
+    options = {NAME: value} if isinstance(value, str) else dict(value or {})
     for key in options:
         if not isinstance(key, str):
             raise ValueError(f"unknown key '{key}'")
-    chosen = options.pop("name", name)
+    chosen = options.pop(NAME, name)
     if not isinstance(chosen, str):
         raise ValueError(f"a {family} method needs a 'name'")
-    model: type[MethodOptions] = load(family, chosen)
-    return {"name": chosen, **model(**options).model_dump(mode="json")}
+    model = options_of(family, chosen, folders)
+    place = module_path(family, chosen, folders).parents[1]
+    own = {} if place == OURS else {FOLDER: str(place)}
+    return {NAME: chosen, **own, **model(**options).model_dump(mode="json")}
 
 
-def path_word(word: str, longest: int = LONGEST) -> str:
-    """Return the word, or raise ValueError where it cannot be part of a path."""
-    if not isinstance(word, str) or not word or not all(c.isalnum() or c in "-_" for c in word):
-        raise ValueError(f"'{word}' becomes a file name: use letters, digits, '-' and '_' only")
-    if re.search(r"(.+)\1{19}$", word):
-        raise ValueError(f"'{word}' becomes a file name, and Snakemake takes 20 repetitions at its end for a fault")
-    if len(word.encode()) > longest:
-        raise ValueError(f"'{word}' becomes part of a file name: use at most {longest} bytes (a letter has 1 to 4)")
-    return word
-
-
-def path_words(words: Iterable[str], longest: int = LONGEST) -> None:
-    """Raise ValueError where a word cannot be part of a path, or two are one file on a disk that knows no case."""
-    seen: dict[str, str] = {}
-    for word in words:
-        path_word(word, longest)
-        if word.casefold() in seen:
-            raise ValueError(
-                f"'{seen[word.casefold()]}' and '{word}' are one file on disks that know no case: rename one"
-            )
-        seen[word.casefold()] = word
-
-
-def resolve_methods(family: str, value: Any) -> dict[str, dict[str, Any]]:
+def resolve_methods(family: str, value: Any, folders: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     """Return label -> method for a name, a list of names, or a mapping from a label to options."""
     if isinstance(value, str):
         value = [value]
@@ -71,16 +236,29 @@ def resolve_methods(family: str, value: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(value, dict):
         raise ValueError(f"{family}: give a name, a list of names, or a mapping from a label to options")
     path_words(value)
-    found = {label: resolve_method(family, options, label) for label, options in value.items()}
-    for label, method in found.items():
-        if label != method["name"] and label in methods(family):
-            raise ValueError(f"'{label}' is another {family} method than '{method['name']}': choose another label")
+    found = {label: resolve_method(family, options, label, folders) for label, options in value.items()}
+    known = names(family, folders)
+    for label, resolved in found.items():
+        if label != resolved[NAME] and label in known:
+            raise ValueError(f"'{label}' is another {family} method than '{resolved[NAME]}': choose another label")
     return found
 
 
-def method_options(family: str, method: dict[str, Any]) -> MethodOptions:
+def resolved_class(family: str, settings: Mapping[str, Any]) -> type[MethodOptions]:
+    """Return the class ``Options`` of what `resolve_method` gave."""
+    return options_of(family, settings[NAME], [settings[FOLDER]] if FOLDER in settings else [])
+
+
+def resolved_options(family: str, settings: Mapping[str, Any]) -> MethodOptions:
     """Return the options of what `resolve_method` gave."""
-    return load(family, method["name"])(**{key: value for key, value in method.items() if key != "name"})
+    own = {key: value for key, value in settings.items() if key not in (NAME, FOLDER)}
+    return resolved_class(family, settings)(**own)
+
+
+def module_of(family: str, settings: Mapping[str, Any]) -> str:
+    """Return the name by which a method's module is imported."""
+    package = Path(settings[FOLDER]).name if FOLDER in settings else "truemap"
+    return f"{package}.{family}.{settings[NAME]}"
 
 
 def check_fit(kind: str, name: str, needs: set[str], of: str, other: str, traits: set[str]) -> None:

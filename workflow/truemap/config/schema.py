@@ -6,20 +6,29 @@ import math
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from truemap.config.names import HEADLINES, REFERENCE, RESERVED, STRENGTHS
-from truemap.config.options import Count, Fraction, Name, Positive, Seed, Strict, faults, suggest
-from truemap.config.registry import (
-    LONGEST_FOLDER,
-    check_fit,
-    method_options,
-    path_word,
-    path_words,
-    resolve_method,
-    resolve_methods,
+from truemap.config.names import HEADLINES, LONGEST_FOLDER, REFERENCE, RESERVED, STRENGTHS, path_word, path_words
+from truemap.config.options import (
+    EPSILON_UNIT,
+    Count,
+    EpsilonUnit,
+    Fraction,
+    MethodError,
+    Name,
+    Positive,
+    Seed,
+    Strict,
+    faults,
+    suggest,
 )
+from truemap.config.registry import check_fit, check_folders, resolve_method, resolve_methods, resolved_options
 from truemap.runtime.versions import installed
+
+
+def _folders(info: ValidationInfo) -> list[str]:
+    """Return users' folders with methods, which the whole config names and its parts are checked with."""
+    return (info.context or {}).get("methods", [])
 
 
 class ConfigError(ValueError):
@@ -65,18 +74,18 @@ class Model(Strict):
 
     @field_validator("network", mode="before")
     @classmethod
-    def _network(cls, value: Any) -> dict[str, Any]:
-        return resolve_method("networks", value)
+    def _network(cls, value: Any, info: ValidationInfo) -> dict[str, Any]:
+        return resolve_method("networks", value, folders=_folders(info))
 
     @field_validator("training", mode="before")
     @classmethod
-    def _training(cls, value: Any) -> dict[str, Any]:
-        return resolve_method("training", value)
+    def _training(cls, value: Any, info: ValidationInfo) -> dict[str, Any]:
+        return resolve_method("training", value, folders=_folders(info))
 
     @field_validator("saliency", mode="before")
     @classmethod
-    def _saliency(cls, value: Any) -> dict[str, Any]:
-        return resolve_methods("saliency", value)
+    def _saliency(cls, value: Any, info: ValidationInfo) -> dict[str, Any]:
+        return resolve_methods("saliency", value, folders=_folders(info))
 
     @field_validator("seeds")
     @classmethod
@@ -87,14 +96,14 @@ class Model(Strict):
 
     @model_validator(mode="after")
     def _fitting(self) -> Model:
-        network, training = method_options("networks", self.network), method_options("training", self.training)
+        network, training = resolved_options("networks", self.network), resolved_options("training", self.training)
         check_fit(
             "network", self.network["name"], network.needs(), "training", self.training["name"], training.traits()
         )
         of_network = ("network", self.network["name"], network.traits())
         check_fit("training", self.training["name"], training.needs(), *of_network)
         for label, saliency in self.saliency.items():
-            check_fit("saliency", label, method_options("saliency", saliency).needs(), *of_network)
+            check_fit("saliency", label, resolved_options("saliency", saliency).needs(), *of_network)
         return self
 
     @model_validator(mode="after")
@@ -141,17 +150,15 @@ class Robustness(Strict):
         "autoattack needs the package pyautoattack",
     )
     epsilon: Positive = Field(0.1, description="radius of the ball; 0.1 a voxel is the paper's 95 at 2 mm")
-    epsilon_unit: Literal["voxel", "absolute"] = Field(
-        "voxel", description="voxel: the L2 radius is epsilon times sqrt(voxels); absolute: it is epsilon"
-    )
+    epsilon_unit: EpsilonUnit = Field("voxel", description=EPSILON_UNIT)
     maps: Count | None = Field(
         100, description="test maps that are attacked, a seeded choice balanced over classes; null: all"
     )
 
     @field_validator("attacks", mode="before")
     @classmethod
-    def _attacks(cls, value: Any) -> dict[str, dict[str, Any]]:
-        return resolve_methods("attacks", value)
+    def _attacks(cls, value: Any, info: ValidationInfo) -> dict[str, dict[str, Any]]:
+        return resolve_methods("attacks", value, folders=_folders(info))
 
 
 class Dataset(Strict):
@@ -246,8 +253,8 @@ class Dataset(Strict):
 
     @field_validator("source", mode="before")
     @classmethod
-    def _source(cls, value: Any) -> dict[str, Any]:
-        return resolve_method("datasets", value)
+    def _source(cls, value: Any, info: ValidationInfo) -> dict[str, Any]:
+        return resolve_method("datasets", value, folders=_folders(info))
 
     @field_validator("conditions", mode="before")
     @classmethod
@@ -258,8 +265,8 @@ class Dataset(Strict):
 
     @field_validator("references", mode="before")
     @classmethod
-    def _references(cls, value: Any) -> dict[str, dict[str, Any]]:
-        return resolve_methods("references", value)
+    def _references(cls, value: Any, info: ValidationInfo) -> dict[str, dict[str, Any]]:
+        return resolve_methods("references", value, folders=_folders(info))
 
     @field_validator("models")
     @classmethod
@@ -348,6 +355,12 @@ class Config(Strict):
         description="MB that the maps explained at a time, and the network's activations for them, may take (counted, "
         "not measured)",
     )
+    methods: list[str] = Field(
+        [],
+        description="folders with methods of your own, relative to the working directory: in each a folder for a "
+        "family (datasets, networks, training, saliency, references, attacks) with a module for a method, which is "
+        "named like those of the project",
+    )
     datasets: dict[str, Dataset] = Field(description="definitions, by name")
     maps: Maps = Field(Maps(), description="what stays of the saliency maps on disk")
     style: Style = Field(Style(), description="how figures look")
@@ -382,7 +395,13 @@ def parse(raw: dict[str, Any]) -> Config:
         # Stripped, two keys could be one, and one of them lost.
         lines = [f"  config: key '{key}' becomes a file name or a word: take the blanks off it" for key in _padded(raw)]
         if not lines:
+            folders = raw.get("methods", [])
+            if isinstance(folders, list) and all(isinstance(folder, str) for folder in folders):
+                check_folders(folders)
+                return Config.model_validate(raw, context={"methods": folders})
             return Config.model_validate(raw)
+    except MethodError as error:
+        lines = [f"  {error}"]
     except ValidationError as error:
         lines = [f"  {place or 'config'}: {words}" for place, words in faults(error)]
     raise ConfigError("the config cannot be used:\n" + "\n".join(lines))

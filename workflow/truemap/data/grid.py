@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from truemap.data.nifti import read_map, write_map
+from truemap.data.nifti import write_map
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ def write_grid(path: str | Path, grid: Grid) -> None:
 
 def read_grid(path: str | Path) -> Grid:
     """Read what `write_grid` wrote."""
-    values, affine, _ = read_map(path)
-    return Grid(values > 0, affine)
+    image = nib.load(path)
+    return Grid(np.asarray(image.dataobj) > 0, image.affine)
 
 
 def same_grid(shape: tuple[int, ...], affine: np.ndarray, other: tuple[int, ...], other_affine: np.ndarray) -> bool:

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from truemap.config.options import MethodOptions
 from truemap.data import seen, sources
 from truemap.data.designs import check_truth, warn_alike
 from truemap.data.ingest import write_skipped
@@ -19,6 +17,9 @@ from truemap.data.samples import assign_splits, check, read_family, write
 from truemap.runtime.files import DataError, IncompleteSubjects
 from truemap.runtime.log import log
 from truemap.runtime.privacy import Scrubber, pseudonyms
+
+if TYPE_CHECKING:
+    from truemap.datasets._contract import Source
 
 
 @dataclass
@@ -41,8 +42,7 @@ class Listing:
 
 
 def list_samples(
-    source: ModuleType,
-    options: MethodOptions,
+    source: Source,
     settings: Mapping[str, Any],
     root: str | None,
     salt: str | None,
@@ -67,14 +67,14 @@ def list_samples(
         If the samples cannot be used.
     """
     try:
-        listing = _indexed(source, options, settings, root)
+        listing = _indexed(source, settings, root)
     except DataError:
         # Not all that are called otherwise than HCP's people are known yet, and the message may name one.
-        if salt and hasattr(source, "subjects_of"):
+        if salt:
             # Mistyped, an ID says as much.
-            known = [*options.exclude]
+            known = [*getattr(source.options, "exclude", [])]
             with suppress(DataError):
-                known += source.subjects_of(options, root)
+                known += source.subjects_of(source.options, root)
             scrub.learn(pseudonyms(salt, known))
         raise
     samples = listing.samples
@@ -85,19 +85,20 @@ def list_samples(
     for subject, (image, reason) in listing.lacking.items():
         log.warning("left out: subject %s, %s, the first is %s", subject, reason, image)
     people = samples["subject"].unique()
-    excluded = [*getattr(options, "exclude", []), *listing.lacking]
+    excluded = [*getattr(source.options, "exclude", []), *listing.lacking]
     family = read_family(settings["family"], people, excluded) if settings["family"] else {}
     if family:
         log.info("%d of %d subjects are in %s", len(set(people) & set(family)), len(people), settings["family"])
     listing.samples = assign_splits(samples, settings["split"], settings["seed"], family)
     check(listing.samples)
     warn_alike(listing.samples)
-    if not hasattr(source, "templates"):
+    if source.templates is None:
         check_truth(listing.samples[listing.samples["split"] == "test"])
     return listing
 
 
-def _indexed(source: ModuleType, options: MethodOptions, settings: Mapping[str, Any], root: str | None) -> Listing:
+def _indexed(source: Source, settings: Mapping[str, Any], root: str | None) -> Listing:
+    options = source.options
     try:
         return Listing(source.index(options, settings["seed"], root), {})
     except IncompleteSubjects as error:
@@ -110,8 +111,7 @@ def _indexed(source: ModuleType, options: MethodOptions, settings: Mapping[str, 
 def write_listing(
     listing: Listing,
     files: Any,
-    source: ModuleType,
-    options: MethodOptions,
+    source: Source,
     settings: Mapping[str, Any],
     root: str | None,
     scrub: Scrubber,
@@ -130,9 +130,7 @@ def write_listing(
     """
     place = Path(files.images).with_name(seen.NAME)
     beside = [image for image, _ in listing.lacking.values()]
-    samples, found = sources.identified(
-        listing.samples, source, options, settings["seed"], root, beside, seen.read(place)
-    )
+    samples, found = sources.identified(listing.samples, source, settings["seed"], root, beside, seen.read(place))
     public, paths = sources.pseudonymise(samples, listing.names)
     names = listing.names or {}
     write(files.samples, public)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from truemap.config.options import MethodOptions
 from truemap.data.designs import check_copies
 from truemap.data.rows import has_subject, owners
 from truemap.data.seen import Seen, look
 from truemap.runtime.files import DataError, SourceError, joined, reworded, whole
 from truemap.runtime.privacy import Scrubber, write_private
+
+if TYPE_CHECKING:
+    from truemap.datasets._contract import Source
 
 #: An image's name in tables and messages, the source's own name for it (a path), and whom it is of.
 COLUMNS = ("image", "path", "subject", "checksum")
@@ -62,8 +64,7 @@ def pseudonymise(samples: pd.DataFrame, names: Mapping[str, str] | None) -> tupl
 
 def identified(
     samples: pd.DataFrame,
-    source: ModuleType,
-    options: MethodOptions,
+    source: Source,
     seed: int,
     root: str | None,
     beside: Sequence[str],
@@ -88,22 +89,19 @@ def identified(
     DataError
         For copies (`truemap.data.designs.check_copies`), or simulated maps that are not those that were simulated.
     """
-    if hasattr(source, "prepare"):
-        source.prepare(samples["image"].tolist(), options, seed)
-    # A source that makes its images by itself reads no files.
-    files = {image: source.files(image, options) for image in samples["image"]} if hasattr(source, "files") else {}
+    source.prepare(samples["image"].tolist(), source.options, seed)
+    files = {image: source.files(image, source.options) for image in samples["image"]}
     read = [*(path for paths in files.values() for path in paths), *samples.attrs.pop("beside", []), *beside]
     found = look(read, known, samples.attrs.pop("etags", {}))
 
     def checksum(image: str) -> str:
-        sums = [found[path][1] for path in files.get(image, ())]
+        sums = [found[path][1] for path in files[image]]
         return joined(sums) if sums and all(sums) else ""
 
     samples = samples.assign(checksum=samples["image"].map(checksum))
     checksums = dict(zip(samples["image"], samples["checksum"], strict=True))
     check_copies(samples, checksums)
-    if hasattr(source, "verify"):
-        source.verify(checksums, options, root)
+    source.verify(checksums, source.options, root)
     return samples, found
 
 
@@ -134,10 +132,7 @@ class Images:
     ----------
     table : DataFrame
         Of `read`.
-    source : module
-        Of truemap.datasets.
-    options : MethodOptions
-        The source's.
+    source : Source
     seed : int
     scrub : Scrubber
         Replaces paths and subjects in messages, once it has learned `public_names`.
@@ -148,15 +143,14 @@ class Images:
     def __init__(
         self,
         table: pd.DataFrame,
-        source: ModuleType,
-        options: MethodOptions,
+        source: Source,
         seed: int,
         scrub: Scrubber,
         salt: str = "",
     ) -> None:
         self._paths: Mapping[str, str] = dict(zip(table["image"], table["path"], strict=True))
         self._listed: Mapping[str, str] = dict(zip(table["image"], table["checksum"], strict=True))
-        self._source, self._options, self._seed, self._scrub, self._salt = source, options, seed, scrub, salt
+        self._source, self._seed, self._scrub, self._salt = source, seed, scrub, salt
 
     def prepare(self, images: Sequence[str]) -> Sequence[str]:
         """Have the source fetch what it needs for these images, where it has to; return them.
@@ -166,11 +160,10 @@ class Images:
         DataError
             If that fails: a server that does not answer is no fault of a subject's, to be skipped.
         """
-        if hasattr(self._source, "prepare"):
-            try:
-                self._source.prepare([self._paths[image] for image in images], self._options, self._seed)
-            except DataError as error:
-                raise reworded(error, self._scrub(str(error))) from None
+        try:
+            self._source.prepare([self._paths[image] for image in images], self._source.options, self._seed)
+        except DataError as error:
+            raise reworded(error, self._scrub(str(error))) from None
         return images
 
     def __call__(self, image: str) -> tuple[np.ndarray, np.ndarray, str]:
@@ -182,7 +175,9 @@ class Images:
             If the source cannot read it; a `SourceError` if that is no fault of the image's.
         """
         try:
-            values, affine, checksum = self._source.read(self._paths[image], options=self._options, seed=self._seed)
+            values, affine, checksum = self._source.read(
+                self._paths[image], options=self._source.options, seed=self._seed
+            )
         except DataError as error:
             raise reworded(error, self._scrub(str(error))) from None
         if checksum != self._listed[image]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from truemap.config.options import Count, MethodOptions, NonNegative, Positive, Subject
+from truemap.config.options import Count, MethodOptions, NonNegative, Positive, SourceOptions, Subject
 from truemap.data.nifti import decode_map, files_of, read_map
 from truemap.data.tables import read_tsv
 from truemap.datasets import _contrasts as contrasts
@@ -65,7 +65,7 @@ class Simulate(MethodOptions):
     noise_fwhm: Positive = Field(5.0, description="smoothness of the noise, mm")
 
 
-class Options(MethodOptions):
+class Options(SourceOptions):
     """An S1200 tree on disk or in an S3 bucket, or one that is simulated first."""
 
     root: str | None = Field(
@@ -124,6 +124,10 @@ class Options(MethodOptions):
         if "statistic" not in names and self.statistic != "cope":
             raise ValueError(f"layout: has no {{statistic}}, so 'statistic: {self.statistic}' would change nothing")
         return self
+
+    def kind(self) -> str:
+        """What these data are called."""
+        return "simulated data, not HCP" if self.simulate else "HCP S1200"
 
 
 def simulated_subjects(count: int) -> list[str]:
@@ -231,11 +235,6 @@ def verify(checksums: Mapping[str, str], options: Options, root: str | None) -> 
         ]
         if wanted.get(subject) != joined(own):
             raise DataError(f"{root}/{subject}: its maps are not those that were simulated. Delete {root}, run again.")
-
-
-def kind(options: Options) -> str:
-    """Return what these data are called wherever they show."""
-    return "simulated data, not HCP" if options.simulate else "HCP S1200"
 
 
 def _tree(options: Options, root: str | None) -> tuple[str, Bucket | Disk]:

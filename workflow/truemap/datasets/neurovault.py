@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from truemap.config.options import Count, MethodOptions, Positive, Subject
+from truemap.config.options import Count, MethodOptions, Positive, SourceOptions, Subject
 from truemap.data.grid import same_grid
 from truemap.data.nifti import read_map
 from truemap.datasets._fetch import Patience, Remote, download, fetch, fetch_all
@@ -62,7 +62,7 @@ class Fetch(MethodOptions):
     timeout: Positive = Field(60.0, description="seconds without an answer after which to ask again")
 
 
-class Options(MethodOptions):
+class Options(SourceOptions):
     """Subject-level maps of a NeuroVault collection, fetched once."""
 
     collection: Count = Field(4337, description="number of the collection on NeuroVault")
@@ -80,6 +80,10 @@ class Options(MethodOptions):
         "images with other names are left out",
     )
     fetch: Fetch = Field(Fetch(), description="how the server is asked; nothing is run again for it")
+
+    def kind(self) -> str:
+        """What these data are called."""
+        return f"NeuroVault {self.collection}, replication on open data"
 
 
 def contrasts(task: str, condition: str) -> tuple[str, ...]:
@@ -179,11 +183,6 @@ def read(image: str, options: Options, seed: int, root: str | None = None) -> tu
 def files(image: str, options: Options) -> list[str]:
     """Return the files that a map is computed from."""
     return [str(file.path) for file in _files(image, options)]
-
-
-def kind(options: Options) -> str:
-    """Return what these data are called wherever they show."""
-    return f"NeuroVault {options.collection}, replication on open data"
 
 
 def _read(file: Remote, image: str, part: str) -> tuple[np.ndarray, np.ndarray, str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from truemap.config.options import MethodOptions, suggest
+from truemap.config.options import SourceOptions, suggest
 from truemap.data.nifti import files_of, read_map
 from truemap.data.tables import read_tsv, require_cells, require_columns
 from truemap.runtime.files import DataError
@@ -17,7 +17,7 @@ REQUIRED = ("image", "subject", "label")
 OPTIONAL = ("condition", "split", "negated")
 
 
-class Options(MethodOptions):
+class Options(SourceOptions):
     """A tab-separated sheet with a header."""
 
     sheet: str = Field(
@@ -25,6 +25,10 @@ class Options(MethodOptions):
         "(default: numbered), split (train, validation or test; default: by subject) and negated (true where a map "
         "is another one times -1)"
     )
+
+    def kind(self) -> str:
+        """What these data are called."""
+        return "sample sheet"
 
 
 def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
@@ -67,8 +71,3 @@ def read(image: str, options: Options, seed: int, root: str | None = None) -> tu
 def files(image: str, options: Options) -> list[str]:
     """Return the files that a map is read from."""
     return [str(path) for path in files_of(image)]
-
-
-def kind(options: Options) -> str:
-    """Return what these data are called wherever they show."""
-    return "sample sheet"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from truemap.config.options import Count, MethodOptions, Positive
+from truemap.config.options import Count, Positive, SourceOptions
 from truemap.numerics import derive_seed
 
 SHAPE = (32, 32, 1)
@@ -26,7 +26,7 @@ SQUARES = {
 SPLITS = ("train", "validation", "test")
 
 
-class Options(MethodOptions):
+class Options(SourceOptions):
     """Images of classes A, B and C."""
 
     images: list[Count] = Field(
@@ -41,6 +41,10 @@ class Options(MethodOptions):
         description="false: as many of each class in each split; true: equally many of each class in all, "
         "shuffled over the splits (as the authors' notebook does)",
     )
+
+    def kind(self) -> str:
+        """What these data are called."""
+        return "synthetic images"
 
 
 def templates(options: Options) -> dict[str, np.ndarray]:
@@ -72,8 +76,3 @@ def read(image: str, options: Options, seed: int, root: str | None = None) -> tu
     _, label, number = image.split("/")
     noise = np.random.default_rng(derive_seed(seed, "image", int(number))).standard_normal(SHAPE)
     return templates(options)[label] + options.noise * noise, np.eye(4), ""
-
-
-def kind(options: Options) -> str:
-    """Return what these data are called wherever they show."""
-    return "synthetic images"

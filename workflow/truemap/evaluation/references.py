@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import numpy as np
 import pandas as pd
 
-from truemap.config.options import MethodOptions
 from truemap.data.background import Background
 from truemap.data.rows import KEYS, choose_explained, subject_blocks
 from truemap.evaluation.agreement import score_block
 from truemap.evaluation.scores import ScoreInputs
+from truemap.references._contract import Reference
 
 #: Values of maps held at a time.
 LIMIT = 20_000_000
 
 
 def score_reference(
-    module: ModuleType,
-    options: MethodOptions,
+    reference: Reference,
     given: ScoreInputs,
     background: Background,
     seed: int,
@@ -29,8 +26,7 @@ def score_reference(
 
     Parameters
     ----------
-    module : module
-        Of ``truemap.references``.
+    reference : Reference
     explained : int, optional
         See `truemap.data.rows.choose_explained`.
 
@@ -52,7 +48,9 @@ def score_reference(
             rows["target"] = classes * len(part)
             for conditions in background.means:
                 if (subject, conditions) in given.truths:
-                    maps = module.refer(part, x, background, conditions, options, seed).reshape(len(rows), -1)
+                    maps = reference.refer(part, x, background, conditions, reference.options, seed).reshape(
+                        len(rows), -1
+                    )
                     truths = {(subject, conditions): given.truths[subject, conditions]}
                     blocks.append(score_block(rows, maps, truths, given.inside, own, True, given.chosen))
     return blocks

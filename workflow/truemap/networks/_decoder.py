@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from truemap.config.methods import method
+from truemap.config.registry import method
+from truemap.networks._contract import Network
 from truemap.runtime.files import DataError, whole
 
 
@@ -39,8 +40,8 @@ class Decoder:
 
 def build_network(settings: dict[str, Any], shape: tuple[int, ...], classes: int) -> nn.Module:
     """Return a new network; its weights follow torch's global seed."""
-    module, options = method("networks", settings)
-    return module.build(shape, classes, options)
+    found = method("networks", settings, Network)
+    return found.build(shape, classes, found.options)
 
 
 def save_weights(path: str | Path, network: nn.Module) -> None:

@@ -66,6 +66,18 @@ class Jobs:
         """Return the model's definition; of a swept candidate, its own."""
         return self._models[wildcards.dataset][wildcards.model]
 
+    def method(self, family: str, wildcards: Any) -> dict[str, Any]:
+        """Return a family's method that a job uses, with its options."""
+        dataset = self.dataset(wildcards)
+        if family == "datasets":
+            return dataset.source
+        if family == "references":
+            return dataset.references[wildcards.reference]
+        if family == "attacks":
+            return dataset.robustness.attacks[wildcards.attack]
+        model = self.model(wildcards)
+        return {"networks": model.network, "training": model.training}.get(family) or model.saliency[wildcards.method]
+
     def simulated(self, wildcards: Any) -> bool:
         """Return whether a dataset's subjects are simulated."""
         return bool(self.dataset(wildcards).source.get("simulate"))

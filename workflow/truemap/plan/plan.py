@@ -12,27 +12,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from truemap.config.registry import module_of
 from truemap.config.schema import parse
-from truemap.plan import code
+from truemap.plan.code import Code
 from truemap.plan.jobs import Job, Jobs
 from truemap.plan.record import Params, Settings, method_params, settings_params, signed
 from truemap.plan.settings import JobSettings
 from truemap.runtime.privacy import SALT, read_salt
+from truemap.runtime.sourcecode import SCRIPTS
 from truemap.runtime.versions import installed
 
 Files = Callable[[Any], list[str]]
 #: Options, of a dataset or a part of it, that name a file of the user's.
 NAMED = ("sheet", "family", "mask", "peaks", "components")
-#: Families of methods that a rule's jobs use, by the rule's script.
-FAMILIES = {
-    **dict.fromkeys(("samples", "grid", "volumes", "quality", "truth", "statistics"), ("datasets",)),
-    **dict.fromkeys(("figure_1", "figure_3"), ("datasets",)),
-    "train": ("networks", "training"),
-    "model": ("networks",),
-    "explain": ("networks", "saliency"),
-    "refer": ("references",),
-    "robustness": ("networks", "attacks"),
-}
 
 
 class Plan:
@@ -56,6 +48,7 @@ class Plan:
     def __init__(self, raw: Settings, root: str | Path, gpu_present: bool) -> None:
         self.config = parse(raw)
         self.jobs = Jobs(self.config)
+        self.code = Code({Path(folder).name: Path(folder) for folder in self.config.methods})
         self.settings = JobSettings(self.jobs)
         self.root = Path(root)
         #: What a start found (`truemap.plan.start.Start`); None where the process is not a run's first one.
@@ -78,35 +71,27 @@ class Plan:
         """
         kinds = self.jobs.kinds(rule)
         known = settings_params(lambda wildcards: self.settings.of(rule, wildcards), kinds) if not settings else {}
-        return {**self.record(rule), **self.code(script or rule, kinds), **(known or {"settings": settings})}
+        return {**self.record(rule), **self._code_params(script or rule, kinds), **(known or {"settings": settings})}
 
     def record(self, rule: str) -> Params:
         """Param that changes when a job has to be made again because its inputs are not those that it read."""
         return {"record": signed(lambda wildcards: self.start.value(rule, wildcards) if self.start else "")}
 
-    def code(self, script: str, kinds: list[SimpleNamespace]) -> dict[str, Any]:
+    def _code_params(self, script: str, kinds: list[SimpleNamespace]) -> dict[str, Any]:
         """Params that stand for a script's code and its methods', one a module, and for packages that count as code."""
-        path = self.root / "workflow" / "scripts" / f"{script}.py"
+        path = SCRIPTS / f"{script}.py"
+        families = self.code.families(path)
 
-        def used(wildcards: Any) -> list[str]:
-            return [f"truemap.{family}.{self._method(family, wildcards)}" for family in FAMILIES[script]]
+        def methods(wildcards: Any) -> list[str]:
+            return self.code.of_methods(path, [self.method_module(family, wildcards) for family in families])
 
         packages = {f"package_{number}": name for number, name in enumerate(self.config.provenance.packages)}
         versions = {key: f"{name} {installed(name)}" for key, name in packages.items()}
-        methods = method_params(path, used, kinds) if script in FAMILIES else {}
-        return {**code.code(path), **methods, **versions}
+        return {**self.code.of_script(path), **(method_params(methods, kinds) if families else {}), **versions}
 
-    def _method(self, family: str, wildcards: Any) -> str:
-        dataset = self.jobs.dataset(wildcards)
-        if family == "datasets":
-            return dataset.source["name"]
-        if family == "references":
-            return dataset.references[wildcards.reference]["name"]
-        if family == "attacks":
-            return dataset.robustness.attacks[wildcards.attack]["name"]
-        model = self.jobs.model(wildcards)
-        options = {"networks": model.network, "training": model.training}.get(family)
-        return (options or model.saliency[wildcards.method])["name"]
+    def method_module(self, family: str, wildcards: Any) -> str:
+        """Return the name of the module of a family's method that a job uses."""
+        return module_of(family, self.jobs.method(family, wildcards))
 
     # Files of jobs
 

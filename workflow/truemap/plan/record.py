@@ -8,15 +8,11 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from truemap.plan.code import method_code
-
 Settings = dict[str, Any]
 Params = dict[str, Callable[[Any], Any]]
-WILDCARDS = ("dataset", "model", "seed", "candidate", "method", "attack", "reference", "split", "shard", "panel")
 #: How data are fetched, which changes no result; and who is left out, which is recorded under other names.
 UNRECORDED = ("source.fetch", "source.exclude")
 SIGNATURE = inspect.signature(lambda wildcards: None)
@@ -35,14 +31,14 @@ def settings_params(compute: Callable[[Any], Settings], jobs: Sequence[Any]) -> 
     jobs : sequence
         Wildcards of at least one job of each kind that the rule has: they say how many lines there can be.
     """
-    known: dict[tuple, dict[int, str]] = {}
+    known: dict[tuple[tuple[str, str], ...], dict[int, str]] = {}
 
     def whole(wildcards: Any) -> SimpleNamespace:
         return SimpleNamespace(**compute(wildcards))
 
     def line(number: int) -> Callable[[Any], str | None]:
         def entry(wildcards: Any) -> str | None:
-            key = tuple(getattr(wildcards, name, None) for name in WILDCARDS)
+            key = tuple(sorted(named(wildcards).items()))
             if key not in known:
                 known[key] = dict(enumerate(_lines(compute(wildcards))))
                 if len(known[key]) >= count:
@@ -56,26 +52,30 @@ def settings_params(compute: Callable[[Any], Settings], jobs: Sequence[Any]) -> 
     return {"settings": whole, **{f"setting_{number}": line(number) for number in range(count)}}
 
 
-def method_params(script: Path, names: Callable[[Any], list[str]], jobs: Sequence[Any]) -> Params:
-    """Return params that stand for the method modules a job uses, beyond its script's own imports.
+def method_params(code: Callable[[Any], list[str]], jobs: Sequence[Any]) -> Params:
+    """Return params that stand for the method modules a job uses, beyond what its script reaches by itself.
 
     Which they are hangs on the wildcards, so each param is a function: the n-th module's ``module@hash``, or
     None.
 
     Parameters
     ----------
-    script : path
-    names : callable
-        Wildcards -> the method modules that this job uses.
+    code : callable
+        Wildcards -> ``module@hash`` of the modules.
     jobs : sequence
         Wildcards of at least one job of each kind that the rule has.
     """
 
     def entry(number: int) -> Callable[[Any], str | None]:
-        return signed(lambda wildcards: dict(enumerate(method_code(script, *names(wildcards)))).get(number))
+        return signed(lambda wildcards: dict(enumerate(code(wildcards))).get(number))
 
-    count = 1 + max((len(method_code(script, *names(job))) for job in jobs), default=0)
+    count = 1 + max((len(code(job)) for job in jobs), default=0)
     return {f"method_{number}": entry(number) for number in range(count)}
+
+
+def named(wildcards: Any) -> dict[str, str]:
+    """Return a job's wildcards by name, whichever there are."""
+    return dict(wildcards.items() if hasattr(wildcards, "items") else vars(wildcards))
 
 
 def scaled(amount: int) -> Callable[[Any, int], int]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from truemap.config.candidates import candidates, strength
 from truemap.config.names import CHOSEN, HEADLINES, PEOPLE
+from truemap.config.registry import resolved_options
 from truemap.plan.jobs import Job, Jobs
 from truemap.plan.record import Settings
 from truemap.runtime.privacy import pseudonym, read_salt
@@ -65,7 +66,7 @@ class JobSettings:
 
     def quality(self, wildcards: Any) -> Settings:
         """The table of quality."""
-        return self._shared(wildcards, "source")
+        return {"data": self._data(wildcards)}
 
     def truth(self, wildcards: Any) -> Settings:
         """The class means."""
@@ -121,7 +122,7 @@ class JobSettings:
     def statistics(self, wildcards: Any) -> Settings:
         """A dataset's summary and tests."""
         return {
-            **self._shared(wildcards, "source"),
+            "data": self._data(wildcards),
             "swept": list(self._jobs.swept(wildcards)),
             "group": self._group(wildcards),
             "chosen": self._jobs.listed(wildcards),
@@ -141,12 +142,12 @@ class JobSettings:
 
     def figure_1(self, wildcards: Any) -> Settings:
         """The figures of maps."""
-        shared = {**self._shared(wildcards, "source", "show", "average"), "seed": self._config.seed}
-        entries = self._labels(self._jobs.drawn(wildcards), wildcards)
         return {
-            **shared,
+            "data": self._data(wildcards),
+            **self._shared(wildcards, "show", "average"),
+            "seed": self._config.seed,
             **self._headline(wildcards),
-            "entries": entries,
+            "entries": self._labels(self._jobs.drawn(wildcards), wildcards),
             "style": self._style("colormap", "dpi"),
         }
 
@@ -197,6 +198,10 @@ class JobSettings:
         if "exclude" in shared.get("source", {}):
             shared["source"] = {**shared["source"], "exclude": []}
         return shared
+
+    def _data(self, wildcards: Any) -> str:
+        """Return what a dataset's data are called wherever they show."""
+        return resolved_options("datasets", self._jobs.dataset(wildcards).source).kind()
 
     def _torch(self) -> Settings:
         return {"device": self._config.device, "threads": self._config.threads}

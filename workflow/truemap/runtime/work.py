@@ -80,10 +80,9 @@ class Work:
         self._refuse_other_clone(snakemake)
         self.outputs = [str(path) for path in snakemake.output]
         self.token = secrets.token_hex(8)
-        known = dict(value.split("@") for value in snakemake.params if sourcecode.is_named_hash(value))
-        files = {sourcecode.file_of(name): wanted for name, wanted in known.items()}
-        self._code = {path: signature(path) for path in files}
-        self._check_code(files, json.loads(os.environ.get(CODE, "{}")))
+        labels = [value.split("@")[0] for value in snakemake.params if sourcecode.is_named_hash(value)]
+        self._code = {path: signature(path) for path in map(sourcecode.file_of, labels)}
+        self._check_code(json.loads(os.environ.get(CODE, "{}")))
         self._inputs = {str(path): signature(path) for path in dict.fromkeys(map(str, snakemake.input))}
         self._read = record.contents(path for path, found in self._inputs.items() if found)
         old = record.read_entry(self.outputs[0])
@@ -125,23 +124,20 @@ class Work:
                 "PYTHONPATH, or uninstall truemap from this environment."
             )
 
-    def _check_code(self, files: Mapping[Path, str], planned: Mapping[str, Any]) -> None:
-        """Compare the code that was imported with what the run's first process planned with.
+    def _check_code(self, planned: Mapping[str, Any]) -> None:
+        """Compare the code that was imported with what the run's first process planned with: whole files.
 
         Parameters
         ----------
-        files : mapping
-            File -> hash that this job was started with.
         planned : mapping
             `truemap.runtime.sourcecode.hashed` of the run's first process; another on a cluster that starts it late.
         """
         begun = psutil.Process().create_time() * 1e9
-        for path, known in files.items():
-            wanted, seen = planned.get(str(path.relative_to(sourcecode.WORKFLOW)), (known, None))
-            found = self._code[path]
-            if found == seen:
+        for path, found in self._code.items():
+            wanted, seen = planned.get(sourcecode.key_of(path), (None, None))
+            if found is not None and found == seen:
                 continue
-            if found is None or sourcecode.code_hash(path) != wanted:
+            if found is None or wanted not in (None, sourcecode.code_hash(path)):
                 raise DataError(f"{path}: was edited after this run was planned. Run again; edit after a run.")
             if seen and found[2] > begun:
                 raise DataError(f"{path}: was edited while this job started: what it runs cannot be told. Run again.")

@@ -7,13 +7,23 @@ from contextlib import contextmanager
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
+from truemap.config.options import MethodOptions
 from truemap.networks._decoder import Decoder
 from truemap.saliency._jacobian import probability_gradients
 from truemap.saliency._scaled import Scaled, unscaled
 
 Output = Literal["probability", "logit"]
+
+
+class OutputOptions(MethodOptions):
+    """Which output is explained."""
+
+    output: Output = Field(
+        "probability", description="output whose gradient is taken: calibrated probability, or raw logit"
+    )
 
 
 def output_gradients(decoder: Decoder, x: torch.Tensor, output: Output) -> Scaled:

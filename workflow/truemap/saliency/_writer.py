@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
-from truemap.config.options import MethodOptions
 from truemap.data.nifti import write_map
 from truemap.data.rows import KEYS, choose_explained, made_by, subject_blocks
 from truemap.networks._batches import Batches
@@ -19,6 +17,7 @@ from truemap.networks._decoder import Decoder
 from truemap.runtime.files import DataError, whole
 from truemap.runtime.log import progress
 from truemap.saliency._context import Context
+from truemap.saliency._contract import Saliency
 
 MEGABYTE = 1 << 20
 
@@ -60,8 +59,7 @@ def chunk_size(decoder: Decoder, x: torch.Tensor, megabytes: float) -> int:
 def explain_blocks(
     decoder: Decoder,
     batches: Batches,
-    module: ModuleType,
-    options: MethodOptions,
+    method: Saliency,
     context: Context,
     megabytes: float,
     explained: int | None = None,
@@ -80,7 +78,7 @@ def explain_blocks(
     rows : DataFrame
         ``sample, subject, label, condition, negated, target, scale, residual``; map times scale is the method's map
         (see `truemap.saliency._scaled` for scales below 1e-261). `residual` is by how much the map misses the sum
-        that the method promises (completeness, summation to delta, conservation), as the module's ``residual`` says;
+        that the method promises (completeness, summation to delta, conservation), as its ``residual`` says;
         NaN where it promises none.
     maps : ndarray, shape (rows, voxels), float64
 
@@ -96,11 +94,9 @@ def explain_blocks(
         for rows in torch.from_numpy(block.index.to_numpy().copy()).split(size):
             x, _ = batches.get(rows)
             ids = batches.volumes.table["sample"].iloc[rows.tolist()].tolist()
-            found = module.explain(decoder, x, ids, options, context)
+            found = method.explain(decoder, x, ids, method.options, context)
             parts.append(found.flatten(2).cpu().numpy())
-            missed = torch.full(found.shape[:2], torch.nan, dtype=torch.float64)
-            if hasattr(module, "residual"):
-                missed = module.residual(decoder, x, ids, found, options, context)
+            missed = method.residual(decoder, x, ids, found, method.options, context)
             residuals.append(missed.cpu().numpy().reshape(-1))
         maps, scale = unit_peak(np.concatenate(parts).reshape(len(block) * len(decoder.classes), -1))
         table = block.loc[block.index.repeat(len(decoder.classes)), KEYS].reset_index(drop=True)

@@ -8,23 +8,20 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from truemap.config.options import Count, MethodOptions, Positive
+from truemap.config.options import Count, Positive
 from truemap.networks._decoder import Decoder
 from truemap.saliency import integrated_gradients, smoothgrad
 from truemap.saliency._context import Context
 from truemap.saliency._decoys import Search, blurred, deal_patches, optimised, together
-from truemap.saliency._outputs import output_gradients
+from truemap.saliency._outputs import OutputOptions, output_gradients
 from truemap.saliency._scaled import Scaled
 
 
-class Options(MethodOptions):
-    """Method, decoys and patches; optimised decoys need a network with ReLU layers."""
+class Options(OutputOptions):
+    """Method and its output, decoys and patches; optimised decoys need a network with ReLU layers."""
 
     inner: Literal["gradient", "smoothgrad", "integrated_gradients"] = Field(
         "gradient", description="method whose maps are compared"
-    )
-    output: Literal["probability", "logit"] = Field(
-        "probability", description="output that `inner` explains: calibrated probability, or raw logit"
     )
     inner_n: Count = Field(10, description="noisy copies of smoothgrad, points on the path of integrated_gradients")
     sigma: Positive = Field(2.0, description="sd of smoothgrad's noise, in units of the maps (z-scores)")

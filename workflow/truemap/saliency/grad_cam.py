@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import nn
 from torch.nn.functional import interpolate
 
-from truemap.config.options import Count, MethodOptions
+from truemap.config.options import Count
 from truemap.networks._decoder import Decoder
 from truemap.runtime.files import DataError
 from truemap.saliency._context import Context
 from truemap.saliency._jacobian import coefficients
-from truemap.saliency._outputs import Output, relus
+from truemap.saliency._outputs import Output, OutputOptions, relus
 from truemap.saliency._scaled import Scaled
 
 
-class Options(MethodOptions):
-    """Output, layer and sign; networks with 3D convolutions only."""
+class Options(OutputOptions):
+    """Output (the paper takes the logit), layer and sign; networks with 3D convolutions only."""
 
-    output: Literal["probability", "logit"] = Field(
-        "probability", description="output whose gradient weighs the feature maps; logit in the paper"
-    )
     layer: Count | None = Field(
         None,
         description="which ReLU's feature maps, counted from 1 at the input; null is the last one with more than "

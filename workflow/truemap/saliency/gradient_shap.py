@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from pydantic import Field
 
-from truemap.config.options import Count, MethodOptions, NonNegative
+from truemap.config.options import Count, NonNegative
 from truemap.networks._decoder import Decoder
 from truemap.saliency._context import Context
 from truemap.saliency._draws import generators, noise, training_maps
-from truemap.saliency._outputs import incompleteness, output_gradients
+from truemap.saliency._outputs import OutputOptions, incompleteness, output_gradients
 from truemap.saliency._scaled import nothing
 
 
-class Options(MethodOptions):
+class Options(OutputOptions):
     """Output, number of draws and noise."""
 
-    output: Literal["probability", "logit"] = Field(
-        "probability", description="output whose gradient is integrated: calibrated probability, or raw logit"
-    )
     n: Count = Field(
         20,
         description="draws a map of a training map and a point on the path from it, each costs one forward and one "

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
-from pydantic import Field
 
-from truemap.config.options import MethodOptions
 from truemap.networks._decoder import Decoder
 from truemap.saliency._context import Context
-from truemap.saliency._outputs import output_gradients
+from truemap.saliency._outputs import OutputOptions, output_gradients
 
 
-class Options(MethodOptions):
+class Options(OutputOptions):
     """Which output is explained."""
-
-    output: Literal["probability", "logit"] = Field(
-        "probability", description="output whose gradient is taken: calibrated probability, or raw logit"
-    )
 
 
 def explain(

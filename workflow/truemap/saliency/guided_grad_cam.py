@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from pydantic import Field
 
-from truemap.config.options import Count, MethodOptions
+from truemap.config.options import Count
 from truemap.networks._decoder import Decoder
 from truemap.saliency import grad_cam, guided_backprop
 from truemap.saliency._context import Context
+from truemap.saliency._outputs import OutputOptions
 
 
-class Options(MethodOptions):
-    """Output and layer of Grad-CAM (guided backpropagation explains logits); networks with 3D convolutions only."""
+class Options(OutputOptions):
+    """Output (logit in the paper) and layer of Grad-CAM, for 3D convolutions; the other part explains logits."""
 
-    output: Literal["probability", "logit"] = Field(
-        "probability", description="output whose gradient weighs Grad-CAM's feature maps; logit in the paper"
-    )
     layer: Count | None = Field(
         None,
         description="which ReLU's feature maps, counted from 1 at the input; null is the last one with more than "

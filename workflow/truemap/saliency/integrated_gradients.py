@@ -9,19 +9,16 @@ import torch
 from pydantic import Field
 from scipy.ndimage import gaussian_filter
 
-from truemap.config.options import Count, MethodOptions, Positive
+from truemap.config.options import Count, Positive
 from truemap.networks._decoder import Decoder
 from truemap.saliency._context import Context
-from truemap.saliency._outputs import incompleteness, output_gradients
+from truemap.saliency._outputs import OutputOptions, incompleteness, output_gradients
 from truemap.saliency._scaled import Scaled, nothing
 
 
-class Options(MethodOptions):
+class Options(OutputOptions):
     """Output, baseline and number of points on the path."""
 
-    output: Literal["probability", "logit"] = Field(
-        "probability", description="output whose gradient is integrated: calibrated probability, or raw logit"
-    )
     baseline: Literal["zero", "blurred", "mean"] = Field(
         "zero",
         description="where the path starts: a map of zeros, the map itself after a Gaussian blur, or the mean of the "

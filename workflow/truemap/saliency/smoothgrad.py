@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from pydantic import Field
 
-from truemap.config.options import Count, MethodOptions, Positive
+from truemap.config.options import Count, Positive
 from truemap.networks._decoder import Decoder
 from truemap.saliency._context import Context
 from truemap.saliency._draws import generators, noise
-from truemap.saliency._outputs import output_gradients
+from truemap.saliency._outputs import OutputOptions, output_gradients
 from truemap.saliency._scaled import Scaled, nothing
 
 
-class Options(MethodOptions):
+class Options(OutputOptions):
     """Output, and Gaussian noise on the input."""
 
-    output: Literal["probability", "logit"] = Field(
-        "probability", description="output whose gradient is averaged: calibrated probability, or raw logit"
-    )
     n: Count = Field(20, description="noisy copies a map; the paper's later version uses 20, the notebook 10")
     sigma: Positive = Field(
         2.0, description="sd of the noise, in units of the maps (z-scores); 2 for HCP, 0.3 synthetic"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -11,17 +10,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from truemap.config.options import TrainingOptions
 from truemap.networks._batches import Batches
 from truemap.runtime.files import DataError
 from truemap.runtime.log import log, progress
 from truemap.training._checkpoint import Checkpoint
+from truemap.training._contract import Training
 
 
 def fit(
     network: nn.Module,
-    method: ModuleType,
-    options: TrainingOptions,
+    method: Training,
     training: Batches,
     validation: Batches,
     seed: int,
@@ -31,9 +29,8 @@ def fit(
 
     Parameters
     ----------
-    method : module
-        Of ``truemap.training``; its ``update`` is called for each minibatch. Where it has a ``prepare``, that is
-        called once before the first epoch, with the new network, and returns the options to train with.
+    method : Training
+        Its `update` is called for each minibatch; before the first epoch `prepare` gives the options to train with.
     seed : int
         Of the order of minibatches and of all noise.
     checkpoint : Checkpoint, optional
@@ -49,9 +46,8 @@ def fit(
     DataError
         If the loss or the validation likelihood is not finite.
     """
-    if hasattr(method, "prepare"):
-        # Before a checkpoint is restored: a resumed run then finds what the broken one found.
-        options = method.prepare(network, options, training, seed)
+    # Before a checkpoint is restored: a resumed run then finds what the broken one found.
+    options = method.prepare(network, method.options, training, seed)
     random = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
     size = options.batch_size or len(training)

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.config.options import Count, Grid, Positive, TrainingOptions
+from truemap.config.options import EPSILON_UNIT, Count, EpsilonUnit, Grid, Positive, TrainingOptions
 from truemap.geometry import direction, project, radius, step_lengths
 from truemap.training._objective import log_odds, loss
 
@@ -17,9 +17,7 @@ class Options(TrainingOptions):
     """Each minibatch is used for several updates while its adversarial noise grows."""
 
     epsilon: Grid[Positive] = Field(0.1, description="bound of the noise; 0.1 a voxel is the paper's 95 at 2 mm")
-    epsilon_unit: Literal["voxel", "absolute"] = Field(
-        "voxel", description="voxel: the L2 bound is epsilon times sqrt(voxels); absolute: it is epsilon"
-    )
+    epsilon_unit: EpsilonUnit = Field("voxel", description=EPSILON_UNIT)
     steps: Count = Field(4, description="m: updates of weights and noise a minibatch; an epoch costs m passes")
     step: Literal["uniform"] | Positive = Field(
         "uniform",

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.config.options import Count, Grid, Positive, TrainingOptions
+from truemap.config.options import EPSILON_UNIT, Count, EpsilonUnit, Grid, Positive, TrainingOptions
 from truemap.geometry import norms, unit_vectors
 from truemap.geometry import radius as norm_bound
 from truemap.networks._batches import Batches
@@ -46,10 +46,8 @@ class Options(TrainingOptions):
         0.05,
         description="length of the noise; the paper's 20 is 0.05 of the norm of a z-scored 224 x 224 x 3 image",
     )
-    epsilon_unit: Literal["norm", "voxel", "absolute"] = Field(
-        "norm",
-        description="norm: the L2 length is epsilon times the norm of the map; voxel: epsilon times sqrt(voxels); "
-        "absolute: it is epsilon",
+    epsilon_unit: Literal["norm"] | EpsilonUnit = Field(
+        "norm", description=f"norm: the L2 bound is epsilon times the norm of the map; {EPSILON_UNIT}"
     )
     draws: Count = Field(5, description="N: draws of noise a minibatch; 5 in the paper")
     layers: list[Annotated[int, Field(ge=0)]] = Field(

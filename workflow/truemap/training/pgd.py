@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.config.options import Count, Grid, Positive, TrainingOptions
+from truemap.config.options import EPSILON_UNIT, Count, EpsilonUnit, Grid, Positive, TrainingOptions
 from truemap.geometry import direction, project, radius, step_lengths
 from truemap.training._objective import log_odds, loss
 from truemap.training.standard import update as clean_update
@@ -20,10 +20,8 @@ class Options(TrainingOptions):
     epsilon: Grid[Positive] = Field(
         1.0, description="bound of the noise; the paper's text says 14 for the synthetic data, the authors' notebook 1"
     )
-    epsilon_unit: Literal["voxel", "absolute"] = Field(
-        "absolute",
-        description="voxel: the L2 bound is epsilon times sqrt(voxels); absolute: it is epsilon. The Linf bound is "
-        "epsilon in either case: it holds for each voxel",
+    epsilon_unit: EpsilonUnit = Field(
+        "absolute", description=f"{EPSILON_UNIT}. The Linf bound is epsilon in either case: it holds for each voxel"
     )
     norm: Literal["l2", "linf"] = Field(
         "l2",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.config.options import Grid, Positive, TrainingOptions
+from truemap.config.options import EPSILON_UNIT, EpsilonUnit, Grid, Positive, TrainingOptions
 from truemap.geometry import ball, radius
 from truemap.training.standard import update as clean_update
 
@@ -17,9 +15,7 @@ class Options(TrainingOptions):
     """Each minibatch gets fresh noise that knows nothing of the network: the control for adversarial noise."""
 
     epsilon: Grid[Positive] = Field(0.1, description="bound of the noise; 0.1 a voxel is the paper's 95 at 2 mm")
-    epsilon_unit: Literal["voxel", "absolute"] = Field(
-        "voxel", description="voxel: the L2 bound is epsilon times sqrt(voxels); absolute: it is epsilon"
-    )
+    epsilon_unit: EpsilonUnit = Field("voxel", description=EPSILON_UNIT)
 
 
 def update(

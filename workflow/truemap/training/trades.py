@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.config.options import Count, Grid, Positive, TrainingOptions
+from truemap.config.options import EPSILON_UNIT, Count, EpsilonUnit, Grid, Positive, TrainingOptions
 from truemap.geometry import direction, project, radius, step_lengths, unit_vectors
 from truemap.training._objective import loss
 
@@ -24,9 +24,7 @@ class Options(TrainingOptions):
         6.0, description="weight of the penalty (1/lambda of Zhang et al., who use 1 and 6)"
     )
     epsilon: Positive = Field(0.1, description="bound of the noise; 0.1 a voxel is McClure et al.'s 95 at 2 mm")
-    epsilon_unit: Literal["voxel", "absolute"] = Field(
-        "voxel", description="voxel: the L2 bound is epsilon times sqrt(voxels); absolute: it is epsilon"
-    )
+    epsilon_unit: EpsilonUnit = Field("voxel", description=EPSILON_UNIT)
     steps: Count = Field(3, description="gradient steps of the attack; 10 in the authors' code")
     step: Literal["uniform"] | Positive = Field(
         0.7,

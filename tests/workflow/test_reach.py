@@ -1,0 +1,88 @@
+"""Code by reach, checked against what really runs: every function that a job calls is in its record."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import tracing
+import yaml
+from conftest import ROOT, Clone, clone, results
+
+from truemap.plan.plan import Plan
+from truemap.runtime.sourcecode import SCRIPTS
+
+#: Stand-ins for what is said to be no code, as plain as can be.
+PLAIN = (
+    tracing.HEAD
+    + """
+if rule:
+    from contextlib import contextmanager
+    from pathlib import Path
+    from truemap.runtime import files, job, log, made, privacy, work
+
+    @contextmanager
+    def plain_job(snakemake, scrub=None):
+        settings = snakemake.params.settings
+        yield settings if isinstance(settings, dict) else vars(settings)
+
+    @contextmanager
+    def plain_whole(path):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        yield Path(path)
+
+    def nothing(*arguments, **named):
+        pass
+
+    job.job, files.whole = plain_job, plain_whole
+    log.log = type("Log", (), dict.fromkeys(("info", "warning", "error", "exception"), nothing))()
+    log.progress = lambda items, unit, done=0: iter(list(items)[done:])
+    made.contents = lambda paths: {str(path): "" for path in paths}
+    for module, names in ((work, ("Work", "end_with_scheduler")), (made, ("read_entry", "verified", "place"))):
+        for name in names:
+            setattr(module, name, None)
+    privacy.ScrubbingFormatter = None
+"""
+)
+
+
+def recorded(plan: Plan, rule: str) -> set[tuple[str, str]]:
+    """(file below workflow/, name) of all definitions in the record of any job of a rule; "*" for a whole module."""
+    path = SCRIPTS / f"{'background' if rule == 'background_chosen' else rule}.py"
+    found: set[tuple[str, str]] = set()
+    for job in plan.jobs.kinds(rule) or [SimpleNamespace()]:
+        methods = [plan.method_module(family, job) for family in plan.code.families(path)]
+        for module, names in plan.code.reach(path, *sorted(set(methods))).found.items():
+            found |= {(str(plan.code.file_of(module).relative_to(ROOT / "workflow")), name) for name in names}
+    return found
+
+
+def test_every_function_that_a_job_calls_is_in_its_record(finished: Clone) -> None:
+    plan = Plan(yaml.safe_load((finished.path / "tests/workflow/tiny.yaml").read_text()), finished.path, False)
+    calls = tracing.calls(finished.path)
+    assert len(calls) == len(list(SCRIPTS.glob("*.py")))
+    for script, found in sorted(calls.items()):
+        known = recorded(plan, script)
+        whole = {file for file, name in known if name == "*"}
+        missing = {(file, name) for file, name in found if (file, name) not in known and file not in whole}
+        assert not missing, script
+        assert found, script
+
+
+#: One of each rule, as far as one dataset has them.
+TARGETS = (
+    *("results/tiny-synthetic/statistics/summary.tsv", "results/tiny-synthetic/figures/figure-1a.png"),
+    *("results/tiny-synthetic/figures/figure-2a.png", "results/tiny-synthetic/quality.tsv"),
+    *("results/tiny-synthetic/figures/grid.html", "results/tiny-synthetic/words.txt"),
+    "results/tiny-hcp/candidates/linear/seed-0/single/weights.safetensors",
+)
+
+
+def test_what_is_said_to_be_no_code_changes_no_byte(finished: Clone, tmp_path: Path, monkeypatch) -> None:
+    copy = clone(tmp_path / "copy")
+    (tmp_path / "sitecustomize.py").write_text(PLAIN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = copy.snakemake(*TARGETS)
+    assert done.returncode == 0, done.stdout
+    found, expected = results(copy), results(finished)
+    assert len(found) > 100
+    assert [name for name in found if found[name] != expected[name]] == []
+    assert not list(copy.path.glob("results/.snakemake/made/*"))
