@@ -1,4 +1,4 @@
-"""Task contrast maps of the Human Connectome Project, S1200 release: 7 tasks, 25 conditions."""
+"""Task contrast maps of the Human Connectome Project, S1200 release: 7 tasks, 25 conditions (Barch et al. 2013)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A sample sheet: any TSV of NIfTI maps on one grid, with their subjects and labels."""
+"""A sample sheet: any TSV of NIfTI maps on one grid, with their subjects and labels.
+
+The format is one of this project.
+"""
 
 from __future__ import annotations
 

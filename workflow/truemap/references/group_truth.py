@@ -1,4 +1,7 @@
-"""The truth of the group: what the training subjects' maps say of the classes, the same for every test map."""
+"""The truth of the group: what the training subjects' maps say of the classes, the same for every test map.
+
+A control of this project.
+"""
 
 from __future__ import annotations
 

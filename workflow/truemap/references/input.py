@@ -1,4 +1,4 @@
-"""The map itself, as if it explained its own class."""
+"""The map itself, as if it explained its own class. A control of this project."""
 
 from __future__ import annotations
 

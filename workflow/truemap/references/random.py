@@ -1,4 +1,4 @@
-"""Noise: the agreement of a map that knows nothing at all."""
+"""Noise: the agreement of a map that knows nothing at all. A control of this project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The weights of multinomial regression, the same map for every input."""
+"""The weights of multinomial regression, the same map for every input (McClure et al. 2020)."""
 
 from __future__ import annotations
 

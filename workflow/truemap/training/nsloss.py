@@ -1,4 +1,4 @@
-"""NsLoss (Moshe et al.): a penalty on how much random noise changes the activations of the units."""
+"""NsLoss (Moshe et al. 2022): a penalty on how much random noise changes the activations of the units."""
 
 from __future__ import annotations
 

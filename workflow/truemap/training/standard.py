@@ -1,4 +1,4 @@
-"""Training on the data as they are."""
+"""Training on the data as they are (the NN and CNN of McClure et al. 2020)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""An L2 penalty on the weights whose strength is chosen as that of a robust training is."""
+"""An L2 penalty on the weights whose strength is chosen as that of a robust training is.
+
+A control of this project: what robust training gains, a plain penalty may gain too.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,199 @@
+"""Each check of the contract fails for a method that was made to break it."""
+
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import checks
+import pytest
+
+SALIENCY = """
+    \"\"\"Made up (Nobody 2020).\"\"\"
+    import torch
+    from pydantic import Field
+    from truemap.config.options import MethodOptions
+
+    calls = []
+
+    class Options(MethodOptions):
+        \"\"\"One.\"\"\"
+        scale: float = Field(1.0, description="of the map")
+
+    def explain(decoder, x, samples, options, context):
+        maps = x.double()[:, None].repeat(1, len(decoder.classes), *[1] * (x.ndim - 1))
+        return maps
+"""
+ATTACK = """
+    \"\"\"Made up (Nobody 2020).\"\"\"
+    import torch
+    from truemap.config.options import MethodOptions
+
+    class Options(MethodOptions):
+        \"\"\"None.\"\"\"
+
+    def perturb(decoder, x, labels, samples, bound, options, seed):
+        noise = torch.ones_like(x)
+        return noise * bound / noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+"""
+TRAINING = """
+    \"\"\"Made up (Nobody 2020).\"\"\"
+    import torch
+    from truemap.config.options import TrainingOptions
+    from truemap.training._objective import loss
+
+    class Options(TrainingOptions):
+        \"\"\"None.\"\"\"
+
+    def update(network, optimizer, x, y, options, random):
+        optimizer.zero_grad()
+        value = loss(network, network(x), y, options.l2)
+        value.backward()
+        optimizer.step()
+        return value.item()
+"""
+NETWORK = """
+    \"\"\"Made up (Nobody 2020).\"\"\"
+    import math
+    import torch
+    from torch import nn
+    from truemap.config.options import NetworkOptions
+
+    class Options(NetworkOptions):
+        \"\"\"None.\"\"\"
+
+    def build(shape, classes, options):
+        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), classes))
+"""
+REFERENCE = """
+    \"\"\"Made up (Nobody 2020).\"\"\"
+    import numpy as np
+    from truemap.config.options import MethodOptions
+
+    class Options(MethodOptions):
+        \"\"\"None.\"\"\"
+
+    def refer(rows, maps, background, conditions, options, seed):
+        return np.repeat(maps[:, None].astype(float), len(background.means["all"]), axis=1)
+"""
+DATASET = """
+    \"\"\"Made up (Nobody 2020).\"\"\"
+    from truemap.config.options import SourceOptions
+
+    class Options(SourceOptions):
+        \"\"\"None.\"\"\"
+
+        def kind(self):
+            return "made up"
+
+    def index(options, seed, root=None): ...
+    def read(image, options, seed): ...
+"""
+SOUND = {
+    "saliency": SALIENCY,
+    "attacks": ATTACK,
+    "training": TRAINING,
+    "networks": NETWORK,
+    "references": REFERENCE,
+    "datasets": DATASET,
+}
+#: Family, what is changed in the sound method, and the check that this must fail.
+FAULTS = [
+    ("saliency", ', description="of the map"', "", checks.options_have_defaults_and_are_described),
+    ("saliency", "1.0, desc", "desc", checks.options_have_defaults_and_are_described),
+    ("saliency", "Field(1.0", "Field(2.0 if 'torch' in __import__('sys').modules and __name__ in "
+     "__import__('sys').modules else 1.0", checks.options_are_those_of_the_module),
+    ("saliency", "Nobody 2020", "nobody", checks.a_source_is_cited),
+    ("saliency", "samples, options, context", "ids, options, context", checks.functions_take_what_the_contract_gives),
+    ("datasets", "read(image, options", "read(path, options", checks.functions_take_what_the_contract_gives),
+    ("saliency", "return maps", "return maps[:, :1]", checks.maps_have_a_shape_and_a_type),
+    ("saliency", "x.double()", "x.float()", checks.maps_have_a_shape_and_a_type),
+    ("saliency", "return maps", "return maps / 0", checks.maps_have_a_shape_and_a_type),
+    ("saliency", "return maps", "return maps / maps.abs().max()", checks.a_sample_has_the_same_map_in_any_batch),
+    ("saliency", "return maps", "return maps + torch.randn(maps.shape)", checks.a_sample_has_the_same_map_in_any_batch),
+    ("saliency", "len(decoder.classes)", "3", checks.two_classes_are_explained),
+    ("saliency", "return maps", "return maps / (x.shape[-1] - 1)", checks.an_axis_may_be_thin),
+    ("saliency", "return maps", "calls.append(1); return maps * len(calls)",
+     checks.maps_of_half_precision_are_explained),
+    ("saliency", "return maps", "return maps / maps.abs().amax()", checks.a_map_of_zeros_is_explained),
+    ("attacks", "noise * bound", "noise * 2 * bound", checks.noise_is_within_its_bound),
+    ("attacks", "torch.ones_like(x)", "torch.ones_like(x) / x", checks.noise_is_within_its_bound),
+    ("attacks", "torch.ones_like(x)", "x.flip(0) + 1", checks.a_sample_has_the_same_noise_in_any_batch),
+    ("attacks", "torch.ones_like(x)", "decoder.network(x)[:, 2].view(-1, 1, 1, 1).expand_as(x)",
+     checks.two_classes_are_attacked),
+    ("training", "optimizer.step()", "", checks.an_update_moves_the_weights_by_the_seed_alone),
+    ("training", "network(x)", "network(x + torch.randn(x.shape))",
+     checks.an_update_moves_the_weights_by_the_seed_alone),
+    ("training", "value.item()", "value", checks.an_update_moves_the_weights_by_the_seed_alone),
+    ("training", "network(x)", "network(x / x.flatten(1).norm(dim=1).view(-1, 1, 1, 1))",
+     checks.odd_batches_can_be_trained_on),
+    ("training", "network(x)", "network(x / x.std(0))", checks.odd_batches_can_be_trained_on),
+    ("networks", "nn.Flatten(), ", "nn.Flatten(), nn.Softmax(dim=0), ",
+     checks.logits_have_a_shape_and_are_a_samples_own),
+    ("networks", "(math.prod(shape), classes)", "(math.prod(shape), 3)",
+     checks.logits_have_a_shape_and_are_a_samples_own),
+    ("networks", "math.prod(shape)", "120", checks.logits_have_a_shape_and_are_a_samples_own),
+    ("networks", "return nn", "torch.seed(); return nn", checks.weights_follow_the_seed),
+    ("references", "maps[:, None]", "(maps - maps.mean(0))[:, None]",
+     checks.references_have_a_shape_and_are_a_samples_own),
+    ("references", "maps[:, None].astype(float)", "(maps / np.abs(maps).max(1, keepdims=True))[:, None]",
+     checks.references_have_a_shape_and_are_a_samples_own),
+    ("datasets", '"made up"', '""', checks.the_kind_of_data_is_said),
+]  # fmt: skip
+
+
+@pytest.fixture
+def made(tmp_path: Path):
+    """Write a method into a folder of a user's; forget it afterwards."""
+    number = len(list(tmp_path.parent.iterdir()))
+    folder = tmp_path / f"faulty_{number}_{tmp_path.parent.name.replace('-', '_')}"
+
+    def write(family: str, text: str) -> str:
+        file = folder / family / "bad.py"
+        file.parent.mkdir(parents=True)
+        file.write_text(dedent(text))
+        return str(folder)
+
+    yield write
+    for name in [name for name in sys.modules if name.partition(".")[0] == folder.name]:
+        del sys.modules[name]
+
+
+def of(family: str) -> list:
+    return [*checks.BY_NAME, *checks.OF_FAMILY[family]]
+
+
+@pytest.mark.parametrize("family", list(SOUND))
+def test_a_sound_method_of_a_users_passes_all(family, made):
+    folder = made(family, SOUND[family])
+    for check in of(family):
+        checks.run(check, family, "bad", folder)
+
+
+@pytest.mark.parametrize(
+    ("family", "old", "new", "check"), FAULTS, ids=[f"{n}-{f[0]}-{f[3].__name__}" for n, f in enumerate(FAULTS)]
+)
+def test_a_faulty_one_fails_the_check_that_is_there_for_it(family, old, new, check, made):
+    assert old in SOUND[family]
+    folder = made(family, SOUND[family].replace(old, new))
+    with pytest.raises((AssertionError, RuntimeError, IndexError, ValueError, TypeError)):
+        checks.run(check, family, "bad", folder)
+
+
+def test_needs_that_no_network_has_are_refused_and_a_check_that_refuses_nothing_fails(made, monkeypatch):
+    text = SOUND["saliency"].replace(
+        "    def explain", "        def needs(self):\n            return {'wings'}\n\n    def explain"
+    )
+    folder = made("saliency", text)
+    checks.what_does_not_fit_is_refused("saliency", "bad", folder)
+    monkeypatch.setattr("truemap.config.schema.check_fit", lambda *arguments: None)
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        checks.what_does_not_fit_is_refused("saliency", "bad", folder)
+
+
+def test_every_check_has_a_fault_that_it_finds():
+    found = {check for *_, check in FAULTS} | {checks.what_does_not_fit_is_refused}
+    assert found == {
+        *checks.BY_NAME,
+        *[check for each in checks.OF_FAMILY.values() for check in each],
+        checks.what_does_not_fit_is_refused,
+    }
