@@ -359,16 +359,14 @@ OF_FAMILY: dict[str, list[Callable[[Any], None]]] = {
 }
 
 
-def cases() -> Iterator[Any]:
-    """Every module of every family × every check that it must pass."""
+def cases(folder: str | None = None) -> Iterator[Any]:
+    """Every module of every family, ours or those of a user's folder × every check that it must pass."""
     for family in FAMILIES:
-        for name in names(family):
-            yield from (pytest.param(check, family, name, id=f"{family}-{name}-{check.__name__}") for check in BY_NAME)
-            if family in ("saliency", "training"):
-                check = what_does_not_fit_is_refused
-                yield pytest.param(check, family, name, id=f"{family}-{name}-{check.__name__}")
-            for check in OF_FAMILY[family]:
-                yield pytest.param(check, family, name, id=f"{family}-{name}-{check.__name__}")
+        place = Path(folder) if folder else registry.OURS
+        for name in registry._modules(place / family):
+            fits = [what_does_not_fit_is_refused] if family in ("saliency", "training") else []
+            for check in [*BY_NAME, *fits, *OF_FAMILY[family]]:
+                yield pytest.param(check, family, name, folder, id=f"{family}-{name}-{check.__name__}")
 
 
 def run(check: Callable[..., None], family: str, name: str, folder: str | None = None) -> None:

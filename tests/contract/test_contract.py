@@ -1,7 +1,5 @@
-import pytest
-from checks import cases, run
+from checks import run
 
 
-@pytest.mark.parametrize(("check", "family", "name"), list(cases()))
-def test_every_method_keeps_its_familys_contract(check, family, name):
-    run(check, family, name)
+def test_every_method_keeps_its_familys_contract(check, family, name, folder):
+    run(check, family, name, folder)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from truemap.data.nifti import write_map
-from truemap.datasets.hcp import LAYOUTS, Options, index, kind, map_path, prepare, read
+from truemap.datasets.hcp import LAYOUTS, Options, index, map_path, prepare, read
 from truemap.runtime.files import DataError, IncompleteSubjects
 
 #: HCP S1200 reference manual: contrasts of the level-2 analyses, by number.
@@ -192,8 +192,8 @@ def test_maps_come_either_from_a_tree_or_from_a_simulation(options):
 
 
 def test_simulated_data_are_never_called_hcps():
-    assert "not HCP" in kind(Options(simulate={}))
-    assert kind(Options(root="/hcp")) == "HCP S1200"
+    assert "not HCP" in Options(simulate={}).kind()
+    assert Options(root="/hcp").kind() == "HCP S1200"
 
 
 def test_a_map_of_the_tree_can_be_read(tmp_path):

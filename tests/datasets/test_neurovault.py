@@ -20,7 +20,7 @@ import pytest
 from truemap.config.registry import options_of
 from truemap.datasets import _fetch as http
 from truemap.datasets import neurovault
-from truemap.datasets.neurovault import CONDITIONS, Fetch, Options, contrasts, index, kind, prepare, read, subjects_of
+from truemap.datasets.neurovault import CONDITIONS, Fetch, Options, contrasts, index, prepare, read, subjects_of
 from truemap.runtime.files import DataError
 
 #: fetch_hcp of github.com/arthurmensch/cogspaces, cogspaces/datasets/contrasts.py: what the collection holds.
@@ -543,4 +543,4 @@ def test_a_killed_fetch_goes_on_without_fetching_a_whole_file_again(server, opti
 
 
 def test_the_data_are_called_a_replication():
-    assert kind(Options()) == "NeuroVault 4337, replication on open data"
+    assert Options().kind() == "NeuroVault 4337, replication on open data"

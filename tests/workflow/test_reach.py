@@ -72,7 +72,7 @@ TARGETS = (
     *("results/tiny-synthetic/statistics/summary.tsv", "results/tiny-synthetic/figures/figure-1a.png"),
     *("results/tiny-synthetic/figures/figure-2a.png", "results/tiny-synthetic/quality.tsv"),
     *("results/tiny-synthetic/figures/grid.html", "results/tiny-synthetic/words.txt"),
-    "results/tiny-hcp/candidates/linear/seed-0/single/weights.safetensors",
+    "results/tiny-hcp/volumes/test/0.npy",
 )
 
 

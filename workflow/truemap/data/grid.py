@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import nibabel as nib
 import numpy as np
 
 from truemap.data.nifti import write_map
+from truemap.runtime.files import DataError
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,18 @@ def write_grid(path: str | Path, grid: Grid) -> None:
 
 
 def read_grid(path: str | Path) -> Grid:
-    """Read what `write_grid` wrote."""
-    image = nib.load(path)
-    return Grid(np.asarray(image.dataobj) > 0, image.affine)
+    """Read what `write_grid` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged.
+    """
+    try:
+        image = nib.load(path)
+        return Grid(np.asarray(image.dataobj) > 0, image.affine)
+    except (OSError, EOFError, zlib.error, ValueError, nib.filebasedimages.ImageFileError) as error:
+        raise DataError(f"{path}: damaged ({error}). Delete it, it is then made again.") from None
 
 
 def same_grid(shape: tuple[int, ...], affine: np.ndarray, other: tuple[int, ...], other_affine: np.ndarray) -> bool:
