@@ -5,7 +5,11 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
+
 HERE = str(workflow.current_basedir)
+if not os.path.isdir(HERE):
+    raise WorkflowError("truemap's package is not where its rules are read from: clone it, and name a file in the clone.")
 sys.path.insert(0, HERE)
 
 # Python takes compiled code for that of any source with the same size and time stamp, and an edit may keep both.
@@ -14,8 +18,6 @@ for compiled in Path(HERE, "truemap").rglob("__pycache__/*.pyc"):
     with suppress(FileNotFoundError, PermissionError):
         if source.stat().st_ctime_ns > compiled.stat().st_mtime_ns:
             compiled.unlink()
-
-from snakemake.exceptions import WorkflowError
 
 import truemap
 

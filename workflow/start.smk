@@ -7,7 +7,8 @@ from truemap.plan.start import Start
 work.announce(sourcecode.hashed(), main=workflow.is_main_process)
 
 # In another workflow (`module`) rules have other names and results other places: Snakemake's notes are all there is.
-if HERE == os.path.join(str(workflow.basedir), "workflow"):
+doors = [os.path.join(folder, "Snakefile") for folder in (HERE, os.path.dirname(HERE))]
+if os.path.realpath(workflow.main_snakefile) in map(os.path.realpath, doors):
     try:
         work.check_config(plan.config.model_dump_json(), main=workflow.is_main_process)
         if workflow.is_main_process:

@@ -248,24 +248,63 @@ def test_a_job_does_not_outlive_its_scheduler_and_cannot_spoil_what_another_make
     assert sheet.epochs() == 2
 
 
-def test_as_a_module_and_in_another_directory(again: Sheet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("door", ["Snakefile", "workflow/Snakefile"])
+def test_as_a_module(again: Sheet, tmp_path: Path, door: str) -> None:
     outer = tmp_path / "outer"
     outer.mkdir()
     shutil.copytree(again.maps, outer / "maps")
-    (outer / "Snakefile").write_text(
-        "import yaml\n"
-        f"module truemap:\n    snakefile: {str(again.copy.path / 'Snakefile')!r}\n"
+    module = (
+        f"import yaml\nmodule truemap:\n    snakefile: {str(again.copy.path / door)!r}\n"
         f"    config: yaml.safe_load(open({str(again.copy.path / 'k.yaml')!r}))\n"
         "use rule * from truemap as tm_*\n"
     )
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "results/k/samples.tsv"]
-    run = subprocess.run(command, cwd=outer, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert run.returncode == 0, run.stdout
+    (outer / "Snakefile").write_text(module)
+    assert "tm_claims" in snakemake(outer, "--dry-run")
+    # The default target is the outer workflow's, where it has one.
+    (outer / "Snakefile").write_text(f"rule mine:\n    input: 'results/k/samples.tsv'\n{module}")
+    assert planned(snakemake(outer)) == {"mine", "tm_samples"}
     assert (outer / "results/k/samples.tsv").read_bytes() == again.read("results/k/samples.tsv")
-    (tmp_path / "elsewhere").mkdir()
-    shutil.copytree(again.maps, tmp_path / "elsewhere/maps")
-    again.run("--directory", str(tmp_path / "elsewhere"), "results/k/samples.tsv")
-    assert (tmp_path / "elsewhere/results/k/samples.tsv").read_bytes() == again.read("results/k/samples.tsv")
+
+
+def test_as_a_module_of_a_workflow_in_its_own_folder(again: Sheet) -> None:
+    """Rules have other names there, so that what this workflow makes sure of itself does not hold."""
+    config = f"yaml.safe_load(open({str(again.copy.path / 'k.yaml')!r}))"
+    again.copy.path.joinpath("outer.smk").write_text(
+        f"import yaml\nmodule truemap:\n    snakefile: 'Snakefile'\n    config: {config}\n"
+        "use rule * from truemap as tm_*\n"
+    )
+    shutil.rmtree(again.copy.path / "results/.snakemake")
+    assert "no record" not in snakemake(again.copy.path, "--snakefile", "outer.smk", "--dry-run", "results/k/samples.tsv")
+
+
+@pytest.mark.parametrize("door", ["Snakefile", "workflow/Snakefile"])
+def test_in_another_directory_by_each_door(again: Sheet, tmp_path: Path, door: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copytree(again.maps, elsewhere / "maps")
+    again.run("--snakefile", door, "--directory", str(elsewhere), "results/k/samples.tsv")
+    assert (elsewhere / "results/k/samples.tsv").read_bytes() == again.read("results/k/samples.tsv")
+    # From there, the workflow's profile is found by the door.
+    shutil.copy2(again.copy.path / "k.yaml", elsewhere)
+    arguments = ("results/k/samples.tsv", "--snakefile", str(again.copy.path / door), "--configfile", "k.yaml")
+    output = snakemake(elsewhere, *arguments)
+    assert "profiles/default" in output
+    assert "Nothing to be done" in output
+    (elsewhere / "results/k/samples.tsv").write_text("of somebody else")
+    assert "are not what their job wrote" in snakemake(elsewhere, *arguments, fails=True)
+
+
+def test_rules_that_are_read_from_elsewhere_than_a_folder_are_refused(again: Sheet, tmp_path: Path) -> None:
+    root = again.copy.path
+    git = ["git", "-C", str(root), "-c", "user.name=n", "-c", "user.email=e"]
+    for command in (["init", "-q", "-b", "main"], ["add", "Snakefile", "workflow", "config"], ["commit", "-qm", "m"]):
+        subprocess.run([*git, *command], check=True)
+    (tmp_path / "outer").mkdir()
+    (tmp_path / "outer/Snakefile").write_text(
+        f"module truemap:\n    snakefile: 'git+file://{root}/workflow/Snakefile@main'\n    config: {{}}\n"
+        "use rule * from truemap\n"
+    )
+    assert "clone it, and name a file in the clone" in snakemake(tmp_path / "outer", "--dry-run", fails=True)
 
 
 def test_simulated_subjects_of_other_shards_are_not_taken_for_these(fresh: Clone) -> None:
@@ -286,6 +325,14 @@ def test_simulated_subjects_of_other_shards_are_not_taken_for_these(fresh: Clone
     first = tables(1, 1.5)
     assert not set(tables(2, 9.0)) & set(first)
     assert tables(1, 1.5) == first
+
+
+def snakemake(folder: Path, *arguments: str, fails: bool = False) -> str:
+    """Run snakemake in a folder that need not be a clone; return its output."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    run = subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert (run.returncode != 0) == fails, run.stdout
+    return run.stdout
 
 
 def start(sheet: Sheet, target: str) -> subprocess.Popen:

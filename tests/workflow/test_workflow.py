@@ -33,6 +33,10 @@ def test_a_second_call_does_nothing(finished: Clone) -> None:
     assert "Nothing to be done" in result.stdout
 
 
+def test_by_the_other_door_there_is_as_little_to_do(finished: Clone) -> None:
+    assert "Nothing to be done" in finished.snakemake("--snakefile", "workflow/Snakefile").stdout
+
+
 def test_touching_every_input_and_script_changes_nothing(finished: Clone) -> None:
     for folder in ("workflow", "config"):
         for path in (finished.path / folder).rglob("*.*"):
