@@ -200,7 +200,7 @@ def test_shipped_params_are_names_and_hashes_without_a_path(script):
 def test_params_are_the_same_for_another_checkout(tmp_path):
     shutil.copytree(WORKFLOW, tmp_path / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
     other = Code()
-    other._roots["truemap"] = tmp_path / "workflow/truemap"
+    other.packages._roots["truemap"] = tmp_path / "workflow/truemap"
     for script in SHIPPED:
         assert other.of_script(tmp_path / "workflow/scripts" / script.name) == Code().of_script(script)
 
@@ -220,4 +220,6 @@ def test_what_is_no_code_is_there():
     code = Code()
     for name in NOT_CODE:
         module, _, definition = name.rpartition(".")
-        assert code.file_of(name).is_file() or definition in Module(code.file_of(module)).definitions, name
+        assert (
+            code.packages.file_of(name).is_file() or definition in Module(code.packages.file_of(module)).definitions
+        ), name

@@ -182,7 +182,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("logs and progress", source("runtime/log.py", "INTERVAL = 30.0", "INTERVAL = 20.0"), NOTHING),
     ("the record of what was made", source("runtime/made.py", "TICK = 10_000_000", "TICK = 20_000_000"), NOTHING),
     ("what jobs do around their work", source("runtime/work.py", "GRACE = 20.0", "GRACE = 10.0"), NOTHING),
-    ("a definition that nobody reaches", source("numerics.py", "def zscore", "def f():\n    pass\n\n\ndef zscore"), NOTHING),
+    ("a definition that nobody reaches", source("numerics.py", "def zscore", "LIMIT = 1\n\n\ndef zscore"), NOTHING),
     ("a statement at import", source("numerics.py", "def zscore", "print()\n\n\ndef zscore"),
      {"simulate", "samples", *AFTER_SAMPLES}),
     ("a method of a class", source("data/volumes.py", "return self.parts[0]", "return (*self.parts, None)[0]"),

@@ -274,7 +274,9 @@ def test_as_a_module_of_a_workflow_in_its_own_folder(again: Sheet) -> None:
         "use rule * from truemap as tm_*\n"
     )
     shutil.rmtree(again.copy.path / "results/.snakemake")
-    assert "no record" not in snakemake(again.copy.path, "--snakefile", "outer.smk", "--dry-run", "results/k/samples.tsv")
+    assert "no record" not in snakemake(
+        again.copy.path, "--snakefile", "outer.smk", "--dry-run", "results/k/samples.tsv"
+    )
 
 
 @pytest.mark.parametrize("door", ["Snakefile", "workflow/Snakefile"])

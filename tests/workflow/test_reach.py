@@ -51,7 +51,7 @@ def recorded(plan: Plan, rule: str) -> set[tuple[str, str]]:
     for job in plan.jobs.kinds(rule) or [SimpleNamespace()]:
         methods = [plan.method_module(family, job) for family in plan.code.families(path)]
         for module, names in plan.code.reach(path, *sorted(set(methods))).found.items():
-            found |= {(str(plan.code.file_of(module).relative_to(ROOT / "workflow")), name) for name in names}
+            found |= {(str(plan.code.packages.file_of(module).relative_to(ROOT / "workflow")), name) for name in names}
     return found
 
 

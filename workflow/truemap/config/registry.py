@@ -20,10 +20,9 @@ from typing import Any, TypeVar
 
 from truemap.config.names import path_words
 from truemap.config.options import MethodError, MethodOptions, suggest
-from truemap.config.slices import evaluated
+from truemap.config.slices import OURS, evaluated
 
 FAMILIES = ("datasets", "networks", "training", "saliency", "references", "attacks")
-OURS = Path(__file__).parents[1]
 #: Keys of a method's settings that are none of its options: what it is called, and the user's folder it is in.
 NAME, FOLDER = "name", "folder"
 M = TypeVar("M", bound="Method")
@@ -83,24 +82,17 @@ def method(family: str, settings: Mapping[str, Any], contract: type[M]) -> M:
 
 def _imported_package(folder: Path) -> str:
     """Return the name by which a user's folder can be imported from, wherever it is."""
-    name = folder.name
+    name, places = folder.name, [str(folder.absolute())]
     if name not in sys.modules:
         start = folder / "__init__.py"
-        spec = (
-            importlib.util.spec_from_file_location(
-                name,
-                start if start.is_file() else None,
-                loader=None,
-                submodule_search_locations=[str(folder.absolute())],
-            )
-            if start.is_file()
-            else None
-        )
-        module = importlib.util.module_from_spec(spec) if spec else ModuleType(name)
-        module.__path__ = [str(folder.absolute())]
+        spec = importlib.util.spec_from_file_location(name, start, submodule_search_locations=places)
+        module = importlib.util.module_from_spec(spec) if spec and start.is_file() else ModuleType(name)
+        module.__path__ = places
         sys.modules[name] = module
-        if spec and spec.loader:
+        if spec and spec.loader and start.is_file():
             spec.loader.exec_module(module)
+    elif list(sys.modules[name].__path__) != places:
+        raise MethodError(f"{folder}: another package '{name}' is in use. Rename one of the folders.")
     return name
 
 
@@ -131,8 +123,8 @@ def check_folders(folders: Sequence[str]) -> None:
                 f"methods: {folder}: holds no folder of a family. Put methods into {', '.join(FAMILIES)} there."
             )
         for family in FAMILIES:
-            for name in _modules(path / family):
-                others = [where for where in (OURS, *map(Path, seen.values())) if where != path]
+            for name in _modules(path.absolute() / family):
+                others = [OURS, *(Path(other).absolute() for other in seen.values() if other != folder)]
                 twice = next((other for other in others if name in _modules(other / family)), None)
                 if twice:
                     raise MethodError(f"methods: {path / family}: '{name}' is in {twice / family} too. Rename it.")
@@ -178,14 +170,14 @@ def options_of(family: str, name: str, folders: Sequence[str] = ()) -> type[Meth
         If there is no such method, or its options cannot be read (`truemap.config.slices`).
     """
     path = module_path(family, name, folders)
-    options = evaluated(path, "Options")
+    options = evaluated(path.parents[1], f"{family}.{name}", "Options")
     if not (isinstance(options, type) and issubclass(options, MethodOptions)):
         raise MethodError(f"{path}: its Options are no MethodOptions. Derive the class from it.")
     return options
 
 
 def _places(folders: Sequence[str]) -> list[Path]:
-    return [OURS, *map(Path, folders)]
+    return [OURS, *(Path(folder).absolute() for folder in folders)]
 
 
 @cache
@@ -223,8 +215,8 @@ def resolve_method(family: str, value: Any, name: str | None = None, folders: Se
         raise ValueError(f"a {family} method needs a 'name'")
     model = options_of(family, chosen, folders)
     place = module_path(family, chosen, folders).parents[1]
-    own = {} if place == OURS else {FOLDER: str(place)}
-    return {NAME: chosen, **own, **model(**options).model_dump(mode="json")}
+    folder = next((folder for folder in folders if Path(folder).absolute() == place), None)
+    return {NAME: chosen, **({FOLDER: folder} if folder else {}), **model(**options).model_dump(mode="json")}
 
 
 def resolve_methods(family: str, value: Any, folders: Sequence[str] = ()) -> dict[str, dict[str, Any]]:

@@ -9,13 +9,16 @@ import ast
 import builtins
 import importlib
 import sys
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from truemap.config.options import MethodError
+from truemap.runtime.sourcecode import module_at
 from truemap.runtime.syntax import Definition, Import, Module, all_mentions
 
+OURS = Path(__file__).parents[1]
 #: Packages that may be imported to check a config, beside the standard library and the project's `config`.
 LIGHT = ("pydantic", "pydantic_core", "typing_extensions", "annotated_types")
 REMEDY = (
@@ -25,24 +28,33 @@ REMEDY = (
 
 
 @cache
-def evaluated(path: Path, name: str) -> Any:
+def evaluated(folder: Path, place: str, name: str) -> Any:
     """Return what a module binds to a name.
+
+    Parameters
+    ----------
+    folder : path
+        Of the package that the module is in.
+    place : str
+        The module's name in the package, ``saliency.gradient``.
+    name : str
 
     Raises
     ------
     MethodError
         If that cannot be told without importing more than `LIGHT`; the message names file and reason.
     """
+    path = folder.joinpath(*place.split(".")).with_suffix(".py")
     try:
-        module = Module(path)
+        module = module_at(path, f"{folder.name}.{place}")
     except SyntaxError as error:
         raise MethodError(f"{path}, line {error.lineno}: no Python ({error.msg}). Mend it.") from None
     if name not in module.definitions:
         raise MethodError(f"{path}: defines no '{name}'. Write a class {name}(MethodOptions).")
     # Where pydantic looks for what annotations mention, and what errors call the class.
-    space: dict[str, Any] = {"__name__": f"{path.parent.name}.{path.stem}"}
+    space: dict[str, Any] = {"__name__": f"{folder.name}.{place}"}
     try:
-        _run(module, name, space, set())
+        _run(module, name, space, set(), folder)
     except MethodError:
         raise
     except Exception as error:  # of the user's code, whatever it is
@@ -50,33 +62,51 @@ def evaluated(path: Path, name: str) -> Any:
     return space[name]
 
 
-def _run(module: Module, name: str, space: dict[str, Any], under_way: set[str]) -> None:
+def _run(module: Module, name: str, space: dict[str, Any], under_way: set[str], folder: Path) -> None:
     """Run the definitions of a name, and before them of all that they mention."""
     if name in space or name in under_way:
         return
     under_way.add(name)
     for node in module.definitions.get(name, []):
+        # Annotations of fields are evaluated at once, as there is no module to look them up in later; those of functions
+        # go, where the module itself leaves them as they are.
+        node = _Bare().visit(deepcopy(node)) if module.lazy else node
         for first, *_ in all_mentions(node):
-            _run(module, first, space, under_way)
-        # Annotations are evaluated at once: there is no module to look them up in later.
+            _run(module, first, space, under_way, folder)
         exec(compile(ast.Module([node], []), str(module.path), "exec", dont_inherit=True), space)
     if name in module.definitions:
         return
     if name in module.imports:
-        space[name] = _imported(module, name)
+        space[name] = _imported(module, name, folder)
     elif not hasattr(builtins, name) and not _is_local(module, name):
         raise MethodError(f"{module.path}: '{name}' is not defined where it can be seen. {REMEDY}")
 
 
-def _imported(module: Module, name: str) -> Any:
+class _Bare(ast.NodeTransformer):
+    """Takes annotations off functions."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        """Return the function without them."""
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        """Return the argument without its own."""
+        node.annotation = None
+        return node
+
+
+def _imported(module: Module, name: str, folder: Path) -> Any:
     (bound, *_) = module.imports[name]
     root = bound.module.partition(".")[0]
     if root in sys.stdlib_module_names or root in LIGHT or _is_config(bound):
         return _really(bound)
-    place = _file_of(module, bound.module)
-    if place is None or bound.attribute is None or not place.is_file():
-        raise MethodError(f"{module.path}: its options need '{name}' of {bound.module}. {REMEDY}")
-    return evaluated(place, bound.attribute)
+    for package in (OURS, folder):
+        place = bound.module.removeprefix(f"{package.name}.")
+        file = package.joinpath(*place.split(".")).with_suffix(".py")
+        if bound.module.startswith(f"{package.name}.") and bound.attribute and file.is_file():
+            return evaluated(package, place, bound.attribute)
+    raise MethodError(f"{module.path}: its options need '{name}' of {bound.module}. {REMEDY}")
 
 
 def _really(bound: Import) -> Any:
@@ -92,15 +122,6 @@ def _really(bound: Import) -> Any:
 
 def _is_config(bound: Import) -> bool:
     return bound.module.startswith("truemap.config.")
-
-
-def _file_of(module: Module, name: str) -> Path | None:
-    """Return the file of a module of the project, or of the user's folder that the module is in."""
-    root, *rest = name.split(".")
-    # Of a method: its family's folder, and the folder of that.
-    own = module.path.absolute().parents[1]
-    base = Path(__file__).parents[1] if root == "truemap" else own if root == own.name else None
-    return base.joinpath(*rest).with_suffix(".py") if base and rest else None
 
 
 def _is_local(module: Module, name: str) -> bool:

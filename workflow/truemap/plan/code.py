@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from truemap.runtime.sourcecode import WORKFLOW, module_at
+from truemap.plan.packages import Packages
+from truemap.runtime.sourcecode import module_at
 from truemap.runtime.syntax import Chain, Import, Module, chain_of, digest
 
 #: What runs around a job's work and cannot change the bytes of its outputs: logs, progress, the record of what was
@@ -38,6 +39,15 @@ NOT_CODE = frozenset(
 #: The function that loads a method; the first argument of each call says of which family.
 LOADER = ("truemap.config.registry", "method")
 WHOLE = "*"
+#: Names that lead to code whose own name stands nowhere: all of the packages counts then, or all of the module.
+ANYTHING = frozenset({"eval", "exec", "__import__", "importlib", "runpy", "pkgutil", "pickle", "sys.modules"})
+STATIC = ("importlib.metadata", "importlib.resources")
+INSIDES = frozenset({"__subclasses__", "__globals__"})
+OWN = frozenset({"globals", "vars", "locals"})
+
+
+#: A module and the name of one of its definitions, or `WHOLE`.
+Unit = tuple[str, str]
 
 
 @dataclass
@@ -60,18 +70,19 @@ class Reach:
 
 
 class Code:
-    """The project's modules and users', and what of them can be reached.
+    """What of the project's modules, and of users', scripts and methods can reach.
 
     Parameters
     ----------
-    packages : mapping
-        Name of a package -> its folder; the project's own is known.
+    folders : mapping
+        Name of a user's package -> its folder.
     """
 
-    def __init__(self, packages: Mapping[str, Path] | None = None) -> None:
-        self._roots = {"truemap": WORKFLOW / "truemap", **(packages or {})}
-        self._known: dict[str, Module | None] = {}
+    def __init__(self, folders: Mapping[str, Path] | None = None) -> None:
+        self.packages = Packages(folders)
         self._reaches: dict[tuple[str, ...], Reach] = {}
+        self._methods: dict[tuple[str, ...], list[str]] = {}
+        self._next: dict[ast.stmt, tuple[set[Unit], set[str]]] = {}
 
     def of_script(self, script: Path) -> dict[str, str]:
         """Return params that stand for a script and all that it reaches: parameter name -> ``module@hash``."""
@@ -81,12 +92,15 @@ class Code:
 
     def of_methods(self, script: Path, methods: Iterable[str]) -> list[str]:
         """Return ``module@hash`` of method modules, whole, and of what they reach beyond what `script` does."""
-        own, both = self.reach(script), self.reach(script, *sorted(set(methods)))
-        return [
-            self._named_hash(name, both)
-            for name in sorted(self._counted(both))
-            if both.found.get(name) != own.found.get(name) or (name in both.loaded) != (name in own.loaded)
-        ]
+        key = (str(script), *sorted(set(methods)))
+        if key not in self._methods:
+            own, both = self.reach(script), self.reach(script, *key[1:])
+            self._methods[key] = [
+                self._named_hash(name, both)
+                for name in sorted(self._counted(both))
+                if both.found.get(name) != own.found.get(name) or (name in both.loaded) != (name in own.loaded)
+            ]
+        return self._methods[key]
 
     def families(self, script: Path) -> tuple[str, ...]:
         """Return the families of which a script loads methods.
@@ -102,65 +116,94 @@ class Code:
         """Return what a script can reach, and method modules with it."""
         key = (str(script), *methods)
         if key not in self._reaches:
-            reach = Reach()
-            start = module_at(script)
-            waiting = [(start, node) for node in start.tree.body]
-            self._load(start.loads, reach, waiting)
+            waiting: list[tuple[Module, ast.stmt]] = []
+            if methods:
+                own = self.reach(script)
+                reach = Reach({place: set(names) for place, names in own.found.items()}, {*own.loaded}, {*own.families})
+            else:
+                reach, start = Reach(), module_at(script)
+                waiting += [(start, node) for node in start.tree.body]
+                self._load(start.loads, reach, waiting)
             for method in methods:
                 self._load({method}, reach, waiting)
                 self._add(method, WHOLE, reach, waiting)
             while waiting:
-                module, node = waiting.pop()
-                self._note_family(module, node, reach)
-                for chain in module.mentions(node):
-                    self._resolve(module, chain, reach, waiting)
+                units, families = self._after(*waiting.pop())
+                reach.families |= families
+                for place, name in units:
+                    self._add(place, name, reach, waiting)
             self._reaches[key] = reach
         return self._reaches[key]
 
     # Following names
 
-    def _resolve(self, module: Module, chain: Chain, reach: Reach, waiting: list) -> None:
+    def _after(self, module: Module, node: ast.stmt) -> tuple[set[Unit], set[str]]:
+        """Return what a statement mentions, and the families of which it loads methods."""
+        if node not in self._next:
+            units = {unit for chain in module.mentions(node) for unit in self._resolve(module, chain)}
+            self._next[node] = units, self._families(module, node)
+        return self._next[node]
+
+    def _resolve(self, module: Module, chain: Chain) -> Iterator[Unit]:
         """Follow a name, with its attributes, that something in a module mentions."""
         name, *rest = chain
+        if self._hidden(module, chain):
+            yield from ((place, WHOLE) for place in self.packages.all())
+        if name in OWN and module.name:
+            yield module.name, WHOLE
         if name in module.definitions and module.name:
-            self._add(module.name, name, reach, waiting)
+            yield module.name, name
         for target in module.imports.get(name, []):
-            self._follow(target, tuple(rest), reach, waiting)
+            yield from self._follow(target, tuple(rest))
         if name not in module.definitions and name not in module.imports and not hasattr(builtins, name):
-            for star in module.stars:
-                if self._module(star):
-                    self._add(star, WHOLE, reach, waiting)
+            yield from ((star, WHOLE) for star in module.stars)
 
-    def _follow(self, target: Import, rest: Chain, reach: Reach, waiting: list) -> None:
+    def _hidden(self, module: Module, chain: Chain) -> bool:
+        """Return whether something is mentioned by which any code can be reached; the loader of methods is known."""
+        if module.name == LOADER[0]:
+            return False
+        bound = module.imports.get(chain[0])
+        spelled = [".".join(filter(None, [each.module, each.attribute, *chain[1:]])) for each in bound or []]
+        # Versions and files of packages are not code.
+        spelled = [name for name in spelled or [".".join(chain)] if not name.startswith(STATIC)]
+        parts = [name.split(".") for name in spelled]
+        words = {".".join(each[:end]) for each in parts for end in range(1, len(each) + 1)}
+        return bool(words & ANYTHING) or bool(INSIDES & set(chain))
+
+    def _follow(self, target: Import, rest: Chain) -> Iterator[Unit]:
         place, names = target.module, rest if target.attribute is None else (target.attribute, *rest)
         # A package's name may lead to one of its modules.
-        while names and self._exists(f"{place}.{names[0]}"):
+        while names and self.packages.exists(f"{place}.{names[0]}"):
             place, names = f"{place}.{names[0]}", names[1:]
-        module = self._module(place)
+        module = self.packages.module(place)
         if module is None:
             return
         if not names:
-            self._add(place, WHOLE, reach, waiting)
+            yield place, WHOLE
         elif names[0] in module.definitions:
-            self._add(place, names[0], reach, waiting)
+            yield place, names[0]
         elif names[0] in module.imports:
             # What a module has by an import of its own.
-            self._note(place, names[0], reach)
+            yield place, names[0]
             for further in module.imports[names[0]]:
-                self._follow(further, names[1:], reach, waiting)
+                yield from self._follow(further, names[1:])
         elif not names[0].startswith("__") or "__getattr__" in module.definitions:
-            self._add(place, WHOLE, reach, waiting)
+            yield place, WHOLE
 
-    def _add(self, place: str, name: str, reach: Reach, waiting: list) -> None:
-        module = self._module(place)
-        if module is None or place in NOT_CODE or f"{place}.{name}" in NOT_CODE or not self._note(place, name, reach):
+    def _add(self, place: str, name: str, reach: Reach, waiting: list[tuple[Module, ast.stmt]]) -> None:
+        """Note a definition, and have what it mentions followed."""
+        names = reach.found.setdefault(place, set())
+        if name in names or place in NOT_CODE or f"{place}.{name}" in NOT_CODE:
             return
+        module = self.packages.module(place)
+        if module is None:
+            return
+        names.add(name)
         if name == WHOLE:
-            for other in module.definitions:
-                self._add(place, other, reach, waiting)
+            names |= set(module.definitions)
+            waiting += [(module, node) for nodes in module.definitions.values() for node in nodes]
             waiting += [(module, node) for node in module.effects]
-            return
-        waiting += [(module, node) for node in module.definitions[name]]
+        waiting += [(module, node) for node in module.definitions.get(name, [])]
 
     def _load(self, names: Iterable[str], reach: Reach, waiting: list) -> None:
         """Note the modules that are imported when these are, and follow what their statements mention."""
@@ -168,7 +211,7 @@ class Code:
             parts = name.split(".")
             # Importing a.b runs a/__init__.py too.
             for place in [".".join(parts[: end + 1]) for end in range(len(parts))]:
-                module = self._module(place)
+                module = self.packages.module(place)
                 if module is None or place in reach.loaded or place in NOT_CODE:
                     continue
                 reach.loaded.add(place)
@@ -177,20 +220,16 @@ class Code:
                 if module.stars:
                     self._load(module.stars, reach, waiting)
 
-    def _note_family(self, module: Module, node: ast.AST, reach: Reach) -> None:
-        mentioned = [chain for chain in module.mentions(node) if self._is_loader(module, chain)]
+    def _families(self, module: Module, node: ast.stmt) -> set[str]:
+        mentioned = {chain for chain in module.mentions(node) if self._is_loader(module, chain)}
         if not mentioned:
-            return
+            return set()
         calls = [call for call in ast.walk(node) if isinstance(call, ast.Call) and chain_of(call.func) in mentioned]
         words = [call.args[0].value for call in calls if call.args and isinstance(call.args[0], ast.Constant)]
-        uses = [
-            part
-            for part in ast.walk(node)
-            if isinstance(part, ast.Name | ast.Attribute) and chain_of(part) in mentioned
-        ]
-        if len(words) < len(uses):
+        parts = (part for part in ast.walk(node) if isinstance(part, ast.Name | ast.Attribute))
+        if len(words) < sum(chain_of(part) in mentioned for part in parts):
             raise RuntimeError(f"{module.path}, line {node.lineno}: say by a word of which family `method` loads.")
-        reach.families.update(words)
+        return set(map(str, words))
 
     def _is_loader(self, module: Module, chain: Chain) -> bool:
         if chain[-1] != LOADER[1]:
@@ -203,40 +242,15 @@ class Code:
         ]
         return ".".join(LOADER) in {".".join([target, *chain[1:]]) for target in targets}
 
-    @staticmethod
-    def _note(place: str, name: str, reach: Reach) -> bool:
-        names = reach.found.setdefault(place, set())
-        known = name in names
-        names.add(name)
-        return not known
-
-    # Modules
-
-    def file_of(self, name: str) -> Path | None:
-        """Return the file of a module, or of a package its ``__init__.py``; None where it is none of these packages."""
-        root, _, rest = name.partition(".")
-        if root not in self._roots:
-            return None
-        base = self._roots[root].joinpath(*rest.split(".")) if rest else self._roots[root]
-        return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
-
-    def _exists(self, name: str) -> bool:
-        file = self.file_of(name)
-        return file is not None and (file.is_file() or (file.parent.is_dir() and file.name == "__init__.py"))
-
-    def _module(self, name: str) -> Module | None:
-        if name not in self._known:
-            file = self.file_of(name)
-            self._known[name] = module_at(file, name) if file and file.is_file() else None
-        return self._known[name]
+    # Records
 
     def _counted(self, reach: Reach) -> set[str]:
         """Return the modules of which something counts."""
-        acting = {name for name in reach.loaded if (module := self._module(name)) and module.effects}
+        acting = {name for name in reach.loaded if (module := self.packages.module(name)) and module.effects}
         return {name for name in reach.found if name not in NOT_CODE} | acting
 
     def _named_hash(self, name: str, reach: Reach) -> str:
-        module, names = self._module(name), reach.found.get(name, set())
+        module, names = self.packages.module(name), reach.found.get(name, set())
         assert module is not None
         parts = [
             f"effect {module.digest_of(node)}" for node in (module.effects if name in reach.loaded or names else [])
@@ -249,8 +263,4 @@ class Code:
         parts += [f"{each} is {bound.module}.{bound.attribute}" for each in sorted(said & set(module.imports))
                   for bound in module.imports[each]]  # fmt: skip
         parts += [f"all of {star}" for star in module.stars]
-        return f"{self.label(name)}@{digest(parts)[:10]}"
-
-    def label(self, name: str) -> str:
-        """Return what a module is called in the record: the project's by its name, a user's by its file."""
-        return name if name.partition(".")[0] == "truemap" else str(self.file_of(name))
+        return f"{self.packages.label(name)}@{digest(parts)[:10]}"

@@ -17,11 +17,11 @@ _read: dict[Path, tuple[Module, list[int] | None]] = {}
 
 def module_at(path: Path, name: str = "") -> Module:
     """Return a file's module; it is read once."""
-    if path not in _read:
+    key = path.absolute()
+    if key not in _read:
         before = signature(path)
-        module = Module(path, name)
-        _read[path] = module, before
-    return _read[path][0]
+        _read[key] = Module(path, name), before
+    return _read[key][0]
 
 
 def file_of(label: str) -> Path:
@@ -41,7 +41,7 @@ def is_named_hash(text: Any) -> bool:
 
 def hashed() -> dict[str, tuple[str, list[int] | None]]:
     """Return what was read so far: the file -> the hash of all that runs in it, and its signature then."""
-    return {_key(path): (module.digest, before) for path, (module, before) in _read.items()}
+    return {key_of(module.path): (module.digest, before) for module, before in _read.values()}
 
 
 def code_hash(path: Path) -> str:
@@ -51,8 +51,4 @@ def code_hash(path: Path) -> str:
 
 def key_of(path: Path) -> str:
     """Return what a file is called in `hashed`: by its place in the workflow, a user's by its path."""
-    return _key(path)
-
-
-def _key(path: Path) -> str:
     return str(path.relative_to(WORKFLOW)) if path.is_relative_to(WORKFLOW) else str(path)

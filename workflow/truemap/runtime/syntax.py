@@ -72,7 +72,7 @@ class Module:
     def __post_init__(self) -> None:
         body = self.tree.body
         self.lazy = any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in body)
-        for node in ast.walk(self.tree):
+        for node in _statements(self.tree):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 self._note_import(node)
         for node in self._body:
@@ -111,8 +111,8 @@ class Module:
         annotations``; those of classes stay, as pydantic and dataclasses read them.
         """
         if node not in self._mentions:
-            skipped = _annotations(node) if self.lazy and not _acts(node) else set()
-            self._mentions[node] = set(_chains(node, skipped))
+            self._mentions[node] = found = set()
+            _add_chains(node, found, lazy=self.lazy and not _acts(node))
         return self._mentions[node]
 
     def _note_import(self, node: ast.Import | ast.ImportFrom) -> None:
@@ -140,7 +140,9 @@ class Module:
 
 def all_mentions(node: ast.stmt) -> set[Chain]:
     """Return what a statement mentions, annotations of functions too."""
-    return set(_chains(node, set()))
+    found: set[Chain] = set()
+    _add_chains(node, found, lazy=False)
+    return found
 
 
 def digest_of(node: ast.AST) -> str:
@@ -149,7 +151,9 @@ def digest_of(node: ast.AST) -> str:
     Of the tree itself and not of a text made from it: how Python prints a tree differs between its versions. Fields
     that are empty do not count, since later versions add some.
     """
-    return hashlib.sha256("\0".join(_words(node)).encode()).hexdigest()
+    words: list[str] = []
+    _add_words(node, words)
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()
 
 
 def digest(parts: list[str]) -> str:
@@ -157,24 +161,38 @@ def digest(parts: list[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _words(value: Any) -> Iterator[str]:
-    """Yield a syntax tree as words: every node's class, its fields that are not empty, and its end."""
+def _add_words(value: Any, words: list[str]) -> None:
+    """Append a syntax tree as words: every node's class, its fields that are not empty, and its end."""
     if isinstance(value, ast.AST):
-        yield type(value).__name__
+        words.append(type(value).__name__)
         documented = isinstance(value, Definition | ast.Module) and _docstring(value)
-        for name, part in ast.iter_fields(value):
+        for name in value._fields:
+            part = getattr(value, name, None)
+            if part is None or part == [] or name in NO_CODE:
+                continue
             if documented and name == "body":
                 part = part[1:] or [ast.Pass()]
-            if name not in NO_CODE and part is not None and part != []:
-                yield name
-                yield from _words(part)
-        yield ")"
+            words.append(name)
+            _add_words(part, words)
+        words.append(")")
     elif isinstance(value, list):
         for part in value:
-            yield from _words(part)
-        yield "]"
+            _add_words(part, words)
+        words.append("]")
     else:
-        yield repr(value)
+        words.append(repr(value))
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield all statements in a tree, those in others too, whatever holds them."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            part = getattr(node, name, None)
+            if isinstance(part, list):
+                waiting += part
 
 
 def _docstring(node: Any) -> bool:
@@ -253,31 +271,26 @@ def chain_of(node: ast.AST) -> Chain | None:
     return (node.id, *reversed(names)) if isinstance(node, ast.Name) else None
 
 
-def _chains(node: ast.AST, skipped: set[ast.AST]) -> Iterator[Chain]:
-    if node in skipped:
+def _add_chains(node: ast.AST, found: set[Chain], lazy: bool, inside: bool = False) -> None:
+    """Add what is mentioned; `lazy` leaves out annotations of functions, and in them those of variables (`inside`)."""
+    if isinstance(node, ast.Name | ast.Attribute):
+        chain = chain_of(node)
+        if chain is not None:
+            # A name that is bound here is not asked for, unless it is one of the module's (`global`).
+            if not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)):
+                found.add(chain)
+            return
+    elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+        found.add((node.target.id,))
+    elif isinstance(node, ast.Global):
+        found |= {(name,) for name in node.names}
+    elif isinstance(node, ast.Constant | ast.Load | ast.Store):
         return
-    chain = chain_of(node)
-    if chain is not None:
-        # A name that is bound here is not asked for, unless it is one of the module's (`global`).
-        if not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)):
-            yield chain
-        return
-    if isinstance(node, ast.AugAssign):
-        yield from [(node.target.id,)] if isinstance(node.target, ast.Name) else []
-    if isinstance(node, ast.Global):
-        yield from ((name,) for name in node.names)
-    for child in ast.iter_child_nodes(node):
-        yield from _chains(child, skipped)
-
-
-def _annotations(node: ast.stmt) -> set[ast.AST]:
-    """Return the annotations of all functions, and of variables in them, in a statement."""
-    found: set[ast.AST] = set()
-    for function in ast.walk(node):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            arguments = function.args
-            every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-            found |= {argument.annotation for argument in every if argument and argument.annotation}
-            found |= {function.returns} if function.returns else set()
-            found |= {part.annotation for part in ast.walk(function) if isinstance(part, ast.AnnAssign)}
-    return found
+    function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    for name in node._fields:
+        if lazy and (name == "returns" or (name == "annotation" and (inside or isinstance(node, ast.arg)))):
+            continue
+        part = getattr(node, name, None)
+        for child in part if isinstance(part, list) else (part,):
+            if isinstance(child, ast.AST):
+                _add_chains(child, found, lazy, inside or function)
