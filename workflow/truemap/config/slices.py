@@ -68,8 +68,8 @@ def _run(module: Module, name: str, space: dict[str, Any], under_way: set[str], 
         return
     under_way.add(name)
     for node in module.definitions.get(name, []):
-        # Annotations of fields are evaluated at once, as there is no module to look them up in later; those of functions
-        # go, where the module itself leaves them as they are.
+        # Annotations of fields are evaluated at once, as there is no module to look them up in later; those of
+        # functions go, where the module itself leaves them as they are.
         node = _Bare().visit(deepcopy(node)) if module.lazy else node
         for first, *_ in all_mentions(node):
             _run(module, first, space, under_way, folder)

@@ -51,4 +51,4 @@ def code_hash(path: Path) -> str:
 
 def key_of(path: Path) -> str:
     """Return what a file is called in `hashed`: by its place in the workflow, a user's by its path."""
-    return str(path.relative_to(WORKFLOW)) if path.is_relative_to(WORKFLOW) else str(path)
+    return str(path.relative_to(WORKFLOW)) if path.is_relative_to(WORKFLOW) else str(path.absolute())

@@ -135,9 +135,9 @@ class Work:
         begun = psutil.Process().create_time() * 1e9
         for path, found in self._code.items():
             wanted, seen = planned.get(sourcecode.key_of(path), (None, None))
-            if found is not None and found == seen:
+            if found is not None and (found == seen or not planned):
                 continue
-            if found is None or wanted not in (None, sourcecode.code_hash(path)):
+            if found is None or sourcecode.code_hash(path) != wanted:
                 raise DataError(f"{path}: was edited after this run was planned. Run again; edit after a run.")
             if seen and found[2] > begun:
                 raise DataError(f"{path}: was edited while this job started: what it runs cannot be told. Run again.")
