@@ -32,6 +32,7 @@ check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	PYTHONPATH=workflow $(BIN)/lint-imports
+	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 	$(BIN)/snakemake --dry-run --strict-dag-evaluation functions cyclic-graph periodic-wildcards --quiet
 

@@ -44,7 +44,7 @@ def step_lengths(step: float | str, bound: float, count: int, x: torch.Tensor, r
     if step == "uniform":
         lengths = bound * torch.rand(count, generator=random)
     else:
-        lengths = torch.full((count,), bound * step)
+        lengths = torch.full((count,), bound * float(step))
     return lengths.to(x).view(-1, *[1] * (x.dim() - 1))
 
 

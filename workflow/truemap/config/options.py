@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -25,7 +25,7 @@ def _hcp_number(value: Any) -> Any:
 
 T = TypeVar("T")
 #: One value, or a list of candidates of which validation data choose one.
-Grid = T | Annotated[list[T], Field(min_length=1)]
+Grid: TypeAlias = T | Annotated[list[T], Field(min_length=1)]
 Number = Annotated[float, BeforeValidator(_exponent)]
 Positive = Annotated[Number, Field(gt=0)]
 NonNegative = Annotated[Number, Field(ge=0)]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -25,7 +26,7 @@ EXTENSIONS = 1 << 26
 #: Bytes of the longest header, NIfTI-2's.
 HEAD = 540
 #: Length of a header -> where its magic stands, and its classes by magic.
-HEADERS = {
+HEADERS: dict[int, tuple[int, dict[bytes, Any]]] = {
     348: (344, {b"n+1\0": nib.Nifti1Header, b"ni1\0": nib.Nifti1Pair.header_class}),
     540: (4, {b"n+2\0": nib.Nifti2Header, b"ni2\0": nib.Nifti2Pair.header_class}),
 }

@@ -97,7 +97,7 @@ class _Bytes:
         parts = []
         while size > 0 and self._rest:
             if self._member.eof:
-                if self._rest[:2] != b"\x1f\x8b":
+                if bytes(self._rest[:2]) != b"\x1f\x8b":
                     break
                 self._member = zlib_ng.decompressobj(31)
             piece = self._rest[:PIECE]

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from truemap.runtime.files import checksum, signature, whole
 from truemap.runtime.privacy import write_private
@@ -44,7 +45,8 @@ def look(paths: Iterable[str], known: Seen | None = None, remote: Mapping[str, s
     remote : mapping, optional
         Checksums of what is on a server.
     """
-    known, remote, found = known or {}, remote or {}, {}
+    known, remote = known or {}, remote or {}
+    found: dict[str, tuple[list[int] | None, Any]] = {}
     with ThreadPoolExecutor(WORKERS) as pool:
         for path in paths:
             if "://" in path:

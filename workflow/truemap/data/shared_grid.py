@@ -41,8 +41,8 @@ def first_grid(subjects: Iterable[Sequence[str]], read: Reader, mask: str | None
             grids.setdefault((grid.shape, *np.round(grid.affine, 3).ravel()), []).append(grid)
     if not grids:
         raise failed[0] if failed else DataError("no training maps to take a grid from. Check the samples.")
-    for error in failed:
-        log.warning("not asked for the grid: %s", error)
+    for fault in failed:
+        log.warning("not asked for the grid: %s", fault)
     most = max(grids.values(), key=len)
     if len(grids) > 1:
         counts = "; ".join(f"{grid_words(key[0], found[0].affine)}: {len(found)}" for key, found in grids.items())

@@ -127,7 +127,7 @@ def fetch_tagged(url: str, endpoint_url: str | None = None) -> tuple[bytes, str]
 def size(url: str, endpoint_url: str | None = None) -> int | None:
     """Return an object's size in bytes, None where there is no object."""
     head = _head(url, endpoint_url)
-    return head and head["ContentLength"]
+    return head["ContentLength"] if head else None
 
 
 def _head(url: str, endpoint_url: str | None) -> dict[str, Any] | None:

@@ -61,10 +61,10 @@ class Template:
 def hcp_grid(resolution: int) -> tuple[tuple[int, int, int], np.ndarray]:
     """Return shape and affine of the HCP grid with voxels of `resolution` mm (2, 4 or 8)."""
     step = resolution // 2
-    shape = tuple(-(-n // step) for n in HCP_SHAPE)
+    x, y, z = (-(-n // step) for n in HCP_SHAPE)
     affine = np.diag([-float(resolution), resolution, resolution, 1.0])
     affine[:3, 3] = HCP_ORIGIN
-    return shape, affine
+    return (x, y, z), affine
 
 
 def brain_mask(resolution: int) -> np.ndarray:

@@ -63,8 +63,8 @@ def kept(base: str, folders: Mapping[str, str], exclude: Collection[str]) -> lis
         if numbered and not ID.fullmatch(name):
             fault = fault or "a folder with maps whose name is no subject's ID, a copy perhaps"
         elif not numbered:
-            of = next((other for other in folders if other in name and _word(other, name)), None)
-            fault = fault or (f"named like a copy of {of}" if of else "")
+            like = next((other for other in folders if other in name and _word(other, name)), None)
+            fault = fault or (f"named like a copy of {like}" if like else "")
         if fault:
             raise DataError(
                 f"{base}/{name}: {fault}; it would count as one more person. Move it, or list it under `exclude`."

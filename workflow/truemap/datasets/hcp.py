@@ -176,7 +176,8 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     samples = pd.DataFrame(rows)
     # What else the list hangs on: `truemap.data.seen`.
     named = [] if options.simulate else _check_names(store, base, options, subjects)
-    samples.attrs = {"beside": [], "etags": store.tags} if is_s3(base) else {"beside": named, "etags": {}}
+    tags = store.tags if isinstance(store, Bucket) else {}
+    samples.attrs = {"beside": [] if is_s3(base) else named, "etags": tags}
     if not (options.simulate or is_s3(base)):
         samples.attrs["beside"].append(f"{base}/")
     return samples

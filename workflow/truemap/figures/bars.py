@@ -75,5 +75,5 @@ def _mark(axis: plt.Axes, lines: dict[str, float]) -> None:
         axis.axhline(height, color="0.45", linewidth=0.8, linestyle="--")
     low, high = axis.get_ylim()
     for name, height in together(lines, 0.04 * (high - low)):
-        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
         axis.annotate(name, (1, height), (3, 0), **place, va="center", fontsize=6, color="0.3")

@@ -100,7 +100,7 @@ def _mark(bar: plt.Axes, lines: dict[str, float], span: float) -> None:
     for value in lines.values():
         bar.axhline(value, color=MARK, linewidth=1.2)
     for name, value in together(lines, 0.04 * span):
-        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
         bar.annotate(name, (0, value), (-3, 0), **place, ha="right", va="center", fontsize=6, color=MARK)
 
 

@@ -7,7 +7,6 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 
 import torch
@@ -60,7 +59,8 @@ def acquire(names: Sequence[str], folder: Path, wait: float = 1.0) -> int:
         Seconds between tries.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for tries in count():
+    tries = 0
+    while True:
         if tries == 1:
             log.info("all %d GPUs are held by other jobs of truemap, waiting for one", len(names))
         for index, name in enumerate(names):
@@ -72,4 +72,5 @@ def acquire(names: Sequence[str], folder: Path, wait: float = 1.0) -> int:
                 continue
             _held.append(descriptor)
             return index
+        tries += 1
         time.sleep(wait)

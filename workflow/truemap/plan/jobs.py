@@ -49,7 +49,7 @@ class Jobs:
 
     def kinds(self, rule: str) -> list[SimpleNamespace]:
         """Return the wildcards of one job for each kind that a rule has, over all datasets that run."""
-        found = {}
+        found: dict[tuple[Any, ...], SimpleNamespace] = {}
         for name in self.config.run:
             for job in self.of(rule, SimpleNamespace(dataset=name)):
                 kind = tuple(value for key, value in job.items() if key not in ALIKE)

@@ -41,9 +41,9 @@ class Packages:
         if name not in self._known:
             file = self.file_of(name)
             module = self._known[name] = module_at(file, name) if file and file.is_file() else None
-            for node in [node for nodes in module.definitions.values() for node in nodes] if module else []:
-                if node not in module.effects and self._lists(module, node):
-                    module.effects.append(node)
+            if module:
+                nodes = [node for nodes in module.definitions.values() for node in nodes]
+                module.effects += [node for node in nodes if node not in module.effects and self._lists(module, node)]
         return self._known[name]
 
     def all(self) -> list[str]:

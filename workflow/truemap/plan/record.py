@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 Settings = dict[str, Any]
-Params = dict[str, Callable[[Any], Any]]
+Params = dict[str, Any]
 #: How data are fetched, which changes no result; and who is left out, which is recorded under other names.
 UNRECORDED = ("source.fetch", "source.exclude")
 SIGNATURE = inspect.signature(lambda wildcards: None)
@@ -84,13 +84,13 @@ def scaled(amount: int) -> Callable[[Any, int], int]:
     def resource(wildcards: Any, attempt: int) -> int:
         return amount * attempt
 
-    resource.__signature__ = inspect.signature(resource)
+    resource.__signature__ = inspect.signature(resource)  # type: ignore[attr-defined]
     return resource
 
 
 def signed(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return the function of wildcards with its signature at hand: Snakemake asks for it at every call."""
-    function.__signature__ = SIGNATURE
+    function.__signature__ = SIGNATURE  # type: ignore[attr-defined]
     return function
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from truemap.config.candidates import candidates, strength
 from truemap.config.names import CHOSEN, HEADLINES, PEOPLE
+from truemap.config.options import SourceOptions
 from truemap.config.registry import resolved_options
 from truemap.plan.jobs import Job, Jobs
 from truemap.plan.record import Settings
@@ -201,7 +202,8 @@ class JobSettings:
 
     def _data(self, wildcards: Any) -> str:
         """Return what a dataset's data are called wherever they show."""
-        return resolved_options("datasets", self._jobs.dataset(wildcards).source).kind()
+        options = resolved_options("datasets", self._jobs.dataset(wildcards).source)
+        return options.kind() if isinstance(options, SourceOptions) else ""
 
     def _torch(self) -> Settings:
         return {"device": self._config.device, "threads": self._config.threads}

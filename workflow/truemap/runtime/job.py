@@ -36,10 +36,13 @@ def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any
         Replaces people's names in all that is logged, tracebacks too.
     """
     Path(snakemake.log[0]).parent.mkdir(parents=True, exist_ok=True)
-    handlers = [logging.FileHandler(snakemake.log[0], mode="w", encoding="utf-8"), logging.StreamHandler(sys.stderr)]
-    logging.basicConfig(level=logging.INFO, format=f"{snakemake.rule}: %(message)s", handlers=handlers, force=True)
-    for handler in handlers if scrub else []:
-        handler.setFormatter(ScrubbingFormatter(f"{snakemake.rule}: %(message)s", scrub))
+    form = f"{snakemake.rule}: %(message)s"
+    handlers: list[logging.Handler] = [logging.FileHandler(snakemake.log[0], mode="w", encoding="utf-8")]
+    handlers.append(logging.StreamHandler(sys.stderr))
+    logging.basicConfig(level=logging.INFO, format=form, handlers=handlers, force=True)
+    if scrub:
+        for handler in handlers:
+            handler.setFormatter(ScrubbingFormatter(form, scrub))
     logging.captureWarnings(True)
     # Ended by a scheduler, a job removes its unfinished files as it does at an error.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -68,7 +68,7 @@ def contents(paths: Iterable[str | Path]) -> dict[str, str]:
     for path in map(str, paths):
         known, now = (read_entry(path) or {}).get("sha256"), signature(path)
         as_left = known and now and (seen.get(path) == [*now, known] or _left(path, now))
-        found[path] = known if as_left else checksum(path)
+        found[path] = str(known) if as_left else checksum(path)
     return found
 
 

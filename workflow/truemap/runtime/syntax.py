@@ -111,8 +111,8 @@ class Module:
         annotations``; those of classes stay, as pydantic and dataclasses read them.
         """
         if node not in self._mentions:
-            self._mentions[node] = found = set()
-            _add_chains(node, found, lazy=self.lazy and not _acts(node))
+            self._mentions[node] = set()
+            _add_chains(node, self._mentions[node], lazy=self.lazy and not _acts(node))
         return self._mentions[node]
 
     def _note_import(self, node: ast.Import | ast.ImportFrom) -> None:
@@ -203,6 +203,7 @@ def _defined(node: ast.stmt) -> list[str]:
     """Return the names that a definition or an assignment to plain names binds."""
     if isinstance(node, Definition):
         return [node.name]
+    targets: list[ast.expr]
     if isinstance(node, ast.AnnAssign):
         targets = [node.target]
     elif isinstance(node, ast.Assign):

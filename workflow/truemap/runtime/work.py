@@ -99,10 +99,10 @@ class Work:
         DataError
             If code or an input has been written since the job began, or another job has taken over.
         """
-        for path, before in self._code.items():
-            if signature(path) != before:
+        for file, before in self._code.items():
+            if signature(file) != before:
                 raise DataError(
-                    f"{path}: was edited while this job ran: what it ran cannot be told. Run again; edit after a run."
+                    f"{file}: was edited while this job ran: what it ran cannot be told. Run again; edit after a run."
                 )
         for path, before in self._inputs.items():
             if signature(path) != before:
@@ -111,7 +111,7 @@ class Work:
         guards.remove(self._check_owner)
         for path in self.outputs:
             if Path(path).is_file():
-                entry = {"job": self.token, "of": self.outputs[0], "sha256": checksum(path)}
+                entry: record.Entry = {"job": self.token, "of": self.outputs[0], "sha256": checksum(path)}
                 if path == self.outputs[0]:
                     entry = {**self._entry, **entry, "inputs": self._read}
                 write_json(record.place(path), entry)

@@ -97,7 +97,8 @@ def sensitivity(clean: list[torch.Tensor], noisy: list[torch.Tensor], radii: tor
     A map without noise (a map of zeros) counts as 0.
     """
     rates = torch.where(radii > 0, 1 / radii, 0.0).flatten()
-    return sum((rates * (a - b).abs().flatten(1).mean(1)).mean() for a, b in zip(clean, noisy, strict=True))
+    layers = zip(clean, noisy, strict=True)
+    return sum(((rates * (a - b).abs().flatten(1).mean(1)).mean() for a, b in layers), start=torch.zeros(()).to(rates))
 
 
 def standard_nsloss(network: nn.Module, options: Options, training: Batches, random: torch.Generator) -> float:
