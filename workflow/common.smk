@@ -9,7 +9,9 @@ from snakemake.exceptions import WorkflowError
 
 HERE = str(workflow.current_basedir)
 if not os.path.isdir(HERE):
-    raise WorkflowError("truemap's package is not where its rules are read from: clone it, and name a file in the clone.")
+    raise WorkflowError(
+        "truemap's package is not where its rules are read from: clone it, and name a file in the clone."
+    )
 sys.path.insert(0, HERE)
 
 # Python takes compiled code for that of any source with the same size and time stamp, and an edit may keep both.

@@ -7,6 +7,7 @@ from truemap.data.reading import reading_nan
 from truemap.data.samples import first_of_train, read
 from truemap.data.shared_grid import first_grid
 from truemap.datasets._contract import Source
+from truemap.datasets._images import Images
 from truemap.runtime.job import job
 from truemap.runtime.log import log
 from truemap.runtime.privacy import Scrubber
@@ -19,7 +20,7 @@ with job(snakemake, scrub) as settings:
     source = method("datasets", settings["source"], Source)
     paths = sources.read(snakemake.input.images)
     scrub.learn(sources.public_names(paths), snakemake.input.images)
-    maps = sources.Images(paths, source, settings["seed"], scrub)
+    maps = Images(paths, source, settings["seed"], scrub)
     tries = TRIES if settings["on_bad_subject"] == "skip" else 1
     subjects = first_of_train(read(snakemake.input.samples), tries)
     read_image = reading_nan(maps, settings["nan"])

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from truemap.config.registry import method
-from truemap.data.listing import list_samples, write_listing
 from truemap.datasets._contract import Source
+from truemap.datasets._listing import list_samples, write_listing
 from truemap.runtime.job import job
 from truemap.runtime.log import log
 from truemap.runtime.privacy import Scrubber, read_salt

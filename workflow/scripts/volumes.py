@@ -7,6 +7,7 @@ from truemap.data.ingest import write_volumes
 from truemap.data.reading import reading_nan
 from truemap.data.samples import read, shard
 from truemap.datasets._contract import Source
+from truemap.datasets._images import Images
 from truemap.runtime.job import job
 from truemap.runtime.log import log
 from truemap.runtime.privacy import Scrubber, read_salt
@@ -17,7 +18,7 @@ with job(snakemake, scrub) as settings:
     paths = sources.read(snakemake.input.images)
     names = sources.public_names(paths)
     scrub.learn(names, snakemake.input.images)
-    maps = sources.Images(paths, source, settings["seed"], scrub, read_salt() if names else "")
+    maps = Images(paths, source, settings["seed"], scrub, read_salt() if names else "")
     rows = shard(read(snakemake.input.samples), settings["split"], settings["shard"], settings["shards"])
     maps.prepare(rows["image"].tolist())
     stored = write_volumes(

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
-from truemap.data.designs import check_copies
 from truemap.data.rows import has_subject, owners
-from truemap.data.seen import Seen, look
-from truemap.runtime.files import DataError, SourceError, joined, reworded, whole
-from truemap.runtime.privacy import Scrubber, write_private
-
-if TYPE_CHECKING:
-    from truemap.datasets._contract import Source
+from truemap.runtime.files import DataError, whole
+from truemap.runtime.privacy import write_private
 
 #: An image's name in tables and messages, the source's own name for it (a path), and whom it is of.
 COLUMNS = ("image", "path", "subject", "checksum")
@@ -62,49 +54,6 @@ def pseudonymise(samples: pd.DataFrame, names: Mapping[str, str] | None) -> tupl
     return samples.drop(columns="checksum").assign(image=image, subject=subject), images.assign(image=image)
 
 
-def identified(
-    samples: pd.DataFrame,
-    source: Source,
-    seed: int,
-    root: str | None,
-    beside: Sequence[str],
-    known: Seen | None,
-) -> tuple[pd.DataFrame, Seen]:
-    """Return the samples with the ``checksum`` of each image, and all that their list hangs on (`truemap.data.seen`).
-
-    Parameters
-    ----------
-    samples : DataFrame
-        As the source indexed them, with their splits; ``attrs`` may name more files, and hold the identities of remote
-        ones.
-    root : str, optional
-        Folder of simulated subjects.
-    beside : sequence of str
-        More paths that the list hangs on.
-    known : dict, optional
-        What was found the last time.
-
-    Raises
-    ------
-    DataError
-        For copies (`truemap.data.designs.check_copies`), or simulated maps that are not those that were simulated.
-    """
-    source.prepare(samples["image"].tolist(), source.options, seed)
-    files = {image: source.files(image, source.options) for image in samples["image"]}
-    read = [*(path for paths in files.values() for path in paths), *samples.attrs.pop("beside", []), *beside]
-    found = look(read, known, samples.attrs.pop("etags", {}))
-
-    def checksum(image: str) -> str:
-        sums = [found[path][1] for path in files[image]]
-        return joined(sums) if sums and all(sums) else ""
-
-    samples = samples.assign(checksum=samples["image"].map(checksum))
-    checksums = dict(zip(samples["image"], samples["checksum"], strict=True))
-    check_copies(samples, checksums)
-    source.verify(checksums, source.options, root)
-    return samples, found
-
-
 def write(path: str | Path, images: pd.DataFrame) -> None:
     """Write images.tsv, sorted by image; its owner alone can read it."""
     with whole(path) as temporary:
@@ -123,67 +72,3 @@ def public_names(images: pd.DataFrame) -> dict[str, str]:
     names |= dict(zip(hidden["path"], hidden["image"], strict=True))
     people = hidden[has_subject(hidden)]
     return names | dict(zip(people["subject"], people["image"].str.split("/").str[0], strict=True))
-
-
-class Images:
-    """A dataset's images by the names that samples have; errors have those names too.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of `read`.
-    source : Source
-    seed : int
-    scrub : Scrubber
-        Replaces paths and subjects in messages, once it has learned `public_names`.
-    salt : str
-        Goes into checksums where there are pseudonyms: the file's own says to all who have the file whose it is.
-    """
-
-    def __init__(
-        self,
-        table: pd.DataFrame,
-        source: Source,
-        seed: int,
-        scrub: Scrubber,
-        salt: str = "",
-    ) -> None:
-        self._paths: Mapping[str, str] = dict(zip(table["image"], table["path"], strict=True))
-        self._listed: Mapping[str, str] = dict(zip(table["image"], table["checksum"], strict=True))
-        self._source, self._seed, self._scrub, self._salt = source, seed, scrub, salt
-
-    def prepare(self, images: Sequence[str]) -> Sequence[str]:
-        """Have the source fetch what it needs for these images, where it has to; return them.
-
-        Raises
-        ------
-        DataError
-            If that fails: a server that does not answer is no fault of a subject's, to be skipped.
-        """
-        try:
-            self._source.prepare([self._paths[image] for image in images], self._source.options, self._seed)
-        except DataError as error:
-            raise reworded(error, self._scrub(str(error))) from None
-        return images
-
-    def __call__(self, image: str) -> tuple[np.ndarray, np.ndarray, str]:
-        """Return (values, affine, sha256) of one image; sha256 of the salt and the file's own, where there is a salt.
-
-        Raises
-        ------
-        DataError
-            If the source cannot read it; a `SourceError` if that is no fault of the image's.
-        """
-        try:
-            values, affine, checksum = self._source.read(
-                self._paths[image], options=self._source.options, seed=self._seed
-            )
-        except DataError as error:
-            raise reworded(error, self._scrub(str(error))) from None
-        if checksum != self._listed[image]:
-            raise SourceError(
-                f"{image}: was changed after the samples were listed. Run again, and they are listed anew."
-            )
-        if self._salt:
-            checksum = hashlib.sha256((self._salt + checksum).encode()).hexdigest()
-        return values, affine, checksum

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from truemap.data import seen, sources
-from truemap.data.designs import check_truth, warn_alike
+from truemap.data.designs import check_copies, check_truth, warn_alike
 from truemap.data.ingest import write_skipped
 from truemap.data.samples import assign_splits, check, read_family, write
-from truemap.runtime.files import DataError, IncompleteSubjects
+from truemap.data.seen import Seen, look
+from truemap.datasets._contract import Source
+from truemap.runtime.files import DataError, IncompleteSubjects, joined
 from truemap.runtime.log import log
 from truemap.runtime.privacy import Scrubber, pseudonyms
-
-if TYPE_CHECKING:
-    from truemap.datasets._contract import Source
 
 
 @dataclass
@@ -130,7 +129,7 @@ def write_listing(
     """
     place = Path(files.images).with_name(seen.NAME)
     beside = [image for image, _ in listing.lacking.values()]
-    samples, found = sources.identified(listing.samples, source, settings["seed"], root, beside, seen.read(place))
+    samples, found = identified(listing.samples, source, settings["seed"], root, beside, seen.read(place))
     public, paths = sources.pseudonymise(samples, listing.names)
     names = listing.names or {}
     write(files.samples, public)
@@ -140,3 +139,46 @@ def write_listing(
         [(names.get(who, who), scrub(image), scrub(reason)) for who, (image, reason) in listing.lacking.items()],
     )
     seen.write(place, found)
+
+
+def identified(
+    samples: pd.DataFrame,
+    source: Source,
+    seed: int,
+    root: str | None,
+    beside: Sequence[str],
+    known: Seen | None,
+) -> tuple[pd.DataFrame, Seen]:
+    """Return the samples with the ``checksum`` of each image, and all that their list hangs on (`truemap.data.seen`).
+
+    Parameters
+    ----------
+    samples : DataFrame
+        As the source indexed them, with their splits; ``attrs`` may name more files, and hold the identities of remote
+        ones.
+    root : str, optional
+        Folder of simulated subjects.
+    beside : sequence of str
+        More paths that the list hangs on.
+    known : dict, optional
+        What was found the last time.
+
+    Raises
+    ------
+    DataError
+        For copies (`truemap.data.designs.check_copies`), or simulated maps that are not those that were simulated.
+    """
+    source.prepare(samples["image"].tolist(), source.options, seed)
+    files = {image: source.files(image, source.options) for image in samples["image"]}
+    read = [*(path for paths in files.values() for path in paths), *samples.attrs.pop("beside", []), *beside]
+    found = look(read, known, samples.attrs.pop("etags", {}))
+
+    def checksum(image: str) -> str:
+        sums = [found[path][1] for path in files[image]]
+        return joined(sums) if sums and all(sums) else ""
+
+    samples = samples.assign(checksum=samples["image"].map(checksum))
+    checksums = dict(zip(samples["image"], samples["checksum"], strict=True))
+    check_copies(samples, checksums)
+    source.verify(checksums, source.options, root)
+    return samples, found

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from methods import made_up
 
-from truemap.data.sources import COLUMNS, Images, named, pseudonymise, public_names, read, write
+from truemap.data.sources import COLUMNS, named, pseudonymise, public_names, read, write
+from truemap.datasets._images import Images
 from truemap.runtime.files import DataError, SourceError
 from truemap.runtime.privacy import Scrubber, pseudonyms
 
