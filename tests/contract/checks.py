@@ -16,7 +16,8 @@ import torch
 from methods import contract
 
 from truemap.config import registry
-from truemap.config.registry import FAMILIES, Method, check_fit, names, options_of
+from truemap.config.folders import FAMILIES, OURS, methods_in
+from truemap.config.registry import Method, check_fit, names, options_of
 from truemap.config.schema import parse
 from truemap.data.background import Background
 from truemap.data.volumes import Volumes
@@ -362,8 +363,8 @@ OF_FAMILY: dict[str, list[Callable[[Any], None]]] = {
 def cases(folder: str | None = None) -> Iterator[Any]:
     """Every module of every family, ours or those of a user's folder × every check that it must pass."""
     for family in FAMILIES:
-        place = Path(folder) if folder else registry.OURS
-        for name in registry._modules(place / family):
+        place = Path(folder).absolute() if folder else OURS
+        for name in methods_in(place / family):
             fits = [what_does_not_fit_is_refused] if family in ("saliency", "training") else []
             for check in [*BY_NAME, *fits, *OF_FAMILY[family]]:
                 yield pytest.param(check, family, name, folder, id=f"{family}-{name}-{check.__name__}")
