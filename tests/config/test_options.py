@@ -1,6 +1,3 @@
-import importlib
-import pkgutil
-
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -18,36 +15,6 @@ from truemap.config.options import (
     suggest,
 )
 from truemap.config.registry import module_path, names, options_of
-
-FAMILIES = ["datasets", "networks", "training", "saliency"]
-
-
-def imported(family):
-    """All modules of a family that have Options of their own, found by importing them."""
-    package = importlib.import_module(f"truemap.{family}")
-    modules = [
-        importlib.import_module(f"{package.__name__}.{entry.name}") for entry in pkgutil.iter_modules(package.__path__)
-    ]
-    return {
-        module.__name__.split(".")[-1]: module
-        for module in modules
-        if getattr(getattr(module, "Options", None), "__module__", "") == module.__name__
-    }
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_options_read_from_source_are_those_of_the_imported_module(family):
-    modules = imported(family)
-    assert names(family) == sorted(modules)
-    for name, module in modules.items():
-        assert options_of(family, name).model_json_schema() == module.Options.model_json_schema(), name
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_option_says_what_it_means(family):
-    for name in names(family):
-        for option, field in options_of(family, name).model_fields.items():
-            assert field.description, f"{family} {name}: {option}"
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,6 @@
+import dataclasses
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -5,8 +8,9 @@ from pathlib import Path
 import pytest
 from methods import contract
 
+from truemap.config.folders import FAMILIES, check_folders, required
 from truemap.config.options import MethodError
-from truemap.config.registry import check_folders, method, names, options_of, resolve_method
+from truemap.config.registry import method, names, options_of, resolve_method
 from truemap.config.schema import ConfigError, parse
 from truemap.config.slices import evaluated
 
@@ -33,9 +37,9 @@ def fresh(monkeypatch, tmp_path):
             del sys.modules[name]
 
 
-def write(file: str, text: str = METHOD) -> None:
+def write(file: str, text: str | bytes = METHOD) -> None:
     Path(file).parent.mkdir(parents=True, exist_ok=True)
-    Path(file).write_text(text)
+    Path(file).write_bytes(text.encode() if isinstance(text, str) else text)
 
 
 def config(**more) -> dict:
@@ -48,6 +52,7 @@ def test_methods_of_a_users_folder_are_known_beside_ours():
     write("my_methods/saliency/_helper.py")
     assert set(names("saliency", ["my_methods"])) == {*names("saliency"), "mine"}
     assert resolve_method("saliency", "mine", folders=["my_methods"]) == {"name": "mine", "folder": "my_methods"}
+    assert resolve_method("saliency", "mine", folders=["./my_methods/"])["folder"] == "my_methods"
     assert "folder" not in resolve_method("saliency", "gradient", folders=["my_methods"])
     parsed = parse(config(methods=["my_methods"]))
     assert parsed.datasets["d"].models["m"].saliency == {"mine": {"name": "mine", "folder": "my_methods"}}
@@ -71,6 +76,10 @@ def test_methods_of_a_users_folder_are_known_beside_ours():
         (["json/saliency/mine.py"], ["json"], "json: a package called 'json' is installed"),
         (["truemap/saliency/mine.py"], ["truemap"], "truemap: a package called 'truemap' is installed"),
         (["a/m/saliency/x.py", "b/m/saliency/y.py"], ["a/m", "b/m"], "a/m and b/m have one name. Rename one"),
+        (["m/saliency/my-mine.py"], ["m"], "m/saliency/my-mine.py: is imported by its name"),
+        (["m/saliency/a.b.py"], ["m"], "m/saliency/a.b.py: is imported by its name"),
+        (["m/saliency/class.py"], ["m"], "m/saliency/class.py: is imported by its name"),
+        (["m/saliency/x.py"], ["m", "./m"], "m and ./m have one name. Rename one, or name it only once"),
         (["m/saliency/gradient.py"], ["m"], "'gradient' is in .*truemap/saliency too. Rename it"),
         (["m/saliency/x.py", "n/saliency/x.py"], ["m", "n"], "n/saliency: 'x' is in .*m/saliency too"),
     ],
@@ -95,35 +104,137 @@ def test_a_folder_with_an_init_at_its_top_only_is_seen_whole():
     assert sys.modules["my_methods"].ANSWER == 42
 
 
-def test_a_method_that_lacks_its_function_is_refused_with_file_and_remedy():
+@pytest.mark.parametrize(
+    ("family", "old", "new", "words"),
+    [
+        ("saliency", "def explain", "def explains", "has no 'explain'. Write it as truemap.saliency._contract"),
+        ("saliency", "class Options", "class Choices", "has no 'Options'. Write it as truemap.saliency._contract"),
+        ("references", "", "", "has no 'refer'. Write it as truemap.references._contract"),
+        ("networks", "", "", "has no 'build'. Write it as truemap.networks._contract"),
+        ("attacks", "", "", "has no 'perturb'. Write it as truemap.attacks._contract"),
+        ("training", "explain", "update", "its Options are no TrainingOptions. Derive"),
+        ("datasets", "explain", "index", "has no 'read'. Write it as truemap.datasets._contract"),
+        ("datasets", "def explain(", "index = None\ndef read(", "its Options are no SourceOptions. Derive"),
+        ("saliency", '"None."', "folder: str = ''", "an option cannot be called 'folder'"),
+        ("saliency", '"None."', "name: str = ''", "an option cannot be called 'name'"),
+        (
+            "saliency",
+            "def explain",
+            "from ._lost import x\n\n\ndef explain",
+            "imports m.saliency._lost, and",
+        ),
+    ],
+)
+def test_a_method_that_lacks_something_is_refused_before_anything_runs(family, old, new, words):
+    write(f"m/{family}/mine.py", METHOD.replace(old, new))
+    with pytest.raises(MethodError, match=rf"mine.py: {words}"):
+        options_of(family, "mine", ["m"])
+
+
+def test_data_that_are_called_nothing_are_refused():
+    text = METHOD.replace("MethodOptions", "SourceOptions").replace("explain", "read") + "\n\nindex = read\n"
+    write("m/datasets/mine.py", text)
+    with pytest.raises(MethodError, match=r"say not of what kind the data are. Write `kind`"):
+        options_of("datasets", "mine", ["m"])
+    write("n/datasets/mine.py", text.replace('"None."', "def kind(self):\n        return 'made up'"))
+    assert options_of("datasets", "mine", ["n"])().kind() == "made up"
+
+
+def test_a_module_that_changed_since_is_refused_by_the_job_too():
     write("my_methods/saliency/mine.py", METHOD.replace("def explain", "def explains"))
-    with pytest.raises(
-        MethodError, match=r"mine.py: has no function 'explain'. Write it as truemap.saliency._contract"
-    ):
+    with pytest.raises(MethodError, match=r"mine.py: has no 'explain'. Write it as truemap.saliency._contract"):
         method("saliency", {"name": "mine", "folder": "my_methods"}, contract("saliency"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_method_must_have_is_what_the_contract_has_no_default_for(family):
+    fields = dataclasses.fields(contract(family))
+    assert [*required(family)] == [f.name for f in fields if f.default is dataclasses.MISSING][2:]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_module_but_helpers_is_a_method(family):
+    package = importlib.import_module(f"truemap.{family}")
+    found = [entry.name for entry in pkgutil.iter_modules(package.__path__) if not entry.name.startswith("_")]
+    assert names(family) == sorted(found)
+
+
+HEAD = "from truemap.config.options import MethodOptions\n"
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("class Options(MethodOptions:\n", "line 1: no Python"),
-        ("import torch\nfrom truemap.config.options import MethodOptions\nX = torch.ones(1)\n"
-         "class Options(MethodOptions):\n    n: int = len(X)\n", "its options need 'torch' of torch"),
-        ("from truemap.config.options import MethodOptions\nclass Options(MethodOptions):\n    n: int = NOWHERE\n",
-         "'NOWHERE' is not defined where it can be seen"),
-        ("from truemap.config.options import MethodOptions\nclass Options(MethodOptions):\n    n: int = 1 / 0\n",
-         "cannot be read .ZeroDivisionError"),
+        (b"x = 1\0\n", "no Python .*null bytes"),
+        (HEAD + "import torch\nX = torch.ones(1)\nclass Options(MethodOptions):\n    n: int = len(X)\n",
+         "its options need 'torch' of torch"),
+        (HEAD + "class Options(MethodOptions):\n    n: int = NOWHERE\n", "'NOWHERE' is not defined where"),
+        (HEAD + "class Options(MethodOptions):\n    n: int = 1 / 0\n", "cannot be read .ZeroDivisionError"),
+        (HEAD + "import sys\nclass Options(MethodOptions):\n    n: int = sys.exit(3)\n", "be read .SystemExit: 3"),
+        (HEAD + "class Options(MethodOptions):\n    n = 1\n", r"read .PydanticUserError: [^\n]*truemap.config"),
         ("class Options(dict):\n    pass\n", "its Options are no MethodOptions"),
-        ("from truemap.networks._layers import initialise\nfrom truemap.config.options import MethodOptions\n"
-         "class Options(MethodOptions):\n    x = initialise\n", "options need 'nn' of torch"),
+        ("from truemap.networks._layers import initialise\n" + HEAD
+         + "class Options(MethodOptions):\n    x = initialise\n", "options need 'nn' of torch"),
+        (HEAD + "K = [1]\nK.append(2)\nclass Options(MethodOptions):\n    n: int = len(K)\n", "line 3: 'K' is made or"),
+        (HEAD + "K = 1\nK += 1\nclass Options(MethodOptions):\n    n: int = K\n", "line 3: 'K' is made or changed"),
+        (HEAD + "K = {}\nK['a'] = 1\nclass Options(MethodOptions):\n    n: int = len(K)\n", "line 3: 'K' is made or"),
+        (HEAD + "if MethodOptions:\n    K = 1\nclass Options(MethodOptions):\n    n: int = K\n", "line 2: 'K' is made"),
+        (HEAD + "from my_methods._a import A\nclass Options(MethodOptions):\n    n: int = A\n", "RecursionError"),
+        (HEAD + "from my_methods import _a\nclass Options(MethodOptions):\n    n: int = _a.LOST\n",
+         "'LOST' is not defined where"),
+        (HEAD + "from other import x\nclass Options(MethodOptions): ...\n", "imports from 'other', another folder"),
     ],
 )  # fmt: skip
 def test_options_that_cannot_be_read_are_refused_with_file_and_remedy(text, words):
-    write("my_methods/saliency/mine.py", text)
+    write("other/networks/_x.py", "")
+    write("my_methods/_a.py", "from my_methods._b import B as A\n")
+    write("my_methods/_b.py", "from my_methods._a import A as B\n")
+    write("my_methods/saliency/mine.py", text if isinstance(text, bytes) else f"{text}def explain(decoder): ...\n")
+    folders = ["my_methods", "other"]
     with pytest.raises(MethodError, match=rf"(?s)\.py.*{words}"):
-        options_of("saliency", "mine", ["my_methods"])
+        options_of("saliency", "mine", folders)
     with pytest.raises(ConfigError, match=words):
+        parse(config(methods=folders))
+
+
+@pytest.mark.parametrize("file", ["_helper.py", "saliency/__init__.py", "__init__.py"])
+def test_a_file_that_a_method_imports_and_is_no_python_is_refused_by_its_line(file):
+    write("my_methods/saliency/mine.py", METHOD + "\n\ndef run():\n    from my_methods._helper import f\n")
+    write("my_methods/_helper.py", "def f(): ...\n")
+    write(f"my_methods/{file}", "\n\ndef (:\n")
+    with pytest.raises(ConfigError, match=rf"my_methods/{file}, line 3: no Python \(.*\). Mend it."):
         parse(config(methods=["my_methods"]))
+
+
+def test_a_file_in_an_encoding_of_its_own_is_read_and_a_folder_is_no_method():
+    write("my_methods/saliency/mine.py", b"# -*- coding: latin-1 -*-\n# \xe9\n" + METHOD.encode())
+    Path("my_methods/saliency/other.py").mkdir()
+    assert options_of("saliency", "mine", ["my_methods"])
+    with pytest.raises(MethodError, match=r"other.py: cannot be read"):
+        options_of("saliency", "other", ["my_methods"])
+
+
+def test_a_file_that_no_model_uses_may_be_unfinished():
+    write("my_methods/saliency/mine.py")
+    write("my_methods/saliency/unfinished.py", "def (:\n")
+    assert parse(config(methods=["my_methods"]))
+
+
+def test_names_that_a_module_has_by_imports_are_followed():
+    write("my_methods/__init__.py", "A = 1\n")
+    write("my_methods/_c.py", "from truemap.training.pgd import EpsilonUnit\nB = 2\n")
+    write(
+        "my_methods/saliency/mine.py",
+        "import my_methods._c\nimport my_methods._c as c\nfrom my_methods import A, _c as d\n"
+        "from truemap.config import options\nfrom truemap.saliency import _outputs\n\n\n"
+        "class Options(_outputs.OutputOptions):\n    a: options.Count = A\n    b: int = my_methods._c.B + c.B + d.B\n"
+        "    unit: d.EpsilonUnit = 'voxel'\n\n\ndef explain(decoder): ...\n",
+    )
+    found = options_of("saliency", "mine", ["my_methods"])
+    assert found().model_dump() == {"output": "probability", "a": 1, "b": 6, "unit": "voxel"}
+    module = method("saliency", {"name": "mine", "folder": "my_methods"}, contract("saliency"))
+    assert module.options.model_dump() == found().model_dump()
 
 
 def test_options_may_use_constants_aliases_mixins_and_functions_of_their_own():
@@ -153,7 +264,8 @@ def test_options_may_use_constants_aliases_mixins_and_functions_of_their_own():
 
 def test_nothing_heavy_is_imported_for_options():
     program = (
-        "import sys; sys.path.insert(0, 'workflow')\nfrom truemap.config.registry import FAMILIES, names, options_of\n"
+        "import sys; sys.path.insert(0, 'workflow')\nfrom truemap.config.folders import FAMILIES\n"
+        "from truemap.config.registry import names, options_of\n"
         "[options_of(family, name) for family in FAMILIES for name in names(family)]\n"
         "assert not {'torch', 'numpy', 'pandas', 'scipy', 'nibabel'} & set(sys.modules)"
     )

@@ -2,13 +2,16 @@
 
 import importlib
 import inspect
+import json
 import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,15 +19,21 @@ import torch
 from methods import contract
 
 from truemap.config import registry
-from truemap.config.registry import FAMILIES, Method, check_fit, names, options_of
+from truemap.config.folders import FAMILIES, OURS, methods_in
+from truemap.config.names import SPLITS
+from truemap.config.registry import Method, check_fit, names, options_of
 from truemap.config.schema import parse
 from truemap.data.background import Background
 from truemap.data.volumes import Volumes
+from truemap.datasets._contract import nobody
+from truemap.datasets._simulation import build_template, read_tables, write_subject
+from truemap.datasets.hcp import Simulate, simulated_subjects
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder, build_network
 from truemap.saliency._context import Context
 
 torch.set_num_threads(1)
+ROOT = Path(__file__).parents[2]
 #: Options without which a method cannot be.
 LEAST: dict[str, dict[str, Any]] = {"sheet": {"sheet": "maps.tsv"}, "hcp": {"simulate": {}}}
 #: So that a check takes no longer than it must.
@@ -37,6 +46,7 @@ SHORT = {
     "candidates": 2,
     "filters": [3, 2],
     "hidden": 5,
+    "images": [9, 9, 9],
 }
 CLASSES, N = 3, 4
 THICK, THIN = (6, 5, 4), (6, 5, 1)
@@ -96,7 +106,8 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> bool:
 
 def options_have_defaults_and_are_described(family: str, name: str, folder: str | None = None) -> None:
     options = options_of(family, name, [folder] if folder else [])
-    options(**LEAST.get(name, {}))
+    values = options(**LEAST.get(name, {}))
+    assert options(**json.loads(values.model_dump_json())) == values, "jobs get options as JSON"
     assert options.__doc__
     for key, field in options.model_fields.items():
         assert field.description, key
@@ -129,12 +140,18 @@ def functions_take_what_the_contract_gives(family: str, name: str, folder: str |
 # Of saliency
 
 
-def explain(method: Any, model: Decoder, x: torch.Tensor, ids: list[int] | None = None) -> torch.Tensor:
-    training = batches(tuple(x.shape[1:]), len(model.classes))
-    values = training.volumes.parts[0]
-    mean = torch.from_numpy(values.mean(axis=0))
-    context = Context(5, training, mean, float(values.min()), float(values.max()))
-    return method.explain(model, x, ids or list(range(len(x))), method.options, context)
+def context(shape: tuple[int, ...] = THICK, classes: int = CLASSES, dtype: str = "float16") -> Context:
+    """Seed and training maps, by default as volumes are stored."""
+    training = batches(shape, classes, dtype)
+    values = training.volumes.parts[0].astype(np.float32)
+    return Context(5, training, torch.from_numpy(values.mean(axis=0)), float(values.min()), float(values.max()))
+
+
+def explain(
+    method: Any, model: Decoder, x: torch.Tensor, ids: list[int] | None = None, dtype: str = "float16"
+) -> torch.Tensor:
+    known = context(tuple(x.shape[1:]), len(model.classes), dtype)
+    return method.explain(model, x, ids or list(range(len(x))), method.options, known)
 
 
 def maps_have_a_shape_and_a_type(method: Any) -> None:
@@ -144,15 +161,9 @@ def maps_have_a_shape_and_a_type(method: Any) -> None:
         assert found.dtype == torch.float64
         assert found.isfinite().all()
         assert not found.requires_grad
-        missed = method.residual(decoder(name), maps(), list(range(N)), found, method.options, _context())
+        missed = method.residual(decoder(name), maps(), list(range(N)), found, method.options, context())
         assert missed.shape == (N, CLASSES)
         assert missed.dtype == torch.float64
-
-
-def _context() -> Context:
-    training = batches()
-    values = training.volumes.parts[0]
-    return Context(5, training, torch.from_numpy(values.mean(axis=0)), float(values.min()), float(values.max()))
 
 
 def a_sample_has_the_same_map_in_any_batch(method: Any) -> None:
@@ -180,11 +191,13 @@ def an_axis_may_be_thin(method: Any) -> None:
 
 
 def maps_of_half_precision_are_explained(method: Any) -> None:
-    """Volumes are stored in float16 and served in float32: what is explained is the same number."""
+    """Volumes are stored in float16, those of training too, and served in float32: numbers are the same."""
     for name in fitting(method):
         model, rows = decoder(name), torch.arange(N)
-        half, single = (batches(dtype=dtype).get(rows)[0] for dtype in ("float16", "float32"))
-        assert torch.equal(explain(method, model, half), explain(method, model, single))
+        half, single = (
+            explain(method, model, batches(dtype=dtype).get(rows)[0], dtype=dtype) for dtype in ("float16", "float32")
+        )
+        assert torch.equal(half, single)
 
 
 def a_map_of_zeros_is_explained(method: Any) -> None:
@@ -318,6 +331,60 @@ def the_kind_of_data_is_said(method: Any) -> None:
     assert "simulated" in method.options.kind() or not getattr(method.options, "simulate", None)
 
 
+def _sheet(place: Path) -> tuple[dict[str, Any], None]:
+    """Options of a sheet with two maps."""
+    lines = ["image\tsubject\tlabel"]
+    for number in range(2):
+        values = np.random.default_rng(number).standard_normal(THICK).astype(np.float32)
+        nib.save(nib.Nifti1Image(values, np.diag([2, 2, 2, 1])), place / f"{number}.nii")
+        lines.append(f"{number}.nii\ts{number}\tA")
+    (place / "maps.tsv").write_text("\n".join(lines))
+    return {"sheet": str(place / "maps.tsv")}, None
+
+
+def _tree(place: Path) -> tuple[dict[str, Any], str]:
+    """Options of a tree with one simulated subject, and where it is."""
+    values = Simulate(subjects=1)
+    tables = (ROOT / f"config/simulation/task_{name}.tsv" for name in ("peaks", "components"))
+    template = build_template(*read_tables(*tables), values.resolution, values.blob_fwhm)
+    for subject in simulated_subjects(values.subjects):
+        write_subject(place, template, subject, 5, values.model_dump())
+    return {"simulate": {"subjects": 1}}, str(place)
+
+
+#: What a source of ours needs to be at hand. One of a server has a made-up one in its own tests.
+AT_HAND: dict[str, Callable[[Path], tuple[dict[str, Any], str | None]]] = {"sheet": _sheet, "hcp": _tree}
+OF_A_SERVER = ("neurovault",)
+
+
+def maps_are_listed_and_read(method: Any) -> None:
+    with TemporaryDirectory() as place:
+        values, root = AT_HAND.get(method.name, lambda place: ({}, None))(Path(place))
+        options = type(method.options)(**values) if values else method.options
+        rows = method.index(options, 5, root)
+        pd.testing.assert_frame_equal(rows, method.index(options, 5, root))
+        assert {"image", "subject", "label", "condition", "negated", "split"} <= set(rows)
+        assert len(rows)
+        assert rows["image"].is_unique
+        assert rows["negated"].dtype == bool
+        assert set(rows["split"]) <= {"", *SPLITS}
+        assert set(rows["subject"]) <= {"", *method.subjects_of(options, root)} or method.subjects_of is nobody
+        image = rows["image"].iloc[0]
+        method.prepare([image], options, 5)
+        found, affine, checksum = method.read(image, options, 5)
+        assert found.ndim >= 3
+        assert np.isfinite(found).all()
+        assert affine.shape == (4, 4)
+        files = list(method.files(image, options))
+        assert all(Path(file).is_file() for file in files)
+        assert len(checksum) == (64 if files else 0)
+        np.testing.assert_array_equal(method.read(image, options, 5)[0], found)
+        if method.templates:
+            templates = method.templates(options)
+            assert set(templates) == set(rows["label"])
+            assert {each.shape for each in templates.values()} == {found.shape}
+
+
 def what_does_not_fit_is_refused(family: str, name: str, folder: str | None = None) -> None:
     """A network that lacks what a method needs is refused with words, before anything runs."""
     folders = [folder] if folder else []
@@ -355,17 +422,19 @@ OF_FAMILY: dict[str, list[Callable[[Any], None]]] = {
     "training": [an_update_moves_the_weights_by_the_seed_alone, odd_batches_can_be_trained_on],
     "networks": [logits_have_a_shape_and_are_a_samples_own, weights_follow_the_seed],
     "references": [references_have_a_shape_and_are_a_samples_own],
-    "datasets": [the_kind_of_data_is_said],
+    "datasets": [the_kind_of_data_is_said, maps_are_listed_and_read],
 }
 
 
 def cases(folder: str | None = None) -> Iterator[Any]:
     """Every module of every family, ours or those of a user's folder × every check that it must pass."""
     for family in FAMILIES:
-        place = Path(folder) if folder else registry.OURS
-        for name in registry._modules(place / family):
+        place = Path(folder).absolute() if folder else OURS
+        for name in methods_in(place / family):
             fits = [what_does_not_fit_is_refused] if family in ("saliency", "training") else []
             for check in [*BY_NAME, *fits, *OF_FAMILY[family]]:
+                if check is maps_are_listed_and_read and name in OF_A_SERVER:
+                    continue
                 yield pytest.param(check, family, name, folder, id=f"{family}-{name}-{check.__name__}")
 
 

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import keyword
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from truemap.config.folders import OURS, check_method, lacking, methods_in
 from truemap.config.names import path_words
-from truemap.config.options import MethodError, MethodOptions, suggest
-from truemap.config.slices import OURS, evaluated
+from truemap.config.options import MethodError, MethodOptions, SourceOptions, TrainingOptions, suggest
+from truemap.config.slices import evaluated
 
-FAMILIES = ("datasets", "networks", "training", "saliency", "references", "attacks")
+#: What options of a family derive from; of others from `MethodOptions`.
+BASES: dict[str, type[MethodOptions]] = {"datasets": SourceOptions, "training": TrainingOptions}
 #: Keys of a method's settings that are none of its options: what it is called, and the user's folder it is in.
 NAME, FOLDER = "name", "folder"
 M = TypeVar("M", bound="Method")
@@ -54,9 +54,7 @@ class Method:
         own = [field for field in fields(cls) if field.name not in ("name", "options")]
         for field in own:
             if not hasattr(module, field.name) and field.default is MISSING:
-                raise MethodError(
-                    f"{module.__file__}: has no function '{field.name}'. Write it as {cls.__module__} says."
-                )
+                raise MethodError(lacking(module.__file__, field.name, cls.__module__))
         found = {field.name: getattr(module, field.name) for field in own if hasattr(module, field.name)}
         return cls(module.__name__.rpartition(".")[2], options, **found)
 
@@ -67,7 +65,7 @@ def method(family: str, settings: Mapping[str, Any], contract: type[M]) -> M:
     Parameters
     ----------
     family : str
-        One of `FAMILIES`; where code is recorded, a word in the call says which (`truemap.plan.code`).
+        A family; where code is recorded, a word in the call says which (`truemap.plan.code`).
     settings : mapping
         ``name`` and every option, as `resolve_method` gives them.
     contract : type
@@ -91,7 +89,7 @@ def _imported_package(folder: Path) -> str:
         sys.modules[name] = module
         if spec and spec.loader and start.is_file():
             spec.loader.exec_module(module)
-    elif list(sys.modules[name].__path__) != places:
+    elif list(getattr(sys.modules[name], "__path__", [])) != places:
         raise MethodError(f"{folder}: another package '{name}' is in use. Rename one of the folders.")
     return name
 
@@ -99,52 +97,9 @@ def _imported_package(folder: Path) -> str:
 # Which there are
 
 
-def check_folders(folders: Sequence[str]) -> None:
-    """Refuse users' folders that hold no methods, or some that are called as others.
-
-    Raises
-    ------
-    MethodError
-    """
-    seen: dict[str, str] = {}
-    for folder in folders:
-        path = Path(folder)
-        if not path.is_dir():
-            raise MethodError(f"methods: {folder}: no such folder. Paths are relative to {Path.cwd()}.")
-        if not path.name.isidentifier() or keyword.iskeyword(path.name):
-            raise MethodError(f"methods: {folder}: is imported by its name, so call it by letters, digits and '_'.")
-        if path.name in seen:
-            raise MethodError(f"methods: {seen[path.name]} and {folder} have one name. Rename one.")
-        if path.name == "truemap" or _is_package(path):
-            raise MethodError(f"methods: {folder}: a package called '{path.name}' is installed. Rename the folder.")
-        seen[path.name] = folder
-        if not any((path / family).is_dir() for family in FAMILIES):
-            raise MethodError(
-                f"methods: {folder}: holds no folder of a family. Put methods into {', '.join(FAMILIES)} there."
-            )
-        for family in FAMILIES:
-            for name in _modules(path.absolute() / family):
-                others = [OURS, *(Path(other).absolute() for other in seen.values() if other != folder)]
-                twice = next((other for other in others if name in _modules(other / family)), None)
-                if twice:
-                    raise MethodError(f"methods: {path / family}: '{name}' is in {twice / family} too. Rename it.")
-
-
-def _is_package(folder: Path) -> bool:
-    """Return whether something else than this folder is what its name would import."""
-    if folder.name in sys.stdlib_module_names:
-        return True
-    try:
-        spec = importlib.util.find_spec(folder.name)
-    except (ImportError, ValueError):
-        return False
-    places = [Path(place).resolve() for place in (spec.submodule_search_locations or [])] if spec else []
-    return spec is not None and folder.resolve() not in places
-
-
 def names(family: str, folders: Sequence[str] = ()) -> list[str]:
     """Return the names of all methods of a family, sorted."""
-    return sorted(name for place in _places(folders) for name in _modules(place / family))
+    return sorted(name for place in _places(folders) for name in methods_in(place / family))
 
 
 def module_path(family: str, name: str, folders: Sequence[str] = ()) -> Path:
@@ -156,7 +111,7 @@ def module_path(family: str, name: str, folders: Sequence[str] = ()) -> Path:
         If there is none; the message names the nearest one.
     """
     for place in _places(folders):
-        if name in _modules(place / family):
+        if name in methods_in(place / family):
             return place / family / f"{name}.py"
     raise MethodError(f"unknown {family} method '{name}'{suggest(name, names(family, folders))}")
 
@@ -167,24 +122,26 @@ def options_of(family: str, name: str, folders: Sequence[str] = ()) -> type[Meth
     Raises
     ------
     MethodError
-        If there is no such method, or its options cannot be read (`truemap.config.slices`).
+        If there is no such method, it lacks something, or its options cannot be read (`truemap.config.slices`).
     """
     path = module_path(family, name, folders)
-    options = evaluated(path.parents[1], f"{family}.{name}", "Options")
-    if not (isinstance(options, type) and issubclass(options, MethodOptions)):
-        raise MethodError(f"{path}: its Options are no MethodOptions. Derive the class from it.")
+    place, base = path.parents[1], BASES.get(family, MethodOptions)
+    check_method(place, family, name, tuple(Path(folder).name for folder in folders))
+    options = evaluated(place, f"{family}.{name}", "Options")
+    if not (isinstance(options, type) and issubclass(options, base)):
+        raise MethodError(f"{path}: its Options are no {base.__name__}. Derive the class from it.")
+    if base is SourceOptions and options.kind is SourceOptions.kind:
+        raise MethodError(
+            f"{path}: its Options say not of what kind the data are. Write `kind` as SourceOptions has it."
+        )
+    for key in (NAME, FOLDER):
+        if key in options.model_fields:
+            raise MethodError(f"{path}: an option cannot be called '{key}', as the config says that beside. Rename it.")
     return options
 
 
 def _places(folders: Sequence[str]) -> list[Path]:
     return [OURS, *(Path(folder).absolute() for folder in folders)]
-
-
-@cache
-def _modules(folder: Path) -> tuple[str, ...]:
-    """Return the methods in a family's folder: modules that state options, but for helpers (``_name.py``)."""
-    files = sorted(folder.glob("[!_]*.py"))
-    return tuple(path.stem for path in files if "class Options(" in path.read_text(encoding="utf-8"))
 
 
 # What a config says of them
@@ -196,7 +153,7 @@ def resolve_method(family: str, value: Any, name: str | None = None, folders: Se
     Parameters
     ----------
     family : str
-        One of `FAMILIES`.
+        A family.
     value : str or dict or None
         A name, or options with the key ``name``.
     name : str, optional
@@ -215,7 +172,7 @@ def resolve_method(family: str, value: Any, name: str | None = None, folders: Se
         raise ValueError(f"a {family} method needs a 'name'")
     model = options_of(family, chosen, folders)
     place = module_path(family, chosen, folders).parents[1]
-    folder = next((folder for folder in folders if Path(folder).absolute() == place), None)
+    folder = next((str(Path(folder)) for folder in folders if Path(folder).absolute() == place), None)
     return {NAME: chosen, **({FOLDER: folder} if folder else {}), **model(**options).model_dump(mode="json")}
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from truemap.config.folders import check_folders
 from truemap.config.names import HEADLINES, LONGEST_FOLDER, REFERENCE, RESERVED, STRENGTHS, path_word, path_words
 from truemap.config.options import (
     EPSILON_UNIT,
@@ -22,7 +23,7 @@ from truemap.config.options import (
     faults,
     suggest,
 )
-from truemap.config.registry import check_fit, check_folders, resolve_method, resolve_methods, resolved_options
+from truemap.config.registry import check_fit, resolve_method, resolve_methods, resolved_options
 from truemap.runtime.versions import installed
 
 

@@ -10,15 +10,15 @@ import builtins
 import importlib
 import sys
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from truemap.config.folders import OURS, file_of, source_of
 from truemap.config.options import MethodError
-from truemap.runtime.sourcecode import module_at
 from truemap.runtime.syntax import Definition, Import, Module, all_mentions
 
-OURS = Path(__file__).parents[1]
 #: Packages that may be imported to check a config, beside the standard library and the project's `config`.
 LIGHT = ("pydantic", "pydantic_core", "typing_extensions", "annotated_types")
 REMEDY = (
@@ -29,7 +29,7 @@ REMEDY = (
 
 @cache
 def evaluated(folder: Path, place: str, name: str) -> Any:
-    """Return what a module binds to a name.
+    """Return what a module binds to a name, be it by an import.
 
     Parameters
     ----------
@@ -44,22 +44,23 @@ def evaluated(folder: Path, place: str, name: str) -> Any:
     MethodError
         If that cannot be told without importing more than `LIGHT`; the message names file and reason.
     """
-    path = folder.joinpath(*place.split(".")).with_suffix(".py")
-    try:
-        module = module_at(path, f"{folder.name}.{place}")
-    except SyntaxError as error:
-        raise MethodError(f"{path}, line {error.lineno}: no Python ({error.msg}). Mend it.") from None
-    if name not in module.definitions:
-        raise MethodError(f"{path}: defines no '{name}'. Write a class {name}(MethodOptions).")
+    module = source_of(folder, place)
     # Where pydantic looks for what annotations mention, and what errors call the class.
     space: dict[str, Any] = {"__name__": f"{folder.name}.{place}"}
     try:
         _run(module, name, space, set(), folder)
     except MethodError:
         raise
-    except Exception as error:  # of the user's code, whatever it is
-        raise MethodError(f"{path}: its {name} cannot be read ({type(error).__name__}: {error}). {REMEDY}") from None
+    except (Exception, SystemExit) as error:  # of the user's code, whatever it is
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise MethodError(f"{module.path}: its {name} cannot be read ({reason}). {REMEDY}") from None
+    if name not in space:
+        raise _unknown(module, name)
     return space[name]
+
+
+def _unknown(module: Module, name: str) -> MethodError:
+    return MethodError(f"{module.path}: '{name}' is not defined where it can be seen. {REMEDY}")
 
 
 def _run(module: Module, name: str, space: dict[str, Any], under_way: set[str], folder: Path) -> None:
@@ -67,25 +68,30 @@ def _run(module: Module, name: str, space: dict[str, Any], under_way: set[str], 
     if name in space or name in under_way:
         return
     under_way.add(name)
-    for node in module.definitions.get(name, []):
+    own = module.definitions.get(name, [])
+    for node in module.effects:
+        if node not in own and name in _changed(node):
+            where = f"{module.path}, line {node.lineno}"
+            raise MethodError(f"{where}: '{name}' is made or changed there. Write it as one statement at the top.")
+    for node in own:
         # Annotations of fields are evaluated at once, as there is no module to look them up in later; those of
         # functions go, where the module itself leaves them as they are.
         node = _Bare().visit(deepcopy(node)) if module.lazy else node
         for first, *_ in all_mentions(node):
             _run(module, first, space, under_way, folder)
         exec(compile(ast.Module([node], []), str(module.path), "exec", dont_inherit=True), space)
-    if name in module.definitions:
+    if own:
         return
     if name in module.imports:
         space[name] = _imported(module, name, folder)
     elif not hasattr(builtins, name) and not _is_local(module, name):
-        raise MethodError(f"{module.path}: '{name}' is not defined where it can be seen. {REMEDY}")
+        raise _unknown(module, name)
 
 
 class _Bare(ast.NodeTransformer):
     """Takes annotations off functions."""
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """Return the function without them."""
         node.returns = None
         self.generic_visit(node)
@@ -97,16 +103,36 @@ class _Bare(ast.NodeTransformer):
         return node
 
 
+@dataclass(frozen=True)
+class _Names:
+    """A module, of which names are evaluated when they are asked for."""
+
+    folder: Path
+    place: str
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        inner = f"{self.place}.{name}".lstrip(".")
+        file, nested = file_of(self.folder, self.place), file_of(self.folder, inner)
+        if file.is_file():
+            module = source_of(self.folder, self.place)
+            if name in module.definitions or name in module.imports or not nested.is_file():
+                return evaluated(self.folder, self.place, name)
+        if nested.is_file() or nested.parent.is_dir():
+            return _Names(self.folder, inner)
+        raise MethodError(f"{file}: is not there, and '{name}' is asked of it. Mend one of them.")
+
+
 def _imported(module: Module, name: str, folder: Path) -> Any:
     (bound, *_) = module.imports[name]
-    root = bound.module.partition(".")[0]
-    if root in sys.stdlib_module_names or root in LIGHT or _is_config(bound):
+    root, _, place = bound.module.partition(".")
+    if root in sys.stdlib_module_names or root in LIGHT or f"{bound.module}.".startswith("truemap.config."):
         return _really(bound)
     for package in (OURS, folder):
-        place = bound.module.removeprefix(f"{package.name}.")
-        file = package.joinpath(*place.split(".")).with_suffix(".py")
-        if bound.module.startswith(f"{package.name}.") and bound.attribute and file.is_file():
-            return evaluated(package, place, bound.attribute)
+        if root == package.name:
+            names = _Names(package, place)
+            return getattr(names, bound.attribute) if bound.attribute else names
     raise MethodError(f"{module.path}: its options need '{name}' of {bound.module}. {REMEDY}")
 
 
@@ -121,8 +147,24 @@ def _really(bound: Import) -> Any:
     )
 
 
-def _is_config(bound: Import) -> bool:
-    return bound.module.startswith("truemap.config.")
+def _changed(node: ast.stmt) -> set[str]:
+    """Return the names that a statement binds, or whose objects it changes: ``x += 1``, ``x[0] = 1``, ``x.sort()``."""
+    found, waiting = set(), [node]
+    while waiting:
+        part: Any = waiting.pop()
+        if isinstance(part, Definition):
+            found.add(part.name)
+            continue
+        waiting += ast.iter_child_nodes(part)
+        called = isinstance(part, ast.Expr) and isinstance(part.value, ast.Call)
+        root = part.value.func.value if called and isinstance(part.value.func, ast.Attribute) else part
+        if root is part and not isinstance(getattr(part, "ctx", None), ast.Store | ast.Del):
+            continue
+        while isinstance(root, ast.Attribute | ast.Subscript):
+            root = root.value
+        if isinstance(root, ast.Name):
+            found.add(root.id)
+    return found
 
 
 def _is_local(module: Module, name: str) -> bool:

@@ -195,7 +195,7 @@ def prepare(images: list[str], options: Options, seed: int) -> None:
         download(images, options.cache, options.endpoint_url)
 
 
-def read(image: str, options: Options, seed: int, root: str | None = None) -> tuple[np.ndarray, np.ndarray, str]:
+def read(image: str, options: Options, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Return (values, affine, sha256) of one map."""
     if not is_s3(image):
         return read_map(image)

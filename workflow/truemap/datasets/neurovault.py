@@ -150,7 +150,7 @@ def prepare(images: Sequence[str], options: Options, seed: int) -> None:
     fetch_all([file for image in images for file in _files(image, options)], _patience(options), options.fetch.parallel)
 
 
-def read(image: str, options: Options, seed: int, root: str | None = None) -> tuple[np.ndarray, np.ndarray, str]:
+def read(image: str, options: Options, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Return (values, affine, sha256) of one condition's map; a file that is not there is fetched.
 
     The checksum is that of the file, or where the map is a mean, of its files' checksums (hex, joined).

@@ -66,7 +66,7 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     return table[["image", "subject", "label", "condition", "negated", "split"]].reset_index(drop=True)
 
 
-def read(image: str, options: Options, seed: int, root: str | None = None) -> tuple[np.ndarray, np.ndarray, str]:
+def read(image: str, options: Options, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Return (values, affine, sha256) of one map."""
     return read_map(image)
 

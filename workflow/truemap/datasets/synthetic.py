@@ -71,7 +71,7 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     )
 
 
-def read(image: str, options: Options, seed: int, root: str | None = None) -> tuple[np.ndarray, np.ndarray, str]:
+def read(image: str, options: Options, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Return (pixels, affine, "") of the image with that name: template + N(0, noise^2)."""
     _, label, number = image.split("/")
     noise = np.random.default_rng(derive_seed(seed, "image", int(number))).standard_normal(SHAPE)

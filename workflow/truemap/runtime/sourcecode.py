@@ -36,7 +36,7 @@ def file_of(label: str) -> Path:
 
 def is_named_hash(text: Any) -> bool:
     """Return whether something is ``label@hash``, as `truemap.plan.code` writes it."""
-    return isinstance(text, str) and re.fullmatch(r"[^@=\n]+@[0-9a-f]{10}", text) is not None
+    return isinstance(text, str) and re.fullmatch(r".+@[0-9a-f]{10}", text) is not None
 
 
 def hashed() -> dict[str, tuple[str, list[int] | None]]:

@@ -31,6 +31,10 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Chain = tuple[str, ...]
 
 
+class CodeError(ValueError):
+    """A source file that cannot be read as Python; the message names file, line, reason and remedy."""
+
+
 @dataclass(frozen=True)
 class Import:
     """What a name is bound to by an import: a module, or what a module has by that name (then `attribute`)."""
@@ -86,8 +90,21 @@ class Module:
 
     @cached_property
     def tree(self) -> ast.Module:
-        """The file's syntax tree."""
-        return ast.parse(self.path.read_text(encoding="utf-8"), str(self.path))
+        """The file's syntax tree.
+
+        Raises
+        ------
+        CodeError
+        """
+        try:
+            # Of bytes: a file may say its encoding itself.
+            return ast.parse(self.path.read_bytes(), str(self.path))
+        except OSError as error:
+            raise CodeError(f"{self.path}: cannot be read ({error.strerror}). Mend or remove it.") from None
+        except (SyntaxError, ValueError) as error:
+            line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+            reason = error.msg if isinstance(error, SyntaxError) else error
+            raise CodeError(f"{self.path}{line}: no Python ({reason}). Mend it.") from None
 
     @cached_property
     def digest(self) -> str:

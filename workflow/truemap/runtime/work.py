@@ -80,7 +80,7 @@ class Work:
         self._refuse_other_clone(snakemake)
         self.outputs = [str(path) for path in snakemake.output]
         self.token = secrets.token_hex(8)
-        labels = [value.split("@")[0] for value in snakemake.params if sourcecode.is_named_hash(value)]
+        labels = [value.rpartition("@")[0] for value in snakemake.params if sourcecode.is_named_hash(value)]
         self._code = {path: signature(path) for path in map(sourcecode.file_of, labels)}
         self._check_code(json.loads(os.environ.get(CODE, "{}")))
         self._inputs = {str(path): signature(path) for path in dict.fromkeys(map(str, snakemake.input))}
