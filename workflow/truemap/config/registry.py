@@ -130,7 +130,7 @@ def options_of(family: str, name: str, folders: Sequence[str] = ()) -> type[Meth
     options = evaluated(place, f"{family}.{name}", "Options")
     if not (isinstance(options, type) and issubclass(options, base)):
         raise MethodError(f"{path}: its Options are no {base.__name__}. Derive the class from it.")
-    if base is SourceOptions and options.kind is SourceOptions.kind:
+    if issubclass(options, SourceOptions) and options.kind is SourceOptions.kind:
         raise MethodError(
             f"{path}: its Options say not of what kind the data are. Write `kind` as SourceOptions has it."
         )

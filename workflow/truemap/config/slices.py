@@ -149,7 +149,8 @@ def _really(bound: Import) -> Any:
 
 def _changed(node: ast.stmt) -> set[str]:
     """Return the names that a statement binds, or whose objects it changes: ``x += 1``, ``x[0] = 1``, ``x.sort()``."""
-    found, waiting = set(), [node]
+    found: set[str] = set()
+    waiting: list[ast.AST] = [node]
     while waiting:
         part: Any = waiting.pop()
         if isinstance(part, Definition):

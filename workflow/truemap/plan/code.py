@@ -40,9 +40,13 @@ NOT_CODE = frozenset(
 LOADER = ("truemap.config.registry", "method")
 WHOLE = "*"
 #: Names that lead to code whose own name stands nowhere: all of the packages counts then, or all of the module.
-ANYTHING = frozenset({"eval", "exec", "__import__", "importlib", "runpy", "pkgutil", "pickle", "sys.modules"})
+ANYTHING = frozenset(
+    {"eval", "exec", "__import__", "importlib", "runpy", "pkgutil", "pickle", "sys.modules", "builtins"}
+)
 STATIC = ("importlib.metadata", "importlib.resources")
-INSIDES = frozenset({"__subclasses__", "__globals__"})
+INSIDES = frozenset({"__subclasses__", "__globals__", "__builtins__", "f_globals", "f_builtins"})
+#: Attributes of a module that lead to nothing else in it.
+INERT = frozenset({"__name__", "__file__", "__doc__"})
 OWN = frozenset({"globals", "vars", "locals"})
 
 
@@ -124,6 +128,8 @@ class Code:
                 reach, start = Reach(), module_at(script)
                 waiting += [(start, node) for node in start.tree.body]
                 self._load(start.loads, reach, waiting)
+                for star in start.stars:
+                    self._add(star, WHOLE, reach, waiting)
             for method in methods:
                 self._load({method}, reach, waiting)
                 self._add(method, WHOLE, reach, waiting)
@@ -148,15 +154,13 @@ class Code:
         """Follow a name, with its attributes, that something in a module mentions."""
         name, *rest = chain
         if self._hidden(module, chain):
-            yield from ((place, WHOLE) for place in self.packages.all())
+            yield from ((place, WHOLE) for place in self.packages.all)
         if name in OWN and module.name:
             yield module.name, WHOLE
         if name in module.definitions and module.name:
             yield module.name, name
         for target in module.imports.get(name, []):
             yield from self._follow(target, tuple(rest))
-        if name not in module.definitions and name not in module.imports and not hasattr(builtins, name):
-            yield from ((star, WHOLE) for star in module.stars)
 
     def _hidden(self, module: Module, chain: Chain) -> bool:
         """Return whether something is mentioned by which any code can be reached; the loader of methods is known."""
@@ -168,7 +172,7 @@ class Code:
         spelled = [name for name in spelled or [".".join(chain)] if not name.startswith(STATIC)]
         parts = [name.split(".") for name in spelled]
         words = {".".join(each[:end]) for each in parts for end in range(1, len(each) + 1)}
-        return bool(words & ANYTHING) or bool(INSIDES & set(chain))
+        return bool(words & ANYTHING) or bool(INSIDES & set(chain)) or spelled == ["sys"]
 
     def _follow(self, target: Import, rest: Chain) -> Iterator[Unit]:
         place, names = target.module, rest if target.attribute is None else (target.attribute, *rest)
@@ -176,10 +180,11 @@ class Code:
         while names and self.packages.exists(f"{place}.{names[0]}"):
             place, names = f"{place}.{names[0]}", names[1:]
         module = self.packages.module(place)
-        if module is None:
-            return
         if not names:
-            yield place, WHOLE
+            # Of a package also what is below: it can be asked for that.
+            yield from ((each, WHOLE) for each in self.packages.below(place))
+        elif module is None:
+            return
         elif names[0] in module.definitions:
             yield place, names[0]
         elif names[0] in module.imports:
@@ -187,7 +192,7 @@ class Code:
             yield place, names[0]
             for further in module.imports[names[0]]:
                 yield from self._follow(further, names[1:])
-        elif not names[0].startswith("__") or "__getattr__" in module.definitions:
+        elif names[0] not in INERT or "__getattr__" in module.definitions:
             yield place, WHOLE
 
     def _add(self, place: str, name: str, reach: Reach, waiting: list[tuple[Module, ast.stmt]]) -> None:
@@ -203,6 +208,11 @@ class Code:
             names |= set(module.definitions)
             waiting += [(module, node) for nodes in module.definitions.values() for node in nodes]
             waiting += [(module, node) for node in module.effects]
+            # What it has of others it can be asked for too.
+            for target in [target for targets in module.imports.values() for target in targets]:
+                for other, each in self._follow(target, ()):
+                    self._add(other, each, reach, waiting)
+            self._load({place}, reach, waiting)
         waiting += [(module, node) for node in module.definitions.get(name, [])]
 
     def _load(self, names: Iterable[str], reach: Reach, waiting: list) -> None:
@@ -217,8 +227,10 @@ class Code:
                 reach.loaded.add(place)
                 waiting += [(module, node) for node in module.effects]
                 self._load(module.loads, reach, waiting)
-                if module.stars:
-                    self._load(module.stars, reach, waiting)
+                self._load(module.stars, reach, waiting)
+                # Which names a module gives to another so, hangs on all of it.
+                for star in module.stars:
+                    self._add(star, WHOLE, reach, waiting)
 
     def _families(self, module: Module, node: ast.stmt) -> set[str]:
         mentioned = {chain for chain in module.mentions(node) if self._is_loader(module, chain)}
@@ -252,13 +264,14 @@ class Code:
     def _named_hash(self, name: str, reach: Reach) -> str:
         module, names = self.packages.module(name), reach.found.get(name, set())
         assert module is not None
-        parts = [
-            f"effect {module.digest_of(node)}" for node in (module.effects if name in reach.loaded or names else [])
-        ]
-        counted = set(module.definitions) if WHOLE in names else names & set(module.definitions)
-        nodes = [(each, node) for each in sorted(counted) for node in module.definitions[each]]
-        parts += [f"{each} {module.digest_of(node)}" for each, node in nodes]
-        said = {chain[0] for _, node in nodes for chain in module.mentions(node)} | names
+        effects = module.effects if name in reach.loaded or names else []
+        counted = module.definitions.keys() if WHOLE in names else module.definitions.keys() & names
+        nodes = {node for each in counted for node in module.definitions[each]}
+        parts = [module.digest_of(node) for node in sorted(nodes.union(effects), key=lambda node: node.lineno)]
+        # The order of definitions is of no account, unless one acts, is replaced, or has the name of a builtin.
+        fixed = effects or any(len(module.definitions[each]) > 1 or hasattr(builtins, each) for each in counted)
+        parts = [f"annotations {module.lazy}", *(parts if fixed else sorted(parts))]
+        said = {chain[0] for node in nodes for chain in module.mentions(node)} | names
         said |= {chain[0] for node in module.effects for chain in module.mentions(node)}
         parts += [f"{each} is {bound.module}.{bound.attribute}" for each in sorted(said & set(module.imports))
                   for bound in module.imports[each]]  # fmt: skip

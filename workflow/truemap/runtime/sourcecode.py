@@ -30,8 +30,16 @@ def file_of(label: str) -> Path:
         return Path(label)
     if label.endswith(".py"):
         return SCRIPTS / label
-    base = WORKFLOW.joinpath(*label.split("."))
-    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+    return source_file(WORKFLOW.joinpath(*label.split(".")))
+
+
+def source_file(place: Path) -> Path:
+    """Return a module's file by its path without ``.py``, or a package's ``__init__.py``, as Python finds it.
+
+    A folder without an ``__init__.py`` is a package where there is no file of that name.
+    """
+    package, module = place / "__init__.py", place.with_name(f"{place.name}.py")
+    return package if package.is_file() or (place.is_dir() and not module.is_file()) else module
 
 
 def is_named_hash(text: Any) -> bool:

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 #: Fields of a syntax tree that change nothing that runs: how a literal was written, comments on types.
 NO_CODE = ("kind", "type_comment", "type_ignores")
-#: Decorators, and calls in the value of a constant, that do nothing beyond what they return.
-HARMLESS = frozenset(
+#: Decorators that read no annotation of what they decorate.
+TYPELESS = frozenset(
     (
         *("cache", "lru_cache", "cached_property", "property", "staticmethod", "classmethod", "contextmanager"),
-        *("dataclass", "field", "field_validator", "model_validator", "AfterValidator", "BeforeValidator", "Field"),
-        *("ConfigDict", "TypeVar", "ContextVar", "Path", "frozenset", "tuple", "list", "dict", "set", "range", "len"),
-        *("sorted", "sum", "min", "max", "zip", "map", "float", "int", "str", "np.sqrt", "np.log", "math.sqrt"),
-        *("re.compile", "logging.getLogger", "inspect.signature", "hashlib.sha256", "torch.no_grad", "functools.wraps"),
+        *("dataclass", "field_validator", "model_validator", "no_grad", "once_differentiable", "wraps"),
     )
 )
-#: Methods of texts, numbers, paths and hashes, of which the same holds.
-HARMLESS_METHODS = frozenset(
-    ("split", "splitlines", "items", "keys", "values", "hexdigest", "format", "join", "encode", "absolute", "resolve")
-)
+#: Methods with which a class acts on those who derive from it or take an item of it.
+HOOKS = frozenset({"__init_subclass__", "__class_getitem__", "__set_name__"})
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 #: A name and the attributes asked of it: ``style.save`` is ("style", "save").
 Chain = tuple[str, ...]
@@ -33,6 +30,17 @@ Chain = tuple[str, ...]
 
 class CodeError(ValueError):
     """A source file that cannot be read as Python; the message names file, line, reason and remedy."""
+
+
+class Said(NamedTuple):
+    """Names that stand in a piece of code, with attributes of theirs; ``("", attribute)`` is one of another value."""
+
+    names: set[Chain]
+    #: Those in annotations of functions, and of variables in these.
+    types: set[Chain]
+    texts: set[str]
+    #: The last part of what decorates something in it.
+    decorators: set[str]
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,8 @@ class Module:
     definitions : dict
         Name -> the statements that define it: functions, classes, constants.
     effects : list
-        All other statements at the top: what they do, they do for every importer.
+        All other statements at the top, and definitions that act (`truemap.plan.packages`): what they do, they do for
+        every importer.
     imports : dict
         Name -> what it may be bound to, wherever in the file the import stands.
     loads : set
@@ -71,6 +80,7 @@ class Module:
     loads: set[str] = field(default_factory=set)
     stars: list[str] = field(default_factory=list)
     _mentions: dict[ast.stmt, set[Chain]] = field(default_factory=dict, repr=False)
+    _said: dict[ast.stmt, Said] = field(default_factory=dict, repr=False)
     _digests: dict[ast.stmt, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -85,7 +95,7 @@ class Module:
             names = _defined(node)
             for name in names:
                 self.definitions.setdefault(name, []).append(node)
-            if not names or _acts(node):
+            if not names:
                 self.effects.append(node)
 
     @cached_property
@@ -124,13 +134,29 @@ class Module:
     def mentions(self, node: ast.stmt) -> set[Chain]:
         """Return what a statement mentions: names, and attributes of names as far as they are written out.
 
-        Annotations of functions are left out where they are not evaluated, that is, under ``from __future__ import
-        annotations``; those of classes stay, as pydantic and dataclasses read them.
+        Names of the module in texts that are expressions are mentioned too, as in ``"list[Grid]"``. Annotations of
+        functions are left out where nothing evaluates them, under ``from __future__ import annotations``; those of
+        classes stay, as pydantic and dataclasses read them.
         """
         if node not in self._mentions:
-            self._mentions[node] = set()
-            _add_chains(node, self._mentions[node], lazy=self.lazy and not _acts(node))
+            said = self.said(node)
+            found = self._mentions[node] = {*said.names}
+            if not self.lazy or not said.decorators <= TYPELESS:
+                found |= said.types
+            known = self.definitions.keys() | self.imports.keys()
+            for text in said.texts:
+                words = not re.search(r"\w\s+\w", text) and re.findall(r"\w+", text)
+                if words and not known.isdisjoint(words):
+                    with suppress(SyntaxError, ValueError):
+                        quoted = said_in(ast.parse(text.strip(), mode="eval").body)
+                        found |= {chain for chain in quoted.names if chain[0] in known}
         return self._mentions[node]
+
+    def said(self, node: ast.stmt) -> Said:
+        """Return what `said_in` does of one of the file's statements."""
+        if node not in self._said:
+            self._said[node] = said_in(node)
+        return self._said[node]
 
     def _note_import(self, node: ast.Import | ast.ImportFrom) -> None:
         if isinstance(node, ast.Import):
@@ -157,9 +183,45 @@ class Module:
 
 def all_mentions(node: ast.stmt) -> set[Chain]:
     """Return what a statement mentions, annotations of functions too."""
-    found: set[Chain] = set()
-    _add_chains(node, found, lazy=False)
-    return found
+    said = said_in(node)
+    return {chain for chain in said.names | said.types if chain[0]}
+
+
+def said_in(node: ast.AST) -> Said:
+    """Return what stands in a syntax tree."""
+    said = Said(set(), set(), set(), set())
+    waiting: list[tuple[ast.AST, bool, bool]] = [(node, False, False)]
+    while waiting:
+        found, typed, inside = waiting.pop()
+        kind = type(found)
+        if kind is ast.Constant:
+            if isinstance(found.value, str):
+                said.texts.add(found.value)
+            continue
+        if kind is ast.Name or kind is ast.Attribute:
+            chain = chain_of(found)
+            # A name that is bound here is not asked for, unless it is one of the module's (`global`).
+            if kind is ast.Attribute or not isinstance(found.ctx, ast.Store):
+                (said.types if typed else said.names).add(chain or ("", found.attr))
+            waiting += [] if chain else [(found.value, typed, inside)]
+            continue
+        if kind is ast.AugAssign and isinstance(found.target, ast.Name):
+            said.names.add((found.target.id,))
+        elif kind is ast.Global:
+            said.names.update((name,) for name in found.names)
+        function = kind is ast.FunctionDef or kind is ast.AsyncFunctionDef
+        if function or kind is ast.ClassDef:
+            inside = function
+            chains = (chain_of(each.func if isinstance(each, ast.Call) else each) for each in found.decorator_list)
+            said.decorators.update(chain[-1] if chain else "" for chain in chains)
+        for name in found._fields:
+            part = getattr(found, name, None)
+            of_types = typed or name == "returns" or (name == "annotation" and (inside or kind is ast.arg))
+            if part.__class__ is list:
+                waiting += [(child, of_types, inside) for child in part if isinstance(child, ast.AST)]
+            elif isinstance(part, ast.AST):
+                waiting.append((part, of_types, inside))
+    return said
 
 
 def digest_of(node: ast.AST) -> str:
@@ -228,56 +290,46 @@ def _defined(node: ast.stmt) -> list[str]:
     else:
         return []
     parts = [part for target in targets for part in (target.elts if isinstance(target, ast.Tuple) else [target])]
-    plain = all(isinstance(part, ast.Name) for part in parts)
-    return [part.id for part in parts if isinstance(part, ast.Name)] if plain else []
+    if not all(isinstance(part, ast.Name) for part in parts):
+        return []
+    inner = [part.target for part in ast.walk(node) if isinstance(part, ast.NamedExpr)]
+    return [part.id for part in [*parts, *inner] if isinstance(part, ast.Name)]
 
 
-def _acts(node: ast.stmt) -> bool:
-    """Return whether running a definition may do more than bind its name."""
-    return not all(_harmless(call) for call in _run_at_once(node))
+def at_import(node: ast.stmt, lazy: bool) -> Iterator[tuple[ast.AST, str]]:
+    """Yield what a definition evaluates at import, and what for; `lazy`: not the annotations of functions.
 
-
-def _run_at_once(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the calls, and statements that are no definitions, that run with a definition: no function's body."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+    A ``value``; a ``decorator``, which is called; a ``base``, which is derived from; or a ``statement`` that does more
+    than define.
+    """
+    if isinstance(node, Definition):
+        yield from ((each, "decorator") for each in node.decorator_list)
+    if isinstance(node, ast.ClassDef):
+        yield from ((each, "base") for each in node.bases)
+        for keyword in node.keywords:
+            yield keyword.value, "statement" if keyword.arg in (None, "metaclass") else "value"
+        for each in node.body:
+            hook = isinstance(each, Definition) and each.name in HOOKS
+            yield from [(each, "statement")] if hook else at_import(each, lazy)
+    elif isinstance(node, Definition):
         arguments = node.args
-        for decorator in node.decorator_list:
-            yield decorator
-            yield from _calls(decorator)
-        for default in [*arguments.defaults, *arguments.kw_defaults]:
-            yield from _calls(default)
-    elif isinstance(node, ast.ClassDef):
-        for decorator in node.decorator_list:
-            yield decorator
-            yield from _calls(decorator)
-        yield from node.keywords
-        for base in node.bases:
-            yield from _calls(base)
-        for number, part in enumerate(node.body):
-            if not (number == 0 and _docstring(node)):
-                yield from _run_at_once(part)
-    elif isinstance(node, ast.Assign | ast.AnnAssign) and _defined(node):
-        yield from _calls(node.value)
-    elif not isinstance(node, ast.Pass):
-        yield node
+        yield from ((each, "value") for each in (*arguments.defaults, *arguments.kw_defaults) if each)
+        named = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
+        types = [] if lazy else [node.returns, *(each.annotation for each in named if each)]
+        yield from ((each, "value") for each in types if each)
+    elif isinstance(node, ast.Assign) and all(map(_plain, node.targets)):
+        yield node.value, "value"
+    elif isinstance(node, ast.AnnAssign) and _plain(node.target):
+        yield from ((each, "value") for each in (node.annotation, node.value) if each)
+    elif not isinstance(node, ast.Pass) and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+        yield node, "statement"
 
 
-def _calls(node: ast.AST | None) -> Iterator[ast.AST]:
-    """Yield the calls in an expression that run with it: not those in a lambda's body."""
-    if node is None or isinstance(node, ast.Lambda):
-        return
-    if isinstance(node, ast.Call | ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom):
-        yield node
-    for child in ast.iter_child_nodes(node):
-        yield from _calls(child)
-
-
-def _harmless(node: ast.AST) -> bool:
-    function = node.func if isinstance(node, ast.Call) else node
-    if isinstance(node, ast.Call) and isinstance(function, ast.Attribute) and function.attr in HARMLESS_METHODS:
-        return True
-    chain = chain_of(function)
-    return chain is not None and ".".join(chain) in HARMLESS
+def _plain(target: ast.expr) -> bool:
+    """Return whether an assignment gives nothing but names."""
+    if isinstance(target, ast.Tuple | ast.List):
+        return all(map(_plain, target.elts))
+    return isinstance(target, ast.Name) or (isinstance(target, ast.Starred) and _plain(target.value))
 
 
 def chain_of(node: ast.AST) -> Chain | None:
@@ -287,28 +339,3 @@ def chain_of(node: ast.AST) -> Chain | None:
         names.append(node.attr)
         node = node.value
     return (node.id, *reversed(names)) if isinstance(node, ast.Name) else None
-
-
-def _add_chains(node: ast.AST, found: set[Chain], lazy: bool, inside: bool = False) -> None:
-    """Add what is mentioned; `lazy` leaves out annotations of functions, and in them those of variables (`inside`)."""
-    if isinstance(node, ast.Name | ast.Attribute):
-        chain = chain_of(node)
-        if chain is not None:
-            # A name that is bound here is not asked for, unless it is one of the module's (`global`).
-            if not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)):
-                found.add(chain)
-            return
-    elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-        found.add((node.target.id,))
-    elif isinstance(node, ast.Global):
-        found |= {(name,) for name in node.names}
-    elif isinstance(node, ast.Constant | ast.Load | ast.Store):
-        return
-    function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    for name in node._fields:
-        if lazy and (name == "returns" or (name == "annotation" and (inside or isinstance(node, ast.arg)))):
-            continue
-        part = getattr(node, name, None)
-        for child in part if isinstance(part, list) else (part,):
-            if isinstance(child, ast.AST):
-                _add_chains(child, found, lazy, inside or function)
