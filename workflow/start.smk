@@ -12,7 +12,11 @@ if os.path.realpath(workflow.main_snakefile) in map(os.path.realpath, doors):
     try:
         work.check_config(plan.config.model_dump_json(), main=workflow.is_main_process)
         if workflow.is_main_process:
-            plan.start = Start(plan, {rule.name: [str(file) for file in rule.output] for rule in workflow.rules})
+            plan.start = Start(
+                plan,
+                {rule.name: [str(file) for file in rule.output] for rule in workflow.rules},
+                {rule.name: str(rule.benchmark) for rule in workflow.rules if rule.benchmark},
+            )
     except DataError as error:
         raise WorkflowError(without_ids(str(error))) from None
     except OSError as error:

@@ -30,6 +30,7 @@ OUTPUTS = {
     "claims": ["results/claims.tsv"],
     "all": [],
 }
+BENCHMARKS = {"volumes": "results/benchmarks/{dataset}/volumes-{split}-{shard}.tsv"}
 K = {"dataset": "k"}
 
 
@@ -107,7 +108,7 @@ def test_a_bucket_is_no_folder_here():
 
 
 def test_a_first_start_finds_nothing_amiss():
-    start = Start(plan(), OUTPUTS)
+    start = Start(plan(), OUTPUTS, BENCHMARKS)
     assert value(start, "samples", **K) == value(start, "claims") == value(start, "unknown") == ""
     assert start.reasons == {}
 
@@ -115,7 +116,7 @@ def test_a_first_start_finds_nothing_amiss():
 def test_a_finished_run_finds_nothing_amiss():
     listed("data/samples.tsv")
     make("results/k/volumes/train/0.npy", "maps", ["results/k/samples.tsv"])
-    start = Start(plan(), OUTPUTS)
+    start = Start(plan(), OUTPUTS, BENCHMARKS)
     assert value(start, "samples", **K) == ""
     assert value(start, "volumes", **K, split="train", shard="0") == ""
 
@@ -126,7 +127,7 @@ def test_an_image_that_was_exchanged_makes_the_samples_again():
     before = Path("data/a.nii").stat()
     write_text("data/a.nii", "two")
     os.utime("data/a.nii", ns=(before.st_atime_ns, before.st_mtime_ns))
-    start = Start(plan(), OUTPUTS)
+    start = Start(plan(), OUTPUTS, BENCHMARKS)
     assert value(start, "samples", **K) == record.read_entry("results/k/samples.tsv")["job"]
     assert "1 of 1 files and folders" in start.reasons["results/k/samples.tsv"]
     assert os.environ[record.REMADE].split() == [record.short("results/k/samples.tsv")]
@@ -136,9 +137,9 @@ def test_an_image_that_was_touched_does_not_and_is_read_once(monkeypatch):
     write_text("data/a.nii", "one")
     listed("data/a.nii")
     os.utime("data/a.nii", (1e9, 1e9))
-    assert value(Start(plan(), OUTPUTS), "samples", **K) == ""
+    assert value(Start(plan(), OUTPUTS, BENCHMARKS), "samples", **K) == ""
     monkeypatch.setattr(seen, "checksum", lambda path: pytest.fail("read again"))
-    assert value(Start(plan(), OUTPUTS), "samples", **K) == ""
+    assert value(Start(plan(), OUTPUTS, BENCHMARKS), "samples", **K) == ""
 
 
 def test_a_dataset_that_a_target_is_of_is_looked_at_though_the_run_does_not_list_it():
@@ -148,16 +149,16 @@ def test_a_dataset_that_a_target_is_of_is_looked_at_though_the_run_does_not_list
     write_text("data/a.nii", "one")
     listed("data/a.nii")
     write_text("data/a.nii", "two")
-    assert value(Start(Plan(raw, ROOT, False), OUTPUTS), "samples", **K) != ""
+    assert value(Start(Plan(raw, ROOT, False), OUTPUTS, BENCHMARKS), "samples", **K) != ""
     raw["datasets"]["k"]["mask"] = "none.nii.gz"
     with pytest.raises(DataError, match=r"mask: none\.nii\.gz: no such file"):
-        value(Start(Plan(raw, ROOT, False), OUTPUTS), "volumes", **K, split="train", shard="0")
+        value(Start(Plan(raw, ROOT, False), OUTPUTS, BENCHMARKS), "volumes", **K, split="train", shard="0")
 
 
 def test_samples_without_their_list_are_made_again():
     listed("data/samples.tsv")
     seen.list_of("k").unlink()
-    start = Start(plan(), OUTPUTS)
+    start = Start(plan(), OUTPUTS, BENCHMARKS)
     assert value(start, "samples", **K) != ""
     assert "no list" in start.reasons["results/k/samples.tsv"]
 
@@ -166,7 +167,7 @@ def test_a_table_that_was_exchanged_for_an_older_one_makes_the_samples_again():
     listed()
     write_text("data/samples.tsv", "image\tsubject\tlabel\nother")
     os.utime("data/samples.tsv", (0, 0))
-    start = Start(plan(), OUTPUTS)
+    start = Start(plan(), OUTPUTS, BENCHMARKS)
     assert value(start, "samples", **K) != ""
     assert start.reasons["results/k/samples.tsv"] == "data/samples.tsv"
 
@@ -175,26 +176,26 @@ def test_results_that_are_not_what_their_job_wrote_are_refused_by_name():
     listed()
     Path("results/k/samples.tsv").write_text("of somebody else")
     with pytest.raises(DataError, match=r"results/k/samples.tsv: are not what their job wrote"):
-        Start(plan(), OUTPUTS)
+        Start(plan(), OUTPUTS, BENCHMARKS)
     Path("results/k/samples.tsv").unlink()
-    Start(plan(), OUTPUTS)
+    Start(plan(), OUTPUTS, BENCHMARKS)
 
 
 def test_results_without_a_record_are_refused_by_name():
     for shard in range(7):
         write_text(f"results/k/volumes/train/{shard}.npy", "maps")
     with pytest.raises(DataError, match=r"0.npy, .*4.npy and 2 more: have no record of what they were made from"):
-        Start(plan(), OUTPUTS)
+        Start(plan(), OUTPUTS, BENCHMARKS)
     for shard in range(7):
         note(f"results/k/volumes/train/{shard}.npy")
-    Start(plan(), OUTPUTS)
+    Start(plan(), OUTPUTS, BENCHMARKS)
 
 
 def test_what_no_rule_makes_is_nobodys_business():
     write_text("results/k/notes.txt", "mine")
     write_text("results/k/volumes/notes.npy", "mine")
     write_text("results/k/.checkpoints/volumes/train/0.npy", "hidden")
-    Start(plan(), OUTPUTS)
+    Start(plan(), OUTPUTS, BENCHMARKS)
 
 
 def test_results_behind_a_link_count_too(folder):
@@ -202,7 +203,7 @@ def test_results_behind_a_link_count_too(folder):
     (folder / "results").symlink_to(folder / "scratch")
     write_text("results/k/volumes/train/0.npy", "maps")
     with pytest.raises(DataError, match="no record"):
-        Start(plan(), OUTPUTS)
+        Start(plan(), OUTPUTS, BENCHMARKS)
 
 
 def bucket(monkeypatch, answer) -> Plan:
@@ -246,7 +247,7 @@ def test_what_is_gone_from_a_cache_is_no_change_and_what_comes_back_otherwise_is
 
 
 def reasons(found: Plan) -> str:
-    start = Start(found, OUTPUTS)
+    start = Start(found, OUTPUTS, BENCHMARKS)
     value(start, "samples", **K)
     return start.reasons.get("results/k/samples.tsv", "")
 
@@ -254,4 +255,4 @@ def reasons(found: Plan) -> str:
 def test_results_may_be_deleted_and_what_is_private_kept(folder):
     make("private/k/images.tsv", "images")
     shutil.rmtree(folder / "results")
-    Start(plan(), OUTPUTS)
+    Start(plan(), OUTPUTS, BENCHMARKS)

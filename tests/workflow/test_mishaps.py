@@ -104,16 +104,18 @@ def test_nothing_is_made_again_for_a_move_a_touch_or_a_lost_record_of_snakemakes
 
 
 def test_an_exchanged_image_is_read_again_whatever_its_time(again: Sheet) -> None:
+    # What comes out the same of it, the grid, is not made again for being older: Snakemake's own checksums are off.
+    nothing_known = ("--max-checksum-file-size", "0")
     before, path = again.read("private/k/images.tsv"), again.maps / "c-left.nii.gz"
     stamp = path.stat()
     again.map(path.name, 77)
     os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    assert planned(again.run("--dry-run", MODEL)) == ALL
-    again.run(MODEL)
+    assert planned(again.run("--dry-run", MODEL, *nothing_known)) == ALL
+    again.run(MODEL, *nothing_known)
     assert again.read("private/k/images.tsv") != before
-    assert "Nothing to be done" in again.run("--dry-run", MODEL)
+    assert "Nothing to be done" in again.run("--dry-run", MODEL, *nothing_known)
     again.map(path.name, 4 + 1)  # put back
-    again.run(MODEL)
+    again.run(MODEL, *nothing_known)
     assert again.read("private/k/images.tsv") == before
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from truemap.data import seen
 from truemap.plan.plan import Plan
+from truemap.plan.times import catch_up
 from truemap.runtime import made as record
 from truemap.runtime.files import DataError
 from truemap.runtime.log import log
@@ -27,6 +28,8 @@ class Start:
     plan : Plan
     outputs : mapping
         Rule -> its outputs, with wildcards in braces.
+    benchmarks : mapping
+        Rule -> its benchmark, in the same way, where it has one.
 
     Raises
     ------
@@ -34,7 +37,7 @@ class Start:
         If a file that the config names is not there, or results are there that nobody knows the making of.
     """
 
-    def __init__(self, plan: Plan, outputs: Mapping[str, list[str]]) -> None:
+    def __init__(self, plan: Plan, outputs: Mapping[str, list[str]], benchmarks: Mapping[str, str]) -> None:
         check_files(plan, plan.config.run)
         self._plan = plan
         self._first = {rule: files[0] for rule, files in outputs.items() if files}
@@ -43,6 +46,8 @@ class Start:
         self._refuse(self._record.replaced(), "are not what their job wrote")
         found = _matching(pattern for files in outputs.values() for pattern in files)
         self._refuse(record.strangers(found), "have no record of what they were made from (results/.snakemake)")
+        firsts = {_expression(self._first[rule]): pattern for rule, pattern in benchmarks.items()}
+        catch_up(self._record, lambda first: _same_job(firsts, first))
         #: Dataset -> how the files differ that its samples were listed from.
         self._changes: dict[str, str] = {}
         self.reasons: dict[str, str] = {}
@@ -136,6 +141,17 @@ def _remote(dataset: str, before: seen.Seen, endpoint_url: str | None) -> dict[s
         reason = without_ids(str(error))
         log.warning("%s: its %d maps are taken as they were, as the bucket is silent: %s", dataset, len(urls), reason)
         return {url: before[url][1] for url in urls}
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    """Return an expression for the paths of a pattern with wildcards in braces; it has groups by their names."""
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(pattern)))
+
+
+def _same_job(patterns: Mapping[re.Pattern[str], str], path: str) -> str | None:
+    """Return the path with the wildcards of another one, by the pattern of the other's; None for no rule's."""
+    found = ((expression.fullmatch(path), pattern) for expression, pattern in patterns.items())
+    return next((pattern.format(**match.groupdict()) for match, pattern in found if match), None)
 
 
 def _matching(patterns: Iterable[str]) -> list[str]:

@@ -137,6 +137,8 @@ class Record:
     ----------
     entries : dict
         Output -> entry.
+    verified : dict
+        As of `verified`: of outputs as they were last compared, and of other files that were read since.
     """
 
     def __init__(self) -> None:
@@ -149,7 +151,7 @@ class Record:
                 output = str(Path(*inside.parts[1:]) if outside else RESULTS / inside)
                 if name.endswith(".json") and (entry := read_entry(output)):
                     self.entries[output] = entry
-        self._verified = verified()
+        self.verified = verified()
 
     def settled(self, output: str) -> str | None:
         """Return the sha256 that an output has by its job; None where a job has not finished it, or there was none."""
@@ -164,30 +166,34 @@ class Record:
 
         Outputs of the future, by a clock that was wrong, are set to now: Snakemake fails all jobs that read them.
         """
-        found, before = [], dict(self._verified)
+        found, before = [], dict(self.verified)
         for output in self.entries:
             wanted, now = self.settled(output), signature(output)
             if now and now[1] > time.time_ns():
                 os.utime(output)
                 now = signature(output)
             if wanted is None or now is None:
-                self._verified.pop(output, None)
-            elif self._verified.get(output) != [*now, wanted]:
+                self.verified.pop(output, None)
+            elif self.verified.get(output) != [*now, wanted]:
                 if checksum(output) == wanted:
-                    self._verified[output] = [*now, wanted]
+                    self.verified[output] = [*now, wanted]
                 else:
                     found.append(output)
-        if self._verified != before:
-            write_json(VERIFIED, self._verified)
+        if self.verified != before:
+            self.keep()
         return found
+
+    def keep(self) -> None:
+        """Write what was compared for the next start."""
+        write_json(VERIFIED, self.verified)
 
     def settle(self) -> None:
         """Take the outputs of jobs that have just ended as they were left: they were read when they were written."""
         for output in self.entries:
             wanted, now = self.settled(output), signature(output)
-            if wanted and now and self._verified.get(output, [None])[-1] != wanted and _left(output, now):
-                self._verified[output] = [*now, wanted]
-        write_json(VERIFIED, self._verified)
+            if wanted and now and self.verified.get(output, [None])[-1] != wanted and _left(output, now):
+                self.verified[output] = [*now, wanted]
+        self.keep()
 
     def others(self, output: str) -> list[str]:
         """Return the inputs of a job, by its first output, that are other ones than those it read."""
@@ -203,9 +209,9 @@ class Record:
         now = signature(path)
         if now is None:
             return None
-        if self._verified.get(path, [])[:-1] != now:
-            self._verified[path] = [*now, checksum(path)]
-        return self._verified[path][-1]
+        if self.verified.get(path, [])[:-1] != now:
+            self.verified[path] = [*now, checksum(path)]
+        return self.verified[path][-1]
 
 
 def strangers(outputs: Iterable[str]) -> list[str]:
