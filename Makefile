@@ -6,11 +6,13 @@ BIN := .venv/bin
 .PHONY: run report test test-full test-faults test-slurm docs check clean
 
 # Stage by stage, as Snakemake cuts off early between calls: what is made again with the same bytes ends there.
-STAGES := samples volumes model explain
 HOW := $(BIN)/snakemake --cores $(CORES) --resources gpu=1
 
 run: .venv/installed
-	set -e; for stage in $(STAGES); do $(HOW) --until $$stage; done
+	$(HOW) --until samples
+	$(HOW) --until grid
+	$(HOW) --until volumes
+	$(HOW) --until model background truth
 	$(HOW)
 
 report: run

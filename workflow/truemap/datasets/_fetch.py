@@ -41,7 +41,7 @@ class Remote:
         return self.path.is_file() and self.size in (None, self.path.stat().st_size)
 
 
-def download(url: str, patience: Patience, size: int | None = None) -> bytes:
+def fetch(url: str, patience: Patience, size: int | None = None) -> bytes:
     """Return the bytes at `url`; ask again, ever later, after a fault that may pass.
 
     Raises
@@ -82,27 +82,27 @@ def download(url: str, patience: Patience, size: int | None = None) -> bytes:
     )
 
 
-def fetch(file: Remote, patience: Patience) -> None:
+def store(file: Remote, patience: Patience) -> None:
     """Make a file present; nothing is asked for where it is.
 
     Raises
     ------
     DataError
-        See `download`.
+        See `fetch`.
     """
     if not file.is_here():
-        content = download(file.url, patience, file.size)
+        content = fetch(file.url, patience, file.size)
         with whole(file.path) as temporary:
             temporary.write_bytes(content)
 
 
-def fetch_all(files: Sequence[Remote], patience: Patience, parallel: int) -> None:
+def store_all(files: Sequence[Remote], patience: Patience, parallel: int) -> None:
     """Make files present, `parallel` at a time, with progress; the first that cannot be fetched ends it.
 
     Raises
     ------
     DataError
-        See `download`; what was fetched before is kept.
+        See `fetch`; what was fetched before is kept.
     """
     missing = [file for file in dict.fromkeys(files) if not file.is_here()]
     if not missing:
@@ -111,7 +111,7 @@ def fetch_all(files: Sequence[Remote], patience: Patience, parallel: int) -> Non
     log.info("fetching %d of %d files (%.0f MB), %d at a time", len(missing), len(set(files)), known, parallel)
     pool = ThreadPoolExecutor(parallel)
     try:
-        for future in progress([pool.submit(fetch, file, patience) for file in missing], "file"):
+        for future in progress([pool.submit(store, file, patience) for file in missing], "file"):
             future.result()
     finally:
         # Files on their way are finished, those that wait are not begun: an interrupt ends soon and loses nothing.

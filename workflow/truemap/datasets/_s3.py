@@ -138,7 +138,7 @@ def _head(url: str, endpoint_url: str | None) -> dict[str, Any] | None:
         return None
 
 
-def download(urls: Iterable[str], cache: str | Path, endpoint_url: str | None = None) -> None:
+def store_all(urls: Iterable[str], cache: str | Path, endpoint_url: str | None = None) -> None:
     """Bring objects into the cache, a few at a time; those that are there in their size stay."""
     wanted = list(dict.fromkeys(urls))
     fresh = each(lambda url: _bring(url, cache, endpoint_url), wanted, DOWNLOADS)

@@ -15,7 +15,7 @@ from truemap.config.options import Count, MethodOptions, NonNegative, Positive, 
 from truemap.data.nifti import decode_map, files_of, read_map
 from truemap.data.tables import read_tsv
 from truemap.datasets import _contrasts as contrasts
-from truemap.datasets._s3 import WORKERS, download, each, is_s3, read_tagged
+from truemap.datasets._s3 import WORKERS, each, is_s3, read_tagged, store_all
 from truemap.datasets._trees import Bucket, Disk, kept
 from truemap.runtime.files import DataError, IncompleteSubjects, joined
 from truemap.runtime.log import log
@@ -192,7 +192,7 @@ def subjects_of(options: Options, root: str | None = None) -> list[str]:
 def prepare(images: list[str], options: Options, seed: int) -> None:
     """Fetch maps that are to be read into the cache, where the config wants one."""
     if options.cache:
-        download(images, options.cache, options.endpoint_url)
+        store_all(images, options.cache, options.endpoint_url)
 
 
 def read(image: str, options: Options, seed: int) -> tuple[np.ndarray, np.ndarray, str]:

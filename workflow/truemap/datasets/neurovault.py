@@ -35,7 +35,7 @@ from pydantic import Field
 from truemap.config.options import Count, MethodOptions, Positive, SourceOptions, Subject
 from truemap.data.grid import same_grid
 from truemap.data.nifti import read_map
-from truemap.datasets._fetch import Patience, Remote, download, fetch, fetch_all
+from truemap.datasets._fetch import Patience, Remote, fetch, store, store_all
 from truemap.datasets._servers import other_server
 from truemap.datasets._trees import check_excluded
 from truemap.datasets.hcp import COPES, NEGATED
@@ -147,7 +147,7 @@ def prepare(images: Sequence[str], options: Options, seed: int) -> None:
     DataError
         If one cannot be fetched; those fetched before are kept.
     """
-    fetch_all([file for image in images for file in _files(image, options)], _patience(options), options.fetch.parallel)
+    store_all([file for image in images for file in _files(image, options)], _patience(options), options.fetch.parallel)
 
 
 def read(image: str, options: Options, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
@@ -162,7 +162,7 @@ def read(image: str, options: Options, seed: int) -> tuple[np.ndarray, np.ndarra
     """
     files = _files(image, options)
     for file in files:
-        fetch(file, _patience(options))
+        store(file, _patience(options))
     parts = contrasts(*image.split("/")[2:])
     maps = [_read(file, image, part) for file, part in zip(files, parts, strict=True)]
     values, affine, checksum = maps[0]
@@ -264,7 +264,7 @@ def _page(folder: Path, address: str, offset: int, limit: int, patience: Patienc
     if path.is_file():
         return _parse(path.read_bytes(), str(path), "Delete it; it is then fetched again")
     url = f"{address}?format=json&limit={limit}&offset={offset}"
-    content = download(url, patience)
+    content = fetch(url, patience)
     page = _parse(content, url, "Look at it in a browser, and try again later or check `url`")
     with whole(path) as temporary:
         temporary.write_bytes(content)
