@@ -50,7 +50,7 @@ SHORT = {
 }
 CLASSES, N = 3, 4
 THICK, THIN = (6, 5, 4), (6, 5, 1)
-SOURCE = re.compile(r"[A-Z]\w+.*\b(19|20)\d\d\b|of this project", re.DOTALL)
+SOURCE = re.compile(r"(?-i:[A-Z])\w+.*\b(19|20)\d\d\b|of this project|own idea|no paper", re.DOTALL | re.IGNORECASE)
 
 
 def imported(family: str, name: str, folder: str | None = None) -> ModuleType:
@@ -122,7 +122,7 @@ def options_are_those_of_the_module(family: str, name: str, folder: str | None =
 def a_source_is_cited(family: str, name: str, folder: str | None = None) -> None:
     """Author and year, or that it is this project's."""
     module = imported(family, name, folder)
-    assert SOURCE.search(module.__doc__ or ""), "cite author and year, or say that it is of this project"
+    assert SOURCE.search(module.__doc__ or ""), "cite author and year, or say: own idea, no paper"
 
 
 def functions_take_what_the_contract_gives(family: str, name: str, folder: str | None = None) -> None:

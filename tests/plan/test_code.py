@@ -155,6 +155,16 @@ def test_the_order_of_definitions_and_a_file_that_comes_into_use_are_seen(world)
     assert set(world.record()) == {"code_script", "pack_a", "pack_b"}
 
 
+def test_where_any_module_may_be_asked_for_one_that_is_no_python_is_left_out(world):
+    world.write(
+        {"pack/a.py": "import importlib\ndef f(n): return importlib.import_module(n)\n",
+         "pack/b.py": "def (:\n", "script.py": "from pack.a import f\nf('x')\n"}
+    )  # fmt: skip
+    assert "pack_b" not in world.record()
+    world.write({"pack/b.py": "def g(): return 1\n"})
+    assert "pack_b" in world.record()
+
+
 def test_params_are_names_and_hashes_and_a_users_module_is_named_by_its_file(world):
     world.write({"pack/a.py": "def f(): return 1\n", "script.py": "from pack.a import f\nf()\n"})
     record = world.record()

@@ -99,6 +99,21 @@ def test_a_job_that_a_cluster_starts_later_is_held_to_what_the_first_process_pla
         job(params)
 
 
+@pytest.mark.parametrize("edited", [True, False])
+def test_a_users_file_is_known_by_its_path_from_here_whatever_that_holds(code, edited):
+    file = Path("a=b@c/my_methods/saliency/mine.py")
+    write_text(file, "SCALE = 1\n")
+    params = [f"{file}@{sourcecode.module_at(file.absolute()).digest[:10]}"]
+    announce(sourcecode.hashed(), main=True)
+    sourcecode._read.clear()
+    if not edited:
+        job(params).finish()
+        return
+    write(file, "SCALE = 2\n")
+    with pytest.raises(DataError, match=r"mine.py: was edited after this run was planned"):
+        job(params)
+
+
 def test_a_module_that_is_gone_is_an_edit(code):
     code[0].unlink()
     with pytest.raises(DataError, match="was edited after"):

@@ -107,6 +107,30 @@ def test_an_edit_makes_again_what_uses_it_and_nothing_else(
     assert found == expected
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        ("_helper", "def turned(maps)", "def turned(maps", "my_methods/_helper.py, line 4: no Python"),
+        ("networks/bent", "hidden: Count", "hidden: Counts", "bent.py: 'Counts' is not defined where it can be seen"),
+        ("saliency/squared", "def explain(", "def explains(", "squared.py: has no 'explain'. Write it as"),
+    ],
+)
+def test_what_is_wrong_with_a_method_is_said_before_anything_runs(
+    own: Clone, file: str, old: str, new: str, words: str
+) -> None:
+    path = own.path / "my_methods" / f"{file}.py"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    try:
+        done = own.snakemake("--dry-run", TARGET, config="own.yaml")
+    finally:
+        path.write_text(text)
+    assert done.returncode != 0
+    assert words in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 def test_nothing_is_to_be_done_and_the_record_names_the_files(own: Clone) -> None:
     assert "Nothing to be done" in own.snakemake(TARGET, config="own.yaml").stdout
     notes = [file.read_text() for file in (own.path / "results/.snakemake/metadata").iterdir() if file.is_file()]

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from truemap.config.options import MethodError
-from truemap.runtime.sourcecode import module_at
+from truemap.runtime.sourcecode import module_at, source_file
 from truemap.runtime.syntax import CodeError, Module, chain_of
 
 FAMILIES = ("datasets", "networks", "training", "saliency", "references", "attacks")
@@ -79,8 +79,7 @@ def methods_in(folder: Path) -> tuple[str, ...]:
 
 def file_of(folder: Path, place: str) -> Path:
     """Return the file of a module by its name in a folder's package (``saliency.gradient``), or of a package in it."""
-    base = folder.joinpath(*place.split(".")) if place else folder
-    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+    return source_file(folder.joinpath(*place.split(".")) if place else folder)
 
 
 def source_of(folder: Path, place: str) -> Module:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from truemap.runtime.sourcecode import WORKFLOW, module_at, source_file
-from truemap.runtime.syntax import Chain, Module, at_import, chain_of
+from truemap.runtime.syntax import Chain, CodeError, Module, at_import, chain_of
 
 #: What an import may call, decorate with or derive from without acting on anything but what it defines.
 HARMLESS = {
@@ -75,12 +75,18 @@ class Packages:
 
     @cached_property
     def all(self) -> list[str]:
-        """The names of all modules."""
+        """The names of all modules, but for those that nothing can import: a user's may be unfinished."""
         found = []
         for package, root in self._roots.items():
             names = [file.relative_to(root).with_suffix("").parts for file in sorted(root.rglob("*.py"))]
             found += [".".join([package, *parts]).removesuffix(".__init__") for parts in names]
-        return found
+        return [name for name in found if self._is_python(name)]
+
+    def _is_python(self, name: str) -> bool:
+        try:
+            return self.module(name) is not None
+        except CodeError:
+            return False
 
     def below(self, name: str) -> list[str]:
         """Return the names of all modules of a package, or of the module alone."""
