@@ -182,6 +182,7 @@ LOADS = "from truemap.config.registry import method\n"
         ("def f(): return method('saliency', {}, None), method('networks', {}, None)", ("networks", "saliency")),
         ("from pack.a import load\nload()", ("training",)),
         ("from truemap.config import registry\nregistry.method('attacks', {}, None)", ("attacks",)),
+        ("from truemap.config.registry import method as load\nload('attacks', {}, None)", ("attacks",)),
         ("pass", ()),
     ],
 )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -112,6 +113,27 @@ def test_a_users_file_is_known_by_its_path_from_here_whatever_that_holds(code, e
     write(file, "SCALE = 2\n")
     with pytest.raises(DataError, match=r"mine.py: was edited after this run was planned"):
         job(params)
+
+
+def test_a_module_that_is_only_imported_is_held_to_the_plan_too(code, monkeypatch):
+    """What runs at its import is code of the job, whether or not there was any when the job was planned."""
+    monkeypatch.setitem(sys.modules, "truemap.gradient", SimpleNamespace(__file__=str(code[0])))
+    begun = job()
+    write(code[0], "print()\n")
+    with pytest.raises(DataError, match="was edited while this job ran"):
+        begun.finish()
+    with pytest.raises(DataError, match="was edited after this run was planned"):
+        job()
+
+
+def test_a_process_that_a_cluster_starts_without_the_plan_makes_its_own(code, monkeypatch):
+    monkeypatch.delenv(work.CODE)
+    sourcecode.module_at(code[0], "truemap.gradient")
+    announce(sourcecode.hashed(), main=False)
+    sourcecode._read.clear()
+    write(code[0], "SCALE = 2\n")
+    with pytest.raises(DataError, match="was edited after this run was planned"):
+        job(code[1])
 
 
 def test_a_module_that_is_gone_is_an_edit(code):

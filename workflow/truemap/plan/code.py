@@ -178,6 +178,8 @@ class Code:
         place, names = target.module, rest if target.attribute is None else (target.attribute, *rest)
         # A package's name may lead to one of its modules.
         while names and self.packages.exists(f"{place}.{names[0]}"):
+            # Or to what the package itself calls so.
+            yield from self._held(place, names)
             place, names = f"{place}.{names[0]}", names[1:]
         module = self.packages.module(place)
         if not names:
@@ -185,15 +187,18 @@ class Code:
             yield from ((each, WHOLE) for each in self.packages.below(place))
         elif module is None:
             return
-        elif names[0] in module.definitions:
-            yield place, names[0]
-        elif names[0] in module.imports:
-            # What a module has by an import of its own.
-            yield place, names[0]
-            for further in module.imports[names[0]]:
-                yield from self._follow(further, names[1:])
+        elif names[0] in {*module.definitions, *module.imports}:
+            yield from self._held(place, names)
         elif names[0] not in INERT or "__getattr__" in module.definitions:
             yield place, WHOLE
+
+    def _held(self, place: str, names: Chain) -> Iterator[Unit]:
+        """Yield what a module defines by the first of these names, or has by an import of its own."""
+        module = self.packages.module(place)
+        if module and names[0] in {*module.definitions, *module.imports}:
+            yield place, names[0]
+            for further in module.imports.get(names[0], []):
+                yield from self._follow(further, names[1:])
 
     def _add(self, place: str, name: str, reach: Reach, waiting: list[tuple[Module, ast.stmt]]) -> None:
         """Note a definition, and have what it mentions followed."""
@@ -244,8 +249,6 @@ class Code:
         return set(map(str, words))
 
     def _is_loader(self, module: Module, chain: Chain) -> bool:
-        if chain[-1] != LOADER[1]:
-            return False
         if module.name == LOADER[0]:
             return chain == LOADER[1:]
         targets = [

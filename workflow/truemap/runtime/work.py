@@ -11,9 +11,10 @@ import json
 import os
 import secrets
 import signal
+import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,9 @@ def announce(code: Mapping[str, Any], main: bool) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([own, *(path for path in others if path not in ("", own))])
     process = psutil.Process()
     os.environ[SCHEDULER] = f"{process.pid} {process.create_time()}"
-    if main:
+    if main or not os.environ.get(CODE):
         os.environ[CODE] = json.dumps(code)
+    if main:
         os.environ.pop(record.REMADE, None)
 
 
@@ -81,8 +83,8 @@ class Work:
         self.outputs = [str(path) for path in snakemake.output]
         self.token = secrets.token_hex(8)
         labels = [value.rpartition("@")[0] for value in snakemake.params if sourcecode.is_named_hash(value)]
-        self._code = {path: signature(path) for path in map(sourcecode.file_of, labels)}
-        self._check_code(json.loads(os.environ.get(CODE, "{}")))
+        self._code: dict[Path, list[int] | None] = {}
+        self._check_code([*map(sourcecode.file_of, labels), *_loaded()])
         self._inputs = {str(path): signature(path) for path in dict.fromkeys(map(str, snakemake.input))}
         self._read = record.contents(path for path, found in self._inputs.items() if found)
         old = record.read_entry(self.outputs[0])
@@ -99,6 +101,8 @@ class Work:
         DataError
             If code or an input has been written since the job began, or another job has taken over.
         """
+        # What a method imported since.
+        self._check_code([file for file in _loaded() if file not in self._code])
         for file, before in self._code.items():
             if signature(file) != before:
                 raise DataError(
@@ -124,16 +128,14 @@ class Work:
                 "PYTHONPATH, or uninstall truemap from this environment."
             )
 
-    def _check_code(self, planned: Mapping[str, Any]) -> None:
-        """Compare the code that was imported with what the run's first process planned with: whole files.
-
-        Parameters
-        ----------
-        planned : mapping
-            `truemap.runtime.sourcecode.hashed` of the run's first process; another on a cluster that starts it late.
-        """
+    def _check_code(self, files: Iterable[Path]) -> None:
+        """Compare the code that was imported with what the run's first process planned with: whole files."""
+        # `truemap.runtime.sourcecode.hashed` there; files may differ by now where a cluster starts the job late.
+        planned: dict[str, Any] = json.loads(os.environ.get(CODE) or "{}")
+        found_now = {path: signature(path) for path in files}
+        self._code |= found_now
         begun = psutil.Process().create_time() * 1e9
-        for path, found in self._code.items():
+        for path, found in found_now.items():
             wanted, seen = planned.get(sourcecode.key_of(path), (None, None))
             if found is not None and (found == seen or not planned):
                 continue
@@ -149,6 +151,14 @@ class Work:
                 f"{self.outputs[0]}: another job makes this by now, and what this one made is dropped. Nothing to "
                 "mend: the Snakemake that started this job is gone."
             )
+
+
+def _loaded() -> list[Path]:
+    """Return the files of the project's modules that were imported, as far as the run's first process read them."""
+    planned = json.loads(os.environ.get(CODE) or "{}")
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    found = [Path(file) for file in files if file and Path(file).is_relative_to(sourcecode.WORKFLOW)]
+    return [path for path in found if sourcecode.key_of(path) in planned]
 
 
 def end_with_scheduler() -> None:
