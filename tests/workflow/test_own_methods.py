@@ -78,6 +78,18 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return copy
 
 
+def dry_run(own: Clone, file: str, old: str, new: str):
+    """Plan with one of the methods' files edited; it is put back."""
+    path = own.path / "my_methods" / f"{file}.py"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    try:
+        return own.snakemake("--dry-run", TARGET, config="own.yaml")
+    finally:
+        path.write_text(text)
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "jobs"),
     [
@@ -91,14 +103,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 def test_an_edit_makes_again_what_uses_it_and_nothing_else(
     own: Clone, file: str, old: str, new: str, jobs: dict
 ) -> None:
-    path = own.path / "my_methods" / f"{file}.py"
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-    try:
-        found = planned(own.snakemake("--dry-run", TARGET, config="own.yaml").stdout)
-    finally:
-        path.write_text(text)
+    found = planned(dry_run(own, file, old, new).stdout)
     expected = {
         **jobs,
         **({"explain": 1, "score": 1} if "model" in jobs else {}),
@@ -118,14 +123,7 @@ def test_an_edit_makes_again_what_uses_it_and_nothing_else(
 def test_what_is_wrong_with_a_method_is_said_before_anything_runs(
     own: Clone, file: str, old: str, new: str, words: str
 ) -> None:
-    path = own.path / "my_methods" / f"{file}.py"
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-    try:
-        done = own.snakemake("--dry-run", TARGET, config="own.yaml")
-    finally:
-        path.write_text(text)
+    done = dry_run(own, file, old, new)
     assert done.returncode != 0
     assert words in done.stdout
     assert "Traceback" not in done.stdout

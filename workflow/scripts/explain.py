@@ -1,11 +1,10 @@
 """Make the saliency maps of one method for every test map and every class."""
 
-import torch
-
 from truemap.config.registry import method
 from truemap.data.background import read_background
 from truemap.data.grid import read_grid
 from truemap.data.maps import MapWriter
+from truemap.data.rows import of_job
 from truemap.data.volumes import read_volumes
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import load_decoder
@@ -24,13 +23,7 @@ with job(snakemake) as settings:
     shape = batches.volumes.shape
     training = read_volumes(snakemake.input.train_maps, snakemake.input.train_tables)
     background = read_background(snakemake.input.background)
-    context = Context(
-        settings["seed"],
-        Batches(training, decoder.classes, device, resident=False),
-        torch.from_numpy(background.mean).float().view(shape).to(device),
-        background.low,
-        background.high,
-    )
+    context = Context.of(settings["seed"], training, decoder.classes, background, device)
     saliency = method("saliency", settings["saliency"], Saliency)
     means, grid = MeanMaps(decoder.classes, shape), read_grid(snakemake.input.grid)
     inside = grid.mask.reshape(-1) if settings["stored"] == "brain" else None
@@ -39,7 +32,5 @@ with job(snakemake) as settings:
         for rows, maps in blocks:
             writer.write(rows, maps)
             means.add(rows, maps)
-    wildcards = snakemake.wildcards
-    entry = {"model": wildcards.model, "seed": int(wildcards.seed), "method": wildcards.method}
-    means.write(snakemake.output.mean, snakemake.output.mean_table, grid.affine, **entry)
+    means.write(snakemake.output.mean, snakemake.output.mean_table, grid.affine, **of_job(snakemake.wildcards))
     log.info("%d maps for %d classes each", means.count.sum(), len(decoder.classes))

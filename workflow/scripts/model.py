@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from truemap.data.rows import made_by
+from truemap.data.rows import made_by, of_job
 from truemap.data.volumes import read_volumes
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import load_decoder, save_weights
@@ -48,8 +48,7 @@ with job(snakemake) as settings:
 
     p = {split: torch.softmax(values / description["temperature"], dim=1).numpy() for split, values in logits.items()}
     tables = [predictions(part.table, p[split], decoder.classes) for split, part in splits.items()]
-    entry = {"model": snakemake.wildcards.model, "seed": int(snakemake.wildcards.seed)}
     with whole(snakemake.output.predictions) as path:
-        made_by(pd.concat(tables, ignore_index=True), **entry).to_parquet(path, index=False)
+        made_by(pd.concat(tables, ignore_index=True), **of_job(snakemake.wildcards)).to_parquet(path, index=False)
     save_weights(snakemake.output.weights, decoder.network)
     write_json(snakemake.output.description, description)

@@ -3,7 +3,7 @@
 from truemap.attacks._contract import Attack
 from truemap.attacks._measure import choose_maps, robustness_table
 from truemap.config.registry import method
-from truemap.data.rows import made_by
+from truemap.data.rows import made_by, of_job
 from truemap.data.volumes import read_volumes
 from truemap.geometry import radius
 from truemap.networks._batches import Batches
@@ -24,7 +24,7 @@ with job(snakemake) as settings:
     table = robustness_table(decoder, batches, attack, bound, settings["seed"], rows)
     right, robust = table["correct"].mean(), table["robust"].mean()
     log.info("%d maps: accuracy %.4f, robust accuracy %.4f at L2 radius %.4g", len(table), right, robust, bound)
-    wildcards = snakemake.wildcards
-    entry = {"model": wildcards.model, "seed": int(wildcards.seed), "method": wildcards.attack}
+    entry = of_job(snakemake.wildcards)
+    entry["method"] = entry.pop("attack")
     with whole(snakemake.output[0]) as path:
         made_by(table.assign(bound=bound), **entry).to_parquet(path, index=False)

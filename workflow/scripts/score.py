@@ -1,6 +1,7 @@
 """Correlate the saliency maps of one method with the truth."""
 
 from truemap.data.maps import is_brain, is_signed, read_blocks
+from truemap.data.rows import of_job
 from truemap.evaluation.agreement import score_block
 from truemap.evaluation.scores import ScoreInputs, write_scores
 from truemap.runtime.job import job
@@ -14,6 +15,4 @@ with job(snakemake) as settings:
         )
         for rows, maps in read_blocks(snakemake.input.maps)
     ]
-    wildcards = snakemake.wildcards
-    entry = {"model": wildcards.model, "seed": int(wildcards.seed), "method": wildcards.method}
-    write_scores(snakemake.output[0], blocks, **entry)
+    write_scores(snakemake.output[0], blocks, **of_job(snakemake.wildcards))

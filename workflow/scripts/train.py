@@ -3,7 +3,7 @@
 import torch
 
 from truemap.config.registry import method
-from truemap.data.rows import made_by
+from truemap.data.rows import made_by, of_job
 from truemap.data.volumes import read_volumes
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import build_network, save_weights
@@ -30,12 +30,11 @@ with job(snakemake) as settings:
     training = method("training", settings["training"], Training)
     history = fit(network, training, batches, validation, derive_seed(settings["seed"], "training"), checkpoint)
 
-    last, wildcards = history.iloc[-1], snakemake.wildcards
+    last = history.iloc[-1]
     log.info("validation NLL %.4f, accuracy %.4f", last["validation_nll"], last["validation_accuracy"])
     save_weights(snakemake.output.weights, network)
-    entry = {"model": wildcards.model, "seed": settings["seed"], "candidate": wildcards.candidate}
     with whole(snakemake.output.history) as path:
-        made_by(history, **entry).to_parquet(path, index=False)
+        made_by(history, **of_job(snakemake.wildcards)).to_parquet(path, index=False)
     write_json(
         snakemake.output.validation,
         {"nll": last["validation_nll"], "accuracy": last["validation_accuracy"], "training": settings["training"]},

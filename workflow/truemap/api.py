@@ -22,11 +22,11 @@ from truemap.config.names import SPLITS
 from truemap.config.registry import method, resolve_method
 from truemap.data.background import read_background
 from truemap.data.grid import Grid, read_grid
-from truemap.data.rows import KEYS
+from truemap.data.rows import by_target
 from truemap.data.volumes import Volumes, read_volumes
 from truemap.evaluation.agreement import score_block
-from truemap.evaluation.truth import OwnMaps, Truth, read_truth
-from truemap.networks._batches import Batches
+from truemap.evaluation.scores import ScoreInputs
+from truemap.evaluation.truth import Truth, read_truth
 from truemap.networks._decoder import Decoder, load_decoder
 from truemap.runtime.files import read_json
 from truemap.saliency._context import Context
@@ -110,10 +110,8 @@ class Results:
 
     def context(self, decoder: Decoder, seed: int = 0) -> Context:
         """Return what a method may use beyond the network and the maps: a seed and the training data."""
-        known = read_background(self.folder / "truth/background.parquet")
-        training = Batches(self.maps("train"), decoder.classes, self.device, resident=False)
-        mean = torch.from_numpy(known.mean).float().view(training.volumes.shape).to(self.device)
-        return Context(seed, training, mean, known.low, known.high)
+        background = read_background(self.folder / "truth/background.parquet")
+        return Context.of(seed, self.maps("train"), decoder.classes, background, self.device)
 
     def truth(self, average: str = "classes") -> dict[tuple[str, str], Truth]:
         """Return the truth by (subject, condition set); the subject is empty where there are none."""
@@ -144,15 +142,13 @@ class Results:
         DataFrame
             See `truemap.evaluation.agreement.score_block`.
         """
-        test, truths = self.maps("test"), self.truth(average)
-        classes = sorted(test.table["label"].unique()) if classes is None else list(classes)
         inside = self.grid.mask.reshape(-1) if voxels == "brain" else None
-        table = rows.loc[rows.index.repeat(len(classes)), KEYS].reset_index(drop=True)
-        table = table.assign(target=classes * len(rows))
+        given = ScoreInputs(self.truth(average), inside, self.maps("test"))
+        classes = sorted(given.volumes.table["label"].unique()) if classes is None else list(classes)
+        table = by_target(rows, classes)
         flat, blocks = maps.reshape(len(table), -1), []
+        absolute = bool((flat >= 0).all())
         for subject, part in table.groupby("subject", sort=False):
-            mine = test.table[test.table["subject"] == subject]
-            own = OwnMaps(mine, test.take(mine.index).reshape(len(mine), -1)) if subject else None
-            block = part.reset_index(drop=True)
-            blocks.append(score_block(block, flat[part.index], truths, inside, own, bool((flat >= 0).all())))
+            own, block = given.own(str(subject)), part.reset_index(drop=True)
+            blocks.append(score_block(block, flat[part.index], given.truths, inside, own, absolute))
         return pd.concat(blocks, ignore_index=True)

@@ -71,11 +71,20 @@ def method(family: str, settings: Mapping[str, Any], contract: type[M]) -> M:
     contract : type
         The family's subclass of `Method`.
     """
-    options = {key: value for key, value in settings.items() if key not in (NAME, FOLDER)}
-    folder = settings.get(FOLDER)
-    package = _imported_package(Path(folder)) if folder else "truemap"
-    module = importlib.import_module(f"{package}.{family}.{settings[NAME]}")
-    return contract.of(module, module.Options(**options))
+    if FOLDER in settings:
+        _imported_package(Path(settings[FOLDER]))
+    module = importlib.import_module(module_of(family, settings))
+    return contract.of(module, module.Options(**_own_options(settings)))
+
+
+def module_of(family: str, settings: Mapping[str, Any]) -> str:
+    """Return the name by which a method's module is imported."""
+    package = Path(settings[FOLDER]).name if FOLDER in settings else "truemap"
+    return f"{package}.{family}.{settings[NAME]}"
+
+
+def _own_options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in (NAME, FOLDER)}
 
 
 def _imported_package(folder: Path) -> str:
@@ -200,14 +209,7 @@ def resolved_class(family: str, settings: Mapping[str, Any]) -> type[MethodOptio
 
 def resolved_options(family: str, settings: Mapping[str, Any]) -> MethodOptions:
     """Return the options of what `resolve_method` gave."""
-    own = {key: value for key, value in settings.items() if key not in (NAME, FOLDER)}
-    return resolved_class(family, settings)(**own)
-
-
-def module_of(family: str, settings: Mapping[str, Any]) -> str:
-    """Return the name by which a method's module is imported."""
-    package = Path(settings[FOLDER]).name if FOLDER in settings else "truemap"
-    return f"{package}.{family}.{settings[NAME]}"
+    return resolved_class(family, settings)(**_own_options(settings))
 
 
 def check_fit(kind: str, name: str, needs: set[str], of: str, other: str, traits: set[str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -28,6 +29,17 @@ def made_by(table: pd.DataFrame, **entry: str | int) -> pd.DataFrame:
     Tables of many jobs are put together, and what a row is of must not hang on the order of files.
     """
     return pd.concat([pd.DataFrame(entry, index=table.index), table], axis=1)
+
+
+def of_job(wildcards: Any) -> dict[str, str | int]:
+    """Return what a job's table is of (`made_by`), by its wildcards."""
+    return {name: int(value) if name == "seed" else value for name, value in wildcards.items() if name != "dataset"}
+
+
+def by_target(rows: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """Return a row for each map and class that is explained: the columns `KEYS`, and ``target``."""
+    table = rows.loc[rows.index.repeat(len(classes)), KEYS].reset_index(drop=True)
+    return table.assign(target=[*classes] * len(rows))
 
 
 def subject_blocks(table: pd.DataFrame, limit: int = 200) -> Iterator[pd.DataFrame]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from truemap.data.background import Background
-from truemap.data.rows import KEYS, choose_explained, subject_blocks
+from truemap.data.rows import by_target, choose_explained, subject_blocks
 from truemap.evaluation.agreement import score_block
 from truemap.evaluation.scores import ScoreInputs
 from truemap.references._contract import Reference
@@ -44,8 +44,7 @@ def score_reference(
         for start in range(0, len(block), size):
             part = block.iloc[start : start + size]
             x = given.volumes.take(part.index).reshape(len(part), -1)
-            rows = part.loc[part.index.repeat(len(classes)), KEYS].reset_index(drop=True)
-            rows["target"] = classes * len(part)
+            rows = by_target(part, classes)
             for conditions in background.means:
                 if (subject, conditions) in given.truths:
                     maps = reference.refer(part, x, background, conditions, reference.options, seed).reshape(

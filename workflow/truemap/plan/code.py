@@ -48,8 +48,6 @@ INSIDES = frozenset({"__subclasses__", "__globals__", "__builtins__", "f_globals
 #: Attributes of a module that lead to nothing else in it.
 INERT = frozenset({"__name__", "__file__", "__doc__"})
 OWN = frozenset({"globals", "vars", "locals"})
-
-
 #: A module and the name of one of its definitions, or `WHOLE`.
 Unit = tuple[str, str]
 
@@ -167,7 +165,7 @@ class Code:
         if module.name == LOADER[0]:
             return False
         bound = module.imports.get(chain[0])
-        spelled = [".".join(filter(None, [each.module, each.attribute, *chain[1:]])) for each in bound or []]
+        spelled = [each.spelled(chain[1:]) for each in bound or []]
         # Versions and files of packages are not code.
         spelled = [name for name in spelled or [".".join(chain)] if not name.startswith(STATIC)]
         parts = [name.split(".") for name in spelled]
@@ -175,12 +173,10 @@ class Code:
         return bool(words & ANYTHING) or bool(INSIDES & set(chain)) or spelled == ["sys"]
 
     def _follow(self, target: Import, rest: Chain) -> Iterator[Unit]:
-        place, names = target.module, rest if target.attribute is None else (target.attribute, *rest)
-        # A package's name may lead to one of its modules.
-        while names and self.packages.exists(f"{place}.{names[0]}"):
-            # Or to what the package itself calls so.
-            yield from self._held(place, names)
-            place, names = f"{place}.{names[0]}", names[1:]
+        *packages, (place, names) = self.packages.descend(target, rest)
+        for package in packages:
+            # Or to what a package itself calls so.
+            yield from self._held(*package)
         module = self.packages.module(place)
         if not names:
             # Of a package also what is below: it can be asked for that.
@@ -251,11 +247,7 @@ class Code:
     def _is_loader(self, module: Module, chain: Chain) -> bool:
         if module.name == LOADER[0]:
             return chain == LOADER[1:]
-        targets = [
-            target.module + f".{target.attribute}" * bool(target.attribute)
-            for target in module.imports.get(chain[0], [])
-        ]
-        return ".".join(LOADER) in {".".join([target, *chain[1:]]) for target in targets}
+        return ".".join(LOADER) in {target.spelled(chain[1:]) for target in module.imports.get(chain[0], [])}
 
     # Records
 

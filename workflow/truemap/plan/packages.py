@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from truemap.runtime.sourcecode import WORKFLOW, module_at, source_file
-from truemap.runtime.syntax import Chain, CodeError, Module, at_import, chain_of
+from truemap.runtime.syntax import Chain, CodeError, Import, Module, at_import, chain_of
 
 #: What an import may call, decorate with or derive from without acting on anything but what it defines.
 HARMLESS = {
@@ -18,17 +18,8 @@ HARMLESS = {
     *(f"builtins.{name}" for name in vars(builtins) if name.endswith(("Error", "Exception"))),
     *("contextlib.contextmanager", "contextvars.ContextVar", "dataclasses.dataclass", "dataclasses.field"),
     *("functools.cache", "functools.cached_property", "functools.lru_cache", "hashlib.sha256", "logging.Formatter"),
-    *(
-        "logging.getLogger",
-        "numpy.log",
-        "numpy.sqrt",
-        "pathlib.Path",
-        "re.compile",
-        "torch.autograd.Function",
-        "torch.nn.Conv3d",
-        "torch.nn.Module",
-        "torch.no_grad",
-    ),
+    *("logging.getLogger", "numpy.log", "numpy.sqrt", "pathlib.Path", "re.compile", "torch.autograd.Function"),
+    *("torch.nn.Conv3d", "torch.nn.Module", "torch.no_grad"),
     *("typing.Generic", "typing.NamedTuple", "typing.Protocol", "typing.TypeVar"),
     *(f"pydantic.{name}" for name in ("AfterValidator", "BaseModel", "BeforeValidator", "ConfigDict", "Field")),
     *("pydantic.field_validator", "pydantic.model_validator"),
@@ -87,6 +78,18 @@ class Packages:
             return self.module(name) is not None
         except CodeError:
             return False
+
+    def descend(self, target: Import, rest: Chain) -> list[tuple[str, Chain]]:
+        """Return the way to the innermost module that an import, with attributes asked of it, may lead to.
+
+        At each step a module or package, and the names that are asked of it.
+        """
+        place, names = target.module, rest if target.attribute is None else (target.attribute, *rest)
+        way = [(place, names)]
+        while names and self.exists(f"{place}.{names[0]}"):
+            place, names = f"{place}.{names[0]}", names[1:]
+            way.append((place, names))
+        return way
 
     def below(self, name: str) -> list[str]:
         """Return the names of all modules of a package, or of the module alone."""
@@ -157,7 +160,7 @@ class Packages:
         if self.exists(bound[0].module):
             # A base that acts is found by its name.
             return base
-        return ".".join(filter(None, (bound[0].module, bound[0].attribute, *chain[1:]))) in HARMLESS
+        return bound[0].spelled(chain[1:]) in HARMLESS
 
     def _targets(self, module: Module, chain: Chain, seen: tuple = ()) -> list[tuple[Module, str]]:
         """Return the modules and what of them a name may stand for."""
@@ -165,10 +168,7 @@ class Packages:
             return [(module, chain[0])]
         found = []
         for target in module.imports.get(chain[0], []):
-            names = tuple(filter(None, [target.attribute, *chain[1:]]))
-            place = target.module
-            while names and self.exists(f"{place}.{names[0]}"):
-                place, names = f"{place}.{names[0]}", names[1:]
+            *_, (place, names) = self.descend(target, chain[1:])
             owner = self.module(place)
             if owner and names and (owner, names) not in seen:
                 found += self._targets(owner, names, (*seen, (owner, names))) or [(owner, names[0])]

@@ -16,7 +16,7 @@ from truemap.config.registry import module_of
 from truemap.config.schema import parse
 from truemap.plan.code import Code
 from truemap.plan.jobs import Job, Jobs
-from truemap.plan.record import Params, Settings, method_params, settings_params, signed
+from truemap.plan.record import Params, Settings, line_params, settings_params, signed
 from truemap.plan.settings import JobSettings
 from truemap.runtime.privacy import SALT, read_salt
 from truemap.runtime.sourcecode import SCRIPTS
@@ -87,7 +87,7 @@ class Plan:
 
         packages = {f"package_{number}": name for number, name in enumerate(self.config.provenance.packages)}
         versions = {key: f"{name} {installed(name)}" for key, name in packages.items()}
-        return {**self.code.of_script(path), **(method_params(methods, kinds) if families else {}), **versions}
+        return {**self.code.of_script(path), **(line_params("method", methods, kinds) if families else {}), **versions}
 
     def method_module(self, family: str, wildcards: Any) -> str:
         """Return the name of the module of a family's method that a job uses."""

@@ -31,46 +31,41 @@ def settings_params(compute: Callable[[Any], Settings], jobs: Sequence[Any]) -> 
     jobs : sequence
         Wildcards of at least one job of each kind that the rule has: they say how many lines there can be.
     """
-    known: dict[tuple[tuple[str, str], ...], dict[int, str]] = {}
 
     def whole(wildcards: Any) -> SimpleNamespace:
         return SimpleNamespace(**compute(wildcards))
+
+    return {"settings": whole, **line_params("setting", lambda wildcards: _lines(compute(wildcards)), jobs)}
+
+
+def line_params(prefix: str, lines: Callable[[Any], list[str]], jobs: Sequence[Any]) -> Params:
+    """Return params that hold lines of which a job has as many as its wildcards give: the n-th, or None.
+
+    Parameters
+    ----------
+    prefix : str
+        Of the params' names.
+    lines : callable
+        Wildcards -> lines.
+    jobs : sequence
+        Wildcards of at least one job of each kind that the rule has: they say how many lines there can be.
+    """
+    known: dict[tuple[tuple[str, str], ...], dict[int, str]] = {}
 
     def line(number: int) -> Callable[[Any], str | None]:
         def entry(wildcards: Any) -> str | None:
             key = tuple(sorted(named(wildcards).items()))
             if key not in known:
-                known[key] = dict(enumerate(_lines(compute(wildcards))))
+                known[key] = dict(enumerate(lines(wildcards)))
                 if len(known[key]) >= count:
-                    raise RuntimeError("a rule has more settings than params for them")
+                    raise RuntimeError(f"a rule has more lines ({prefix}) than params for them")
             return known[key].get(number)
 
         return signed(entry)
 
     # One more than any job can fill: None is then among every job's params, and their number changes nothing.
-    count = 1 + max((len(_lines(compute(job))) for job in jobs), default=0)
-    return {"settings": whole, **{f"setting_{number}": line(number) for number in range(count)}}
-
-
-def method_params(code: Callable[[Any], list[str]], jobs: Sequence[Any]) -> Params:
-    """Return params that stand for the method modules a job uses, beyond what its script reaches by itself.
-
-    Which they are hangs on the wildcards, so each param is a function: the n-th module's ``module@hash``, or
-    None.
-
-    Parameters
-    ----------
-    code : callable
-        Wildcards -> ``module@hash`` of the modules.
-    jobs : sequence
-        Wildcards of at least one job of each kind that the rule has.
-    """
-
-    def entry(number: int) -> Callable[[Any], str | None]:
-        return signed(lambda wildcards: dict(enumerate(code(wildcards))).get(number))
-
-    count = 1 + max((len(code(job)) for job in jobs), default=0)
-    return {f"method_{number}": entry(number) for number in range(count)}
+    count = 1 + max((len(lines(job)) for job in jobs), default=0)
+    return {f"{prefix}_{number}": line(number) for number in range(count)}
 
 
 def named(wildcards: Any) -> dict[str, str]:

@@ -23,7 +23,7 @@ def refer(
 
     For the map's own class A its mean minus the average (of class means or of maps, as in the subject's truth), for
     another class B the mean of B minus that of A, over the training maps of the same set of conditions.
-    Parameters as in `truemap.references.random.refer`.
+    Parameters as in `truemap.references._contract.Refer`.
     """
     means = background.means[conditions]
     classes = sorted(background.means["all"])

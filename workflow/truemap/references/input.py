@@ -24,7 +24,7 @@ def refer(
     """Return x for the map's own class and -x for the others, shape (n, classes, voxels).
 
     The truth of a pair is target minus own class, so that a copy of the map agrees with it best turned round.
-    Parameters as in `truemap.references.random.refer`.
+    Parameters as in `truemap.references._contract.Refer`.
     """
     values = maps.astype(np.float64) - (background.mean if options.centre else 0.0)
     classes = np.array(sorted(background.means["all"]))

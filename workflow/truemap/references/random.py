@@ -17,24 +17,9 @@ class Options(MethodOptions):
 def refer(
     rows: pd.DataFrame, maps: np.ndarray, background: Background, conditions: str, options: Options, seed: int
 ) -> np.ndarray:
-    """Return independent N(0, 1) noise for each map and class.
+    """Return independent N(0, 1) noise for each map and class, from (seed, sample) alone.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        ``sample, label`` of each map.
-    maps : ndarray, shape (n, voxels)
-        The maps that are "explained".
-    background : Background
-        Of the training maps.
-    conditions : str
-        Set of conditions that the result is scored in.
-    seed : int
-        A sample's noise comes from (seed, sample) alone.
-
-    Returns
-    -------
-    ndarray, shape (n, classes, voxels)
+    Parameters as in `truemap.references._contract.Refer`.
     """
     shape = (len(background.means["all"]), maps.shape[1])
     return np.stack(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -49,6 +49,10 @@ class Import:
 
     module: str
     attribute: str | None = None
+
+    def spelled(self, rest: Iterable[str] = ()) -> str:
+        """Return what it is by its whole name, with attributes asked of it."""
+        return ".".join(filter(None, (self.module, self.attribute, *rest)))
 
 
 @dataclass

@@ -130,8 +130,7 @@ class Work:
 
     def _check_code(self, files: Iterable[Path]) -> None:
         """Compare the code that was imported with what the run's first process planned with: whole files."""
-        # `truemap.runtime.sourcecode.hashed` there; files may differ by now where a cluster starts the job late.
-        planned: dict[str, Any] = json.loads(os.environ.get(CODE) or "{}")
+        planned = _planned()
         found_now = {path: signature(path) for path in files}
         self._code |= found_now
         begun = psutil.Process().create_time() * 1e9
@@ -154,11 +153,15 @@ class Work:
 
 
 def _loaded() -> list[Path]:
-    """Return the files of the project's modules that were imported, as far as the run's first process read them."""
-    planned = json.loads(os.environ.get(CODE) or "{}")
+    """Return the files of modules that were imported, as far as the run's first process read them."""
+    planned = _planned()
     files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    found = [Path(file) for file in files if file and Path(file).is_relative_to(sourcecode.WORKFLOW)]
-    return [path for path in found if sourcecode.key_of(path) in planned]
+    return [path for path in map(Path, filter(None, files)) if sourcecode.key_of(path) in planned]
+
+
+def _planned() -> dict[str, Any]:
+    """Return what `truemap.runtime.sourcecode.hashed` was in the run's first process."""
+    return json.loads(os.environ.get(CODE) or "{}")
 
 
 def end_with_scheduler() -> None:

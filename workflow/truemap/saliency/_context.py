@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
+from truemap.data.background import Background
+from truemap.data.volumes import Volumes
 from truemap.networks._batches import Batches
 
 
@@ -30,3 +33,12 @@ class Context:
     mean: torch.Tensor
     low: float
     high: float
+
+    @classmethod
+    def of(
+        cls, seed: int, training: Volumes, classes: Sequence[str], background: Background, device: torch.device
+    ) -> Context:
+        """Return the context of training maps and of what is known of them."""
+        batches = Batches(training, classes, device, resident=False)
+        mean = torch.from_numpy(background.mean).float().view(training.shape).to(device)
+        return cls(seed, batches, mean, background.low, background.high)

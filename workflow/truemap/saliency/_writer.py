@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from truemap.data.nifti import write_map
-from truemap.data.rows import KEYS, choose_explained, made_by, subject_blocks
+from truemap.data.rows import by_target, choose_explained, made_by, subject_blocks
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
 from truemap.runtime.files import DataError, whole
@@ -99,8 +99,7 @@ def explain_blocks(
             missed = method.residual(decoder, x, ids, found, method.options, context)
             residuals.append(missed.cpu().numpy().reshape(-1))
         maps, scale = unit_peak(np.concatenate(parts).reshape(len(block) * len(decoder.classes), -1))
-        table = block.loc[block.index.repeat(len(decoder.classes)), KEYS].reset_index(drop=True)
-        table = table.assign(target=decoder.classes * len(block), scale=scale, residual=np.concatenate(residuals))
+        table = by_target(block, decoder.classes).assign(scale=scale, residual=np.concatenate(residuals))
         if not np.isfinite(scale).all():
             first = table[~np.isfinite(scale)].iloc[0]
             raise DataError(
