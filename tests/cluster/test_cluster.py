@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
-from cluster import PATIENCE, PROFILE, ROOT, Checkout, Job, NoSlurm, ask, crash, slurm, soon
+from cluster import PATIENCE, PROFILE, Checkout, Job, NoSlurm, ask, crash, slurm, soon
 
 pytestmark = pytest.mark.slurm
 
@@ -131,14 +130,6 @@ def made(copy: Checkout) -> dict[str, bytes]:
     endings = (".parquet", ".safetensors", ".npy")
     files = [path for path in (copy.path / "results").rglob("*") if path.suffix in endings]
     return {f"{path.relative_to(copy.path)}": path.read_bytes() for path in files}
-
-
-def test_profile_shares_what_decides_on_reruns_with_the_default() -> None:
-    slurm, default = (
-        yaml.safe_load((ROOT / f"profiles/{name}/config.yaml").read_text()) for name in ("slurm", "default")
-    )
-    for key in ("rerun-triggers", "max-checksum-file-size"):
-        assert slurm[key] == default[key]
 
 
 def test_bytes_are_those_of_a_local_run(story: Story) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import Clone, clone, copied
+from conftest import ROOT, Clone, clone, copied
 
 SIMULATED = "simulated data, not HCP"
 
@@ -31,6 +31,13 @@ def test_a_second_call_does_nothing(finished: Clone) -> None:
     result = finished.snakemake()
     assert result.returncode == 0
     assert "Nothing to be done" in result.stdout
+
+
+def test_every_profile_has_the_same_reasons_to_run_a_job_again() -> None:
+    profiles = [yaml.safe_load(path.read_text()) for path in (ROOT / "profiles").glob("*/config.yaml")]
+    assert len(profiles) > 1
+    for key in ("rerun-triggers", "max-checksum-file-size"):
+        assert len({str(profile.get(key)) for profile in profiles}) == 1, key
 
 
 def test_by_the_other_door_there_is_as_little_to_do(finished: Clone) -> None:
