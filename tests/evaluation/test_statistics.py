@@ -28,11 +28,12 @@ def units_of(values, criterion="informative", conditions="all", truth="full"):
             f"s{number}",
             value,
             int(np.isnan(value)),
+            "",
         )
         for key, column in values.items()
         for number, value in enumerate(column)
     ]
-    columns = ["criterion", "conditions", "truth", "model", "method", "seed", "unit", "value", "missing"]
+    columns = ["criterion", "conditions", "truth", "model", "method", "seed", "unit", "value", "missing", "reason"]
     return pd.DataFrame(rows, columns=columns)
 
 

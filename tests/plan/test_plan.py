@@ -56,7 +56,7 @@ BRAINS = at(
 SETTINGS = [
     name
     for name, member in vars(JobSettings).items()
-    if not name.startswith("_") and name not in ("of", "pseudonyms", "simulate")
+    if not name.startswith("_") and name not in ("of", "pseudonyms", "simulate", "adopt")
 ]
 
 

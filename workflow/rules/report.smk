@@ -183,7 +183,7 @@ figures = [
     for path in plan.all(name, *getattr(rules, name).output)
 ]
 measured = ("simulate", "volumes", "quality", "truth", "background", "background_chosen", "train", "model", "explain")
-measured += ("subject_maps", "score", "refer", "robustness")
+measured += ("adopt", "subject_maps", "score", "refer", "robustness")
 
 
 rule resources:

@@ -7,6 +7,7 @@ other rules give those patterns to `Plan.each`.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,6 +126,18 @@ class Plan:
         """Return a saliency output's path, marked by Snakemake's `temp` where the config does not keep maps."""
         return path if self.config.maps.keep else temp(path)
 
+    def models(self, given: bool) -> str:
+        """Return an expression for `model` in paths of saliency maps: that of maps from elsewhere, or of the rest.
+
+        Two rules make such paths, and a name may be a network's in one dataset and of given maps in another.
+        """
+        datasets = [(name, dataset.given) for name, dataset in self.config.datasets.items() if dataset.given]
+        names = [
+            rf"(?<=/{re.escape(name)}/saliency/)(?:{'|'.join(map(re.escape, models))})" for name, models in datasets
+        ]
+        expression = "|".join(names) or "(?!)"
+        return expression if given else f"(?!(?:{expression})/)[^/]+"
+
     # Files that are there before the first job
 
     def own(self, path: str) -> str:
@@ -140,6 +153,19 @@ class Plan:
             return [path] if path else []
 
         return signed(file)
+
+    def sheet_of_maps(self, wildcards: Any) -> str:
+        """Input function: the sheet of a model that is maps from elsewhere."""
+        return self.jobs.dataset(wildcards).given[wildcards.model].maps[wildcards.method]
+
+    def kept(self, pattern: str) -> Files:
+        """Input function: tables of the test maps (`pattern`), where subjects may have been left out; else none."""
+        tables = self.each("volumes", pattern, split="test")
+
+        def files(wildcards: Any) -> list[str]:
+            return tables(wildcards) if self.jobs.dataset(wildcards).on_bad_subject == "skip" else []
+
+        return signed(files)
 
     def simulation_file(self, key: str) -> Files:
         """Input function: the table that `simulate` names, or the workflow's own."""
@@ -165,6 +191,8 @@ class Plan:
             }
             for prefix, part in parts.items():
                 found += [(f"datasets.{name}.{prefix}{key}", part[key]) for key in NAMED if part.get(key)]
+            for model, given in dataset.given.items():
+                found += [(f"datasets.{name}.models.{model}.maps.{label}", path) for label, path in given.maps.items()]
             root = dataset.source.get("root")
             if root and "://" not in root:
                 found.append((f"datasets.{name}.source.root", f"{root.rstrip('/')}/"))

@@ -99,6 +99,11 @@ class JobSettings:
         choice = {"seed": self._config.seed, **self._shared(wildcards, "explained"), "stored": self._config.maps.voxels}
         return {"saliency": saliency, **choice, "memory": self._config.memory, **self._torch()}
 
+    def adopt(self, wildcards: Any) -> Settings:
+        """One sheet of maps from elsewhere."""
+        choice = {"seed": self._config.seed, **self._shared(wildcards, "explained", "nan")}
+        return {"signed": self._signed(wildcards), **choice, "stored": self._config.maps.voxels}
+
     def robustness(self, wildcards: Any) -> Settings:
         """One attack on one model."""
         robustness = self._jobs.dataset(wildcards).robustness
@@ -118,7 +123,8 @@ class JobSettings:
 
     def score(self, wildcards: Any) -> Settings:
         """The agreement with truth."""
-        return {**self._shared(wildcards, "average", "voxels"), "chosen": self._jobs.listed(wildcards)}
+        shared = self._shared(wildcards, "average", "voxels")
+        return {**shared, "chosen": self._jobs.listed(wildcards), "signed": self._signed(wildcards)}
 
     def statistics(self, wildcards: Any) -> Settings:
         """A dataset's summary and tests."""
@@ -127,6 +133,7 @@ class JobSettings:
             "swept": list(self._jobs.swept(wildcards)),
             "group": self._group(wildcards),
             "chosen": self._jobs.listed(wildcards),
+            **self._without_network(wildcards),
         }
 
     def claims(self, wildcards: Any) -> Settings:
@@ -138,7 +145,7 @@ class JobSettings:
             found[name] = self._shared(SimpleNamespace(dataset=name), *parts)
             found[name]["source"].pop("fetch", None)  # changes no result
             models = found[name]["models"].items()
-            found[name]["models"] = {m: {key: model[key] for key in of_model} for m, model in models}
+            found[name]["models"] = {m: {key: model[key] for key in of_model if key in model} for m, model in models}
         return {"datasets": found}
 
     def figure_1(self, wildcards: Any) -> Settings:
@@ -169,7 +176,7 @@ class JobSettings:
 
     def figure_strength(self, wildcards: Any) -> Settings:
         """Agreement against the strength of training."""
-        models = self._jobs.dataset(wildcards).models
+        models = self._jobs.dataset(wildcards).networks
         swept = [
             {
                 "model": name,
@@ -204,6 +211,16 @@ class JobSettings:
         """Return what a dataset's data are called wherever they show."""
         options = resolved_options("datasets", self._jobs.dataset(wildcards).source)
         return options.kind() if isinstance(options, SourceOptions) else ""
+
+    def _signed(self, wildcards: Any) -> bool | None:
+        """Return whether maps from elsewhere have signs, as the config says; None for a network's: they tell it."""
+        given = self._jobs.dataset(wildcards).given.get(wildcards.model)
+        return given.signed if given else None
+
+    def _without_network(self, wildcards: Any) -> Settings:
+        """Return the models that are maps from elsewhere, and the attacks that they lack the robust accuracy of."""
+        dataset = self._jobs.dataset(wildcards)
+        return {"given": list(dataset.given), "attacks": list(dataset.robustness.attacks) if dataset.given else []}
 
     def _torch(self) -> Settings:
         return {"device": self._config.device, "threads": self._config.threads}
