@@ -133,7 +133,8 @@ def test_a_winner_is_what_the_tests_say():
     random = np.random.default_rng(0)
     units = pd.concat(
         pd.DataFrame({"unit": [f"s{k}" for k in range(20)], "value": random.normal(mean, 0.05, 20)}).assign(
-            criterion="informative", conditions="all", truth="full", model=model, method=method, seed=0, missing=0, reason=""
+            criterion="informative", conditions="all", truth="full", model=model, method=method, seed=0, missing=0,
+            reason="",
         )
         for (model, method), mean in {
             ("nn", "gradient"): 0.1, ("nn", "smoothgrad"): 0.5, ("nn", "lrp"): 0.1,

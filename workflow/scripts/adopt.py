@@ -3,7 +3,7 @@
 import pandas as pd
 
 from truemap.data import seen, sources
-from truemap.data.given import GivenMaps, check_explained, files, read_sheet
+from truemap.data.given import SheetReader, check_explained, files, read_sheet
 from truemap.data.grid import read_grid
 from truemap.data.maps import MapWriter, MeanMaps
 from truemap.data.rows import choose_explained, of_job
@@ -28,7 +28,7 @@ with job(snakemake, scrub) as settings:
     names = snakemake.wildcards
     place = seen.list_of(names.dataset, names.model, names.method)
     found = seen.look(files(sheet), seen.read(place))
-    given = GivenMaps(sheet, grid, settings["signed"], settings["nan"])
+    given = SheetReader(sheet, grid, settings["signed"], settings["nan"])
     classes = sorted(samples["label"].unique())
     means, negative = MeanMaps(classes, grid.shape), False
     inside = grid.mask.reshape(-1) if settings["stored"] == "brain" else None

@@ -88,10 +88,9 @@ def _lines(cells: pd.Series, wrong: pd.Series | list[bool]) -> Iterator[tuple[in
 def _rows(path: Path, table: pd.DataFrame) -> list[int]:
     cells = table[ROW] if ROW in table else pd.Series("", index=table.index)
     stacks = table["image"].str.lower().str.endswith(STACK)
-    for line, cell in _lines(cells, stacks & ~cells.str.fullmatch("[0-9]+")):
+    for line, _ in _lines(cells, stacks & ~cells.str.fullmatch("[0-9]{1,9}")):
         raise DataError(
-            f"{path}, line {line}: row '{cell}' of a stack. Say in the column `{ROW}` which map of the stack it is, "
-            "0 for the first."
+            f"{path}, line {line}: a stack. Say in the column `{ROW}` which of its maps it is, 0 for the first."
         )
     for line, _ in _lines(cells, ~stacks & (cells != "")):
         raise DataError(f"{path}, line {line}: a row, but no stack ({STACK}). Leave the cell empty.")
@@ -191,7 +190,7 @@ def check_explained(
         )
 
 
-class GivenMaps:
+class SheetReader:
     """The maps of a sheet, on the dataset's grid.
 
     Parameters

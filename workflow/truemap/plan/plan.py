@@ -192,7 +192,7 @@ class Plan:
             for prefix, part in parts.items():
                 found += [(f"datasets.{name}.{prefix}{key}", part[key]) for key in NAMED if part.get(key)]
             for model, given in dataset.given.items():
-                found += [(f"datasets.{name}.models.{model}.maps.{label}", path) for label, path in given.maps.items()]
+                found += [(f"datasets.{name}.models.{model}.maps", path) for path in given.maps.values()]
             root = dataset.source.get("root")
             if root and "://" not in root:
                 found.append((f"datasets.{name}.source.root", f"{root.rstrip('/')}/"))
