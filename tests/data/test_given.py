@@ -178,7 +178,7 @@ def replaced(line, place, cell):
     [
         (
             replaced(4, 1, "100307"),
-            "line 6: no such sample. Write what the column `image` of the dataset's samples.tsv",
+            "line 6: no such sample. Write what the column `image` of the",
         ),
         (replaced(4, 1, "03"), "line 6: no such sample"),
         (replaced(4, 1, "9"), "(0 to 8; 0 is the first below the header)"),
@@ -221,9 +221,7 @@ def test_samples_that_are_not_those_explained_are_refused(folder, caplog):
     check_explained("maps.tsv", sheet, TESTED, TESTED["sample"], SAMPLES)
     with pytest.raises(DataError, match=r"line 11: sample 6 is not among the 3 test maps that are explained"):
         check_explained("maps.tsv", sheet, TESTED[:3], TESTED["sample"], SAMPLES)
-    with pytest.raises(
-        DataError, match=r"no maps of 2 of the 6 test maps .*: 3 \(class left\), 4 \(class rest\)\. Add"
-    ):
+    with pytest.raises(DataError, match=r"no maps of 2 of the 6 test maps .*: 3 \(class left\), 4 \(class rest\)\."):
         check_explained("maps.tsv", sheet[6:], TESTED, TESTED["sample"], SAMPLES)
     assert not caplog.records
     # Of a subject that was skipped: no fault of the sheet's.
@@ -240,7 +238,7 @@ def test_another_grid_is_refused_with_both_in_words(folder):
     message = unfit(folder, nifti(folder, VALUES[0], np.diag([3.0, 3, 3, 1])), image="one.nii.gz")
     assert "one.nii.gz: grid (3, 4, 2) voxels of [3.0, 3.0, 3.0] mm" in message
     assert "differs from the dataset's (3, 4, 2) voxels of [2.0, 2.0, 2.0] mm, axes LAS" in message
-    moved = AFFINE + np.eye(4)[:, 3:] @ np.eye(4)[3:] * 0 + np.array([[0, 0, 0, 1.0], *[[0] * 4] * 3])
+    moved = AFFINE + np.eye(4)[:, [0]] * np.eye(4)[3] * 2
     assert "Resample" in unfit(folder, nifti(folder, VALUES[0], moved), image="one.nii.gz")
 
 
@@ -251,10 +249,8 @@ def test_a_map_that_is_no_image_is_refused(folder):
 
 
 def test_negative_values_of_maps_without_signs_are_refused(folder):
-    message = unfit(folder, signed=False)
-    assert re.search(
-        r"all.npy, row 0: has negative values \(to -\d\.\d+\), and the config says `signed: false`", message
-    )
+    words = r"all.npy, row 0: has negative values \(to -\d\.\d+\), and the config says `signed: false`"
+    assert re.search(words, unfit(folder, signed=False))
 
 
 class Touch:
@@ -291,9 +287,7 @@ def test_nothing_is_unpickled(folder):
     assert not trace.exists()
 
 
-@pytest.mark.parametrize(
-    "spoil", [lambda raw: raw[:-100], lambda raw: raw[:20], lambda raw: b"PK" + raw, lambda raw: b""]
-)
-def test_a_damaged_stack_is_refused(folder, spoil):
-    (folder / "all.npy").write_bytes(spoil((folder / "all.npy").read_bytes()))
+@pytest.mark.parametrize("part", [slice(0, -100), slice(0, 20), slice(2, None), slice(0, 0)])
+def test_a_damaged_stack_is_refused(folder, part):
+    (folder / "all.npy").write_bytes((folder / "all.npy").read_bytes()[part])
     assert "all.npy: no stack of maps (" in unfit(folder)
