@@ -124,6 +124,17 @@ def test_bars_without_a_standard_error_are_drawn():
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.100", "0.200", "0.300", "0.400"]
 
 
+def test_words_stand_in_place_of_bars_that_there_are_none_of():
+    """Maps without signs have an agreement of sizes, in bars; others, of pairs say, have none."""
+    rows = summary_of([[0.1, np.nan, np.nan, 0.4]])
+    sizes = summary_of([[0.6, 0.7, np.nan, 0.9]]).query("criterion == 'informative'")
+    sizes = sizes.assign(criterion="informative_absolute")
+    figure = bars.agreement_bars(pd.concat([rows, sizes]), "informative", ENTRIES, "b")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0.100", "|0.700|\nno signs", "no r", "0.400"]
+    ((container, _),) = bars_of(figure)
+    np.testing.assert_allclose([bar.get_height() for bar in container], [0.1, 0, 0, 0.4])
+
+
 def test_saved_figures_say_what_is_drawn_and_that_data_are_simulated(tmp_path):
     figure = bars.agreement_bars(summary_of([[0.1, 0.2, 0.3, 0.4]]), "informative", ENTRIES, "b")
     note = hcp.Options(simulate={}).kind()
@@ -372,10 +383,10 @@ def test_glass_brains_show_a_map_a_panel_and_their_words(tmp_path):
     shape, affine = hcp_grid(8)
     values = np.zeros(shape)
     values[5:9, 10:14, 8:12] = 1e-12
-    rows = [("truth", [("WM", values), ("", None)]), ("CNN, smoothgrad", [("", None), ("MOTOR", -values.ravel())])]
+    rows = [("truth", [("WM", values), ("", None)]), ("CNN, smoothgrad", [("REST", None), ("MOTOR", -values.ravel())])]
     figure = brains.glass_brains(rows, shape, affine, "RdBu_r")
     drawn = [text.get_text() for text in figure.texts]
-    assert {"truth", "CNN\nsmoothgrad", "WM", "MOTOR"} <= set(drawn)
+    assert {"truth", "CNN\nsmoothgrad", "WM", "MOTOR", "REST: no map"} <= set(drawn)
     style.save(figure, [tmp_path / "brains.png"], "simulated data, not HCP", 40)
     picture = plt.imread(tmp_path / "brains.png")[..., :3]
     height, width = picture.shape[:2]

@@ -38,7 +38,8 @@ def glass_brains(
         for number, (title, values) in enumerate(panels):
             width = (1 - left) / columns
             if values is None:
-                figure.text(left + (number + 0.485) * width, bottom + height / 2, f"{title}: no map", ha="center")
+                words = f"{title}: no map" if title else ""
+                figure.text(left + (number + 0.485) * width, bottom + height / 2, words, ha="center", fontsize=9)
                 continue
             axis = figure.add_axes((left + number * width, bottom, width * 0.97, height * 0.82))
             peak = np.abs(values).max() or 1.0
