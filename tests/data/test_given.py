@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from truemap.data.given import SheetReader, check_explained, files, open_stack, read_sheet
+from truemap.data.given import SheetReader, check_explained, check_numbers, files, open_stack, read_sheet
 from truemap.data.grid import Grid, turned
 from truemap.runtime.files import DataError
 
@@ -92,8 +92,10 @@ def test_a_sample_is_called_by_its_image_or_its_number(folder):
     by_name = [[row, SAMPLES["image"][int(sample)], target] for row, sample, target in lines()]
     mixed = [*lines()[:9], *by_name[9:]]
     wanted = read_sheet(write(folder, lines()), SAMPLES)
-    for cells in (by_name, mixed):
-        pd.testing.assert_frame_equal(read_sheet(write(folder, cells), SAMPLES), wanted)
+    for cells, numbered in ((by_name, False), (mixed, True)):
+        found = read_sheet(write(folder, cells), SAMPLES)
+        pd.testing.assert_frame_equal(found, wanted)
+        assert found.attrs["numbered"] == numbered
 
 
 def test_maps_for_the_own_class_alone_are_enough(folder):
@@ -162,6 +164,16 @@ def test_the_files_of_a_sheet_are_those_that_are_read(folder):
     for ending in ("hdr", "img"):
         (folder / f"pair.{ending}").touch()
     assert files(sheet.assign(image=str(folder / "pair.hdr"))) == [str(folder / f"pair.{e}") for e in ("hdr", "img")]
+
+
+def test_numbers_of_samples_that_may_have_shifted_are_refused():
+    was, other = ([1, 2, 3, 4], "was"), ([1, 2, 3, 4], "other")
+    before = {"maps.tsv": was, "samples.tsv": was, "a.npy": was}
+    check_numbers("maps.tsv", "samples.tsv", {}, before)
+    check_numbers("maps.tsv", "samples.tsv", before, {**before, "a.npy": other})
+    check_numbers("maps.tsv", "samples.tsv", before, {**before, "maps.tsv": other, "samples.tsv": other})
+    with pytest.raises(DataError, match=r"maps.tsv: calls samples by their numbers, and samples.tsv is another one"):
+        check_numbers("maps.tsv", "samples.tsv", before, {**before, "samples.tsv": other})
 
 
 # What cannot be used

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from truemap.data import seen, sources
-from truemap.data.given import SheetReader, check_explained, files, read_sheet
+from truemap.data.given import SheetReader, check_explained, check_numbers, files, read_sheet
 from truemap.data.grid import read_grid
 from truemap.data.maps import MapWriter, MeanMaps
 from truemap.data.rows import choose_explained, of_job
@@ -21,13 +21,16 @@ with job(snakemake, scrub) as settings:
     if snakemake.input.kept:
         tested = pd.concat(map(pd.read_parquet, snakemake.input.kept), ignore_index=True)
     explained = choose_explained(tested, settings["explained"], settings["seed"])
-    sheet = read_sheet(snakemake.input.sheet, samples)
-    check_explained(snakemake.input.sheet, sheet, explained, tested["sample"], samples)
-    sheet = sheet[sheet["sample"].isin(explained["sample"])]
-
+    tables = snakemake.input.sheet, snakemake.input.samples
+    sheet = read_sheet(tables[0], samples)
+    check_explained(tables[0], sheet, explained, tested["sample"], samples)
     names = snakemake.wildcards
     place = seen.list_of(names.dataset, names.model, names.method)
-    found = seen.look(files(sheet), seen.read(place))
+    before = seen.read(place) or {}
+    found = seen.look([*tables, *files(sheet)], before)
+    if sheet.attrs["numbered"]:
+        check_numbers(*tables, before, found)
+    sheet = sheet[sheet["sample"].isin(explained["sample"])]
     given = SheetReader(sheet, grid, settings["signed"], settings["nan"])
     classes = sorted(samples["label"].unique())
     means, negative = MeanMaps(classes, grid.shape), False
@@ -38,7 +41,7 @@ with job(snakemake, scrub) as settings:
             means.add(rows, maps)
             negative |= bool((maps < 0).any())
     if seen.look(found, found) != found:
-        raise DataError(f"{snakemake.input.sheet}: maps were written while this job read them. Run again.")
+        raise DataError(f"{tables[0]}: maps were written while this job read them. Run again.")
     means.write(snakemake.output.mean, snakemake.output.mean_table, grid.affine, **of_job(names))
     seen.write(place, found)
     log.info("%d maps of %d test maps", means.count.sum(), means.count.trace())

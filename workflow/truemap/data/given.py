@@ -18,6 +18,7 @@ from truemap.data.headers import sized
 from truemap.data.maps import unit_peak
 from truemap.data.nifti import files_of, read_map
 from truemap.data.rows import by_target, subject_blocks
+from truemap.data.seen import Seen
 from truemap.data.tables import read_tsv, require_cells, require_columns
 from truemap.runtime.files import DataError
 from truemap.runtime.log import log, progress
@@ -44,7 +45,8 @@ def read_sheet(path: str | Path, samples: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``image`` (a path), ``row`` (of a stack, else -1), ``sample`` (the id), ``target``.
+        ``image`` (a path), ``row`` (of a stack, else -1), ``sample`` (the id), ``target``; ``attrs["numbered"]`` says
+        whether a sample is called by its number.
 
     Raises
     ------
@@ -76,6 +78,7 @@ def read_sheet(path: str | Path, samples: pd.DataFrame) -> pd.DataFrame:
     for line, image in _lines(sheet["image"], [not Path(image).is_file() for image in sheet["image"]]):
         raise DataError(f"{path}, line {line}: {image}: no such file. Paths are relative to the sheet.")
     _check_pairs(path, sheet, samples)
+    sheet.attrs["numbered"] = not table["sample"].isin(samples["image"]).all()
     return sheet
 
 
@@ -149,6 +152,30 @@ def _named(ids: list[int], samples: pd.DataFrame) -> str:
 def files(sheet: pd.DataFrame) -> list[str]:
     """Return the files that a sheet's maps are in."""
     return [str(file) for image in sheet["image"].unique() for file in files_of(image)]
+
+
+def check_numbers(path: str, samples: str, before: Seen, now: Seen) -> None:
+    """Refuse a sheet that calls samples by numbers, where it is as it was and the samples are others.
+
+    Numbers shift when maps come or go: they would be those of other maps, and nobody would see it.
+
+    Parameters
+    ----------
+    path, samples : str
+        The sheet, and the table of samples.
+    before, now : dict
+        What was seen (`truemap.data.seen`) when the sheet's maps were taken over the last time, and what is.
+
+    Raises
+    ------
+    DataError
+    """
+    same = {name: before[name][1] == now[name][1] for name in (path, samples) if name in before}
+    if same == {path: True, samples: False}:
+        raise DataError(
+            f"{path}: calls samples by their numbers, and {samples} is another one than when it was read last. Write "
+            "the sheet anew, with what the column `image` says there: that stays."
+        )
 
 
 def check_explained(
