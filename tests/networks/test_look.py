@@ -7,10 +7,11 @@ from residual import ResNet, seasoned
 from torch import nn
 from torch.nn import functional
 
-from truemap.config.registry import check_fit, method, names, options_of, resolve_method
+from truemap.config.registry import method, names, options_of, resolve_method
 from truemap.networks._adapter import Adapter
 from truemap.networks._decoder import Decoder, build_network
 from truemap.networks._look import look
+from truemap.networks._structure import require
 from truemap.runtime.files import DataError
 from truemap.saliency._contract import Saliency
 
@@ -33,7 +34,7 @@ def maps(dimensions: int) -> torch.Tensor:
 
 def explain(model: Decoder, x: torch.Tensor, name: str, **options: object) -> torch.Tensor:
     saliency = method("saliency", resolve_method("saliency", {"name": name, **options}), Saliency)
-    check_fit("saliency", name, saliency.options.needs(), "network", "resnet", model.traits)
+    require(model, saliency.options.needs(), name)
     return saliency.explain(model, x, [0, 1], saliency.options, None)
 
 
@@ -99,13 +100,13 @@ def test_deeplift_is_captums_where_each_relu_serves_once_and_right_where_one_ser
 def test_other_activations_are_refused_where_a_method_would_miss_them(name: str, how: str) -> None:
     model = decoder(2, how=how)
     assert {"function": "relu", "silu": "silu"}[how] in model.others
-    with pytest.raises(ValueError, match=f"saliency '{name}' needs a network with"):
+    with pytest.raises(ValueError, match=rf"{name}: cannot explain .* It calls: .*{how if how == 'silu' else 'relu'}"):
         explain(model, maps(2), name)
 
 
 @pytest.mark.parametrize("name", ["deeplift", "lrp_epsilon"])
 def test_pools_of_largest_values_have_no_rule(name: str) -> None:
-    with pytest.raises(ValueError, match=f"saliency '{name}' needs a network with"):
+    with pytest.raises(ValueError, match=f"{name}: cannot explain network 'resnet' rightly"):
         explain(decoder(3), maps(3), name)
 
 
@@ -169,7 +170,10 @@ def test_normalisation_has_its_gradient_in_guided_methods_and_no_rule_in_deeplif
     [
         (nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.Softmax(1)), "its outputs are probabilities"),
         (nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), r"it gives \(2, 2\) for 2 maps"),
-        (nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64, track_running_stats=False), nn.Linear(64, 3)), r"it cannot take 1 map\(s\)"),
+        (
+            nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64, track_running_stats=False), nn.Linear(64, 3)),
+            r"it cannot take 1 map\(s\)",
+        ),
         (Own(lambda a: functional.dropout(a, 0.5)), "a map (alone|a second time) gets other logits"),
         (Own(lambda a: a * torch.nan), "NaN or infinite"),
         (Own(lambda a: a.detach()), "no gradient"),

@@ -1,4 +1,4 @@
-# Candidates, one job each; then the winner, calibrated.
+# Candidates, one job each; then the winner, or a network that was trained elsewhere, calibrated.
 
 
 rule train:
@@ -34,6 +34,8 @@ rule model:
     input:
         weights=plan.each("train", rules.train.output.weights, plan.jobs.candidates),
         validation=plan.each("train", rules.train.output.validation, plan.jobs.candidates),
+        given=plan.given,
+        grid=rules.grid.output[0],
         validation_maps=plan.each("volumes", rules.volumes.output.maps, split="validation"),
         validation_tables=plan.each("volumes", rules.volumes.output.table, split="validation"),
         test_maps=plan.each("volumes", rules.volumes.output.maps, split="test"),

@@ -50,6 +50,10 @@ class Looked:
     traits: set[str]
     others: list[str]
 
+    def described(self) -> dict[str, list[str]]:
+        """Return it as ``model.json`` has it."""
+        return {"traits": sorted(self.traits), "activations": self.others}
+
 
 def look(network: nn.Module, x: torch.Tensor, classes: int) -> Looked:
     """Return what a network is made of.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -12,6 +12,7 @@ from torch import nn
 from truemap.networks._adapter import Adapter
 from truemap.networks._decoder import Decoder
 from truemap.networks._layers import SamePool3d
+from truemap.runtime.files import DataError
 
 #: Layers that are linear in their input, but for a bias.
 LINEAR = (
@@ -32,6 +33,42 @@ def sequence(network: nn.Module, method: str) -> list[nn.Module]:
         functions (``F.relu``) that no rule would reach: a method would then give another one's map.
     """
     return list(_unfolded(network, method))
+
+
+#: What a network has or has not, by the names of traits, in words.
+WORDS = {
+    "relu": "nn.ReLU layers",
+    "relu only": "no activation but nn.ReLU layers",
+    "affine but for relu": "nothing that bends but nn.ReLU layers (no pools of largest values, no norm of a map)",
+    "sequence": "an nn.Sequential of known layers and nothing else",
+    "linear": "one linear layer and nothing else",
+    "convolution": "convolutions",
+}
+
+
+def require(decoder: Decoder, needs: Collection[str], method: str) -> None:
+    """Refuse a method that would silently be wrong, or cannot work, for this network.
+
+    Parameters
+    ----------
+    needs : collection of str
+        Of the method's options.
+    method : str
+        What the config calls it.
+
+    Raises
+    ------
+    DataError
+        In words, with the activations that were found.
+    """
+    lacking = [] if decoder.traits is None else sorted(set(needs) - decoder.traits)
+    if lacking:
+        words = "; ".join(WORDS.get(trait, f"{trait} that runs once, and in its place") for trait in lacking)
+        others = f" It calls: {', '.join(decoder.others)}." if decoder.others else ""
+        raise DataError(
+            f"{method}: cannot explain network '{decoder.kind}' rightly. It needs {words}.{others} Leave the method "
+            "out, or write the network with one nn.ReLU layer for each activation."
+        )
 
 
 def known(decoder: Decoder, method: str) -> None:

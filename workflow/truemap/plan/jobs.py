@@ -78,6 +78,11 @@ class Jobs:
         model = self.model(wildcards)
         return {"networks": model.network, "training": model.training}.get(family) or model.saliency[wildcards.method]
 
+    def weights(self, wildcards: Any) -> list[tuple[str, str]]:
+        """Return name and file of every network of a dataset that is trained already."""
+        models = self.dataset(wildcards).models.items()
+        return [(name, m.weights.replace("{seed}", f"{seed}")) for name, m in models if m.weights for seed in m.seeds]
+
     def simulated(self, wildcards: Any) -> bool:
         """Return whether a dataset's subjects are simulated."""
         return bool(self.dataset(wildcards).source.get("simulate"))

@@ -14,6 +14,7 @@ from typing import Any
 
 from truemap.config.registry import module_of
 from truemap.config.schema import parse
+from truemap.config.trained import beside
 from truemap.plan.code import Code
 from truemap.plan.jobs import Job, Jobs
 from truemap.plan.record import Params, Settings, line_params, settings_params, signed
@@ -141,6 +142,14 @@ class Plan:
 
         return signed(file)
 
+    def given(self, wildcards: Any) -> list[str]:
+        """Input function: weights of a network that is trained already, and what is known of it, if it is."""
+        weights = self.jobs.model(wildcards).weights
+        if not weights:
+            return []
+        path = weights.replace("{seed}", f"{wildcards.seed}")
+        return [path, str(beside(path))]
+
     def simulation_file(self, key: str) -> Files:
         """Input function: the table that `simulate` names, or the workflow's own."""
         own = self.own(f"config/simulation/task_{key}.tsv")
@@ -165,6 +174,9 @@ class Plan:
             }
             for prefix, part in parts.items():
                 found += [(f"datasets.{name}.{prefix}{key}", part[key]) for key in NAMED if part.get(key)]
+            for model, path in self.jobs.weights(SimpleNamespace(dataset=name)):
+                key = f"datasets.{name}.models.{model}.weights"
+                found += [(key, path), (f"{key}, JSON beside it", str(beside(path)))]
             root = dataset.source.get("root")
             if root and "://" not in root:
                 found.append((f"datasets.{name}.source.root", f"{root.rstrip('/')}/"))

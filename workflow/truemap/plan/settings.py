@@ -13,6 +13,7 @@ from truemap.config.candidates import candidates, strength
 from truemap.config.names import CHOSEN, HEADLINES, PEOPLE
 from truemap.config.options import SourceOptions
 from truemap.config.registry import resolved_options
+from truemap.config.trained import beside, read_trained
 from truemap.plan.jobs import Job, Jobs
 from truemap.plan.record import Settings
 from truemap.runtime.privacy import pseudonym, read_salt
@@ -88,8 +89,12 @@ class JobSettings:
         return {"network": model.network, "training": training, "seed": int(wildcards.seed), **self._torch()}
 
     def model(self, wildcards: Any) -> Settings:
-        """The choice among candidates, and calibration."""
+        """The choice among candidates, and calibration; or the fit of trained weights to the data, and calibration."""
         model = self._jobs.model(wildcards)
+        if model.weights:
+            data = {**self._shared(wildcards, "standardize"), "pseudonyms": self.pseudonyms(wildcards)}
+            checked = {"accuracy_within": model.accuracy_within, "calibrate": model.calibrate}
+            return {"network": model.network, **data, **checked, **self._torch()}
         choice = {"strength": strength(model), "tolerance": model.tolerance, "calibrate": model.calibrate}
         return {"network": model.network, **choice, **self._torch()}
 
@@ -203,7 +208,10 @@ class JobSettings:
     def _data(self, wildcards: Any) -> str:
         """Return what a dataset's data are called wherever they show."""
         options = resolved_options("datasets", self._jobs.dataset(wildcards).source)
-        return options.kind() if isinstance(options, SourceOptions) else ""
+        kind = options.kind() if isinstance(options, SourceOptions) else ""
+        weights = self._jobs.weights(wildcards)
+        unknown = sorted({name for name, path in weights if read_trained(beside(path)).subjects == "unknown"})
+        return ", ".join(filter(None, [kind, *(f"training subjects of {name} unknown" for name in unknown)]))
 
     def _torch(self) -> Settings:
         return {"device": self._config.device, "threads": self._config.threads}
