@@ -110,9 +110,8 @@ def test_a_decoder_of_nilearn_predicts_the_same(folder, classes: int) -> None:
     assert [found.classes[k] for k in logits.argmax(1)] == list(of.predict(images))
 
 
-def saved(network: torch.nn.Module) -> list[str]:
-    image = nib.Nifti1Image(np.zeros((6, 7, 6), np.float32), AFFINE)
-    nib.save(image, "map.nii.gz")
+def said() -> list[str]:
+    nib.save(nib.Nifti1Image(np.zeros((6, 7, 6), np.float32), AFFINE), "map.nii.gz")
     return [
         "--like",
         "map.nii.gz",
@@ -139,7 +138,8 @@ def test_a_state_dict_keeps_its_names_and_numbers(folder, capsys, how: str) -> N
         state = {"state_dict": state, "epoch": 7}
     torch.save(state, "resnet.pt")
     (folder / "who.txt").write_text("s1\ns2\n")
-    assert main(["resnet.pt", *said(), "--subjects", "who.txt", "--accuracy", "0.9", "--out", "to/w.safetensors"]) == 0
+    more = ["--subjects", "who.txt", "--accuracy", "0.9", "--out", "to/w.safetensors"]
+    assert main(["resnet.pt", *said(), *more]) == 0
 
     fresh = ResNet(3, 1, 3)
     fresh.load_state_dict(load_file("to/w.safetensors"))

@@ -90,6 +90,8 @@ def _own_options(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _imported_package(folder: Path) -> str:
     """Return the name by which a user's folder can be imported from, wherever it is."""
     name, places = folder.name, [str(folder.absolute())]
+    if not folder.is_dir():
+        raise MethodError(f"{folder}: no such folder of methods. It is looked for from {Path.cwd()}.")
     if name not in sys.modules:
         start = folder / "__init__.py"
         spec = importlib.util.spec_from_file_location(name, start, submodule_search_locations=places)
