@@ -177,29 +177,26 @@ rule claims:
         "../scripts/claims.py"
 
 
-figures = [
-    path
-    for name in ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength")
-    for path in plan.all(name, *getattr(rules, name).output)
-]
 measured = ("simulate", "volumes", "quality", "truth", "background", "background_chosen", "train", "model", "explain")
 measured += ("subject_maps", "score", "refer", "robustness")
+drawing = ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength")
+drawn = {name: getattr(rules, name).output for name in drawing}
 
 
 rule resources:
     input:
-        plan.all("statistics", rules.statistics.output.summary_parquet),
-        plan.all("quality", rules.quality.output.tsv),
+        rules.statistics.output.summary_parquet,
+        rules.quality.output.tsv,
     output:
-        tsv="results/resources.tsv",
+        tsv="results/{dataset}/resources.tsv",
         html=report(
-            "results/resources.html",
+            "results/{dataset}/resources.html",
             caption="../report/resources.rst",
-            category="resources",
+            category="{dataset}",
             labels={"what": "time and memory by rule"},
         ),
     log:
-        "logs/resources.log",
+        "logs/{dataset}/resources.log",
     conda:
         "../../envs/figures.yaml"
     resources:
@@ -208,8 +205,8 @@ rule resources:
     params:
         **plan.params(
             "resources",
-            benchmarks=[path for name in measured for path in plan.all(name, getattr(rules, name).benchmark)],
-            figures=figures,
+            benchmarks=plan.every({name: [getattr(rules, name).benchmark] for name in measured}),
+            figures=plan.every(drawn),
         ),
     script:
         "../scripts/resources.py"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import pandas as pd
 
+from truemap.evaluation.claims import SEPARATOR
 from truemap.figures.page import table_html
 
 
@@ -28,8 +31,18 @@ def claims_page(claims: pd.DataFrame) -> str:
         "numbers of others, and of simulated data, are shown and never counted.</p>"
         "<p>These criteria alone do not tell a faithful explanation from a copy of the input or of the group average: "
         "each dataset's grid.html sets references that know nothing of a network beside the maps.</p>"
-        f"{table_html(shown)}</html>\n"
+        f"{table_html(shown)}{_configurations(claims)}</html>\n"
     )
+
+
+def _configurations(claims: pd.DataFrame) -> str:
+    """Return what each dataset was: all settings that claims were tested with, each once."""
+    tested = claims[claims["configuration"] != ""].groupby("dataset", sort=False)["configuration"]
+    parts = []
+    for name, configurations in tested:
+        settings = dict.fromkeys(SEPARATOR.join(configurations).split(SEPARATOR))
+        parts.append(f"<h3>{escape(str(name))}</h3><p>{'<br>'.join(map(escape, settings))}</p>")
+    return f"<details><summary>The configurations that they were tested with</summary>{''.join(parts)}</details>"
 
 
 def _entry(claims: pd.DataFrame, side: str) -> pd.Series:

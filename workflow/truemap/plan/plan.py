@@ -7,7 +7,7 @@ other rules give those patterns to `Plan.each`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,7 +58,7 @@ class Plan:
 
     # Params
 
-    def params(self, rule: str, script: str = "", **settings: Any) -> Params:
+    def params(self, rule: str, script: str = "", **settings: Callable[[Any], Any]) -> Params:
         """Params of a rule: its jobs' settings, and what stands for their code and for what they read.
 
         Parameters
@@ -67,11 +67,14 @@ class Plan:
         script : str
             Name of its script, where it is not the rule's.
         settings
-            In place of those that `JobSettings` knows.
+            In place of those that `JobSettings` knows: functions of wildcards.
         """
         kinds = self.jobs.kinds(rule)
-        known = settings_params(lambda wildcards: self.settings.of(rule, wildcards), kinds) if not settings else {}
-        return {**self.record(rule), **self._code_params(script or rule, kinds), **(known or {"settings": settings})}
+        if settings:
+            known = {"settings": signed(lambda wildcards: {key: of(wildcards) for key, of in settings.items()})}
+        else:
+            known = settings_params(lambda wildcards: self.settings.of(rule, wildcards), kinds)
+        return {**self.record(rule), **self._code_params(script or rule, kinds), **known}
 
     def record(self, rule: str) -> Params:
         """Param that changes when a job has to be made again because its inputs are not those that it read."""
@@ -116,10 +119,15 @@ class Plan:
 
         return signed(files)
 
+    def every(self, patterns: Mapping[str, Iterable[str]]) -> Files:
+        """Input function: the files of each job that rules have in the dataset, by rule -> some of its outputs."""
+        found = [self.each(rule, pattern) for rule, of_rule in patterns.items() for pattern in of_rule]
+        return signed(lambda wildcards: [path for files in found for path in files(wildcards)])
+
     def all(self, rule: str, *patterns: str) -> list[str]:
         """Return the files of each job that a rule has, of all datasets that run."""
-        files = [self.each(rule, pattern) for pattern in patterns]
-        return [path for name in self.config.run for each in files for path in each(SimpleNamespace(dataset=name))]
+        files = self.every({rule: patterns})
+        return [path for name in self.config.run for path in files(SimpleNamespace(dataset=name))]
 
     def unless_kept(self, temp: Callable[[str], str], path: str) -> str:
         """Return a saliency output's path, marked by Snakemake's `temp` where the config does not keep maps."""

@@ -131,8 +131,8 @@ class JobSettings:
 
     def claims(self, wildcards: Any) -> Settings:
         """The published claims: what the data, models and methods of all datasets are, beside their names."""
-        parts = ("source", "standardize", "voxels", "models")
-        of_model = ("network", "training", "calibrate", "saliency")
+        parts = ("source", "split", "standardize", "voxels", "explained", "models")
+        of_model = ("network", "training", "calibrate", "seeds", "saliency")
         found = {}
         for name in self._config.run:
             found[name] = self._shared(SimpleNamespace(dataset=name), *parts)
