@@ -2,6 +2,7 @@ import copy
 import html
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -232,6 +233,11 @@ def test_html_holds_every_claim_and_verdict_in_full():
             assert value in text
 
 
+def test_html_names_what_is_left_out():
+    assert "results/a&amp;b/claims.tsv" in claims_page(judged(), ["results/a&b/claims.tsv"])
+    assert "Left out" not in claims_page(judged())
+
+
 def test_html_escapes_what_it_shows():
     page = claims_page(judged())
     assert "<b>NN</b>" not in page
@@ -275,9 +281,9 @@ def preset(name, **changes):
         update_config(raw, yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8")))
     for dataset, change in changes.items():
         update_config(raw["datasets"][dataset.replace("_", "-")], change)
-    found = Plan(raw, ROOT, gpu_present=False).settings.claims(None)["datasets"]
     assert parse(raw)
-    return found
+    plan = Plan(raw, ROOT, gpu_present=False)
+    return {name: plan.settings.judge(SimpleNamespace(dataset=name)) for name in plan.config.run}
 
 
 def names_dataset(dataset):

@@ -288,8 +288,8 @@ def test_memory_is_a_setting_of_explaining_only() -> None:
     assert plan({**RAW, "memory": 7}).settings.explain(IMAGES)["memory"] == 7
 
 
-def test_how_many_maps_are_explained_is_a_setting_of_explaining_references_and_claims() -> None:
-    assert settings_that_differ(RAW, changed(("explained",), 2)) == {"explain", "refer", "claims"}
+def test_how_many_maps_are_explained_is_a_setting_of_explaining_references_and_the_judge() -> None:
+    assert settings_that_differ(RAW, changed(("explained",), 2)) == {"explain", "refer", "judge"}
 
 
 TWO_ATTACKS = changed(("robustness", "attacks"), {"weak": {"name": "pgd", "steps": 2}, "strong": {"name": "pgd"}})

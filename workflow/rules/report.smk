@@ -156,11 +156,34 @@ rule figure_strength:
         "../scripts/figure_strength.py"
 
 
-rule claims:
+# Of no other dataset: what the page reads of those is there, and nothing that this config makes.
+rule judge:
     input:
         published=plan.own("config/published.tsv"),
-        summaries=plan.all("statistics", rules.statistics.output.summary_parquet),
-        comparisons=plan.all("statistics", rules.statistics.output.comparisons_parquet),
+        summary=rules.statistics.output.summary_parquet,
+        comparisons=rules.statistics.output.comparisons_parquet,
+    output:
+        "results/{dataset}/claims.tsv",
+    log:
+        "logs/{dataset}/judge.log",
+    wildcard_constraints:
+        dataset=plan.running,
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(500),
+        runtime=scaled(30),
+    params:
+        **plan.params("judge"),
+    script:
+        "../scripts/judge.py"
+
+
+rule claims:
+    input:
+        plan.all("judge", rules.judge.output[0]),
+        plan.standing(rules.judge.output[0]),
+        published=plan.own("config/published.tsv"),
     output:
         tsv="results/claims.tsv",
         html=report("results/claims.html", caption="../report/claims.rst", category="claims", labels={"what": "claims"}),
@@ -172,7 +195,7 @@ rule claims:
         mem_mb=scaled(500),
         runtime=scaled(30),
     params:
-        **plan.params("claims"),
+        **plan.params("claims", outdated=plan.standing(rules.judge.output[0], outdated=True)),
     script:
         "../scripts/claims.py"
 

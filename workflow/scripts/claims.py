@@ -1,22 +1,21 @@
-"""Set the published numbers and orders beside ours."""
+"""Gather the claims of all datasets whose results stand, those of other configs too."""
 
 import pandas as pd
 
-from truemap.evaluation.claims import gathered, judge, read_claims
+from truemap.evaluation.claims import gathered, read_claims
 from truemap.figures.claims_page import claims_page
 from truemap.runtime.files import whole, write_text
 from truemap.runtime.job import job
 from truemap.runtime.log import log
 
 with job(snakemake) as settings:
-    published = read_claims(snakemake.input.published)
-    summaries = map(pd.read_parquet, snakemake.input.summaries)
-    comparisons = map(pd.read_parquet, snakemake.input.comparisons)
-    datasets = settings["datasets"].items()
-    parts = zip(datasets, summaries, comparisons, strict=True)
-    claims = gathered(published, [judge(published, s, c, name, defined) for (name, defined), s, c in parts])
+    published, files = snakemake.input.published, set(snakemake.input)
+    judged = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in sorted(files - {published})]
+    claims = gathered(read_claims(published), judged)
     for verdict, count in claims["verdict"].value_counts().items():
         log.info("%3d %s", count, verdict)
+    for path in settings["outdated"]:
+        log.warning("%s is older than what it was judged by, and left out: run its config again", path)
     with whole(snakemake.output.tsv) as path:
         claims.to_csv(path, sep="\t", index=False, lineterminator="\n")
-    write_text(snakemake.output.html, claims_page(claims))
+    write_text(snakemake.output.html, claims_page(claims, settings["outdated"]))

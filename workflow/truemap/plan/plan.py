@@ -7,6 +7,7 @@ other rules give those patterns to `Plan.each`.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -128,6 +129,29 @@ class Plan:
         """Return the files of each job that a rule has, of all datasets that run."""
         files = self.every({rule: patterns})
         return [path for name in self.config.run for path in files(SimpleNamespace(dataset=name))]
+
+    @property
+    def running(self) -> str:
+        """An expression for the names of the datasets that run."""
+        return "|".join(map(re.escape, self.config.run))
+
+    def standing(self, pattern: str, outdated: bool = False) -> Files:
+        """Input function: the file of each dataset that this config does not run, where one stands with its record.
+
+        Parameters
+        ----------
+        pattern : str
+            With the wildcard ``{dataset}``.
+        outdated : bool
+            Rather than the files that are what they were made from, those whose inputs are other ones by now.
+        """
+
+        def files(wildcards: Any) -> list[str]:
+            own = {pattern.format(dataset=name) for name in self.config.run}
+            found = sorted(set(map(str, Path().glob(pattern.format(dataset="*")))) - own)
+            return [path for path in found if self.start and self.start.outdated(path) == outdated]
+
+        return signed(files)
 
     def unless_kept(self, temp: Callable[[str], str], path: str) -> str:
         """Return a saliency output's path, marked by Snakemake's `temp` where the config does not keep maps."""

@@ -6,7 +6,6 @@ is re-run for a changed value only.
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 from truemap.config.candidates import candidates, strength
@@ -129,17 +128,13 @@ class JobSettings:
             "chosen": self._jobs.listed(wildcards),
         }
 
-    def claims(self, wildcards: Any) -> Settings:
-        """The published claims: what the data, models and methods of all datasets are, beside their names."""
-        parts = ("source", "split", "standardize", "voxels", "explained", "models")
+    def judge(self, wildcards: Any) -> Settings:
+        """What the data, models and methods of a dataset are that claims are judged in, beside their names."""
+        found = self._shared(wildcards, "source", "split", "standardize", "voxels", "explained", "models")
+        found["source"].pop("fetch", None)  # changes no result
         of_model = ("network", "training", "calibrate", "seeds", "saliency")
-        found = {}
-        for name in self._config.run:
-            found[name] = self._shared(SimpleNamespace(dataset=name), *parts)
-            found[name]["source"].pop("fetch", None)  # changes no result
-            models = found[name]["models"].items()
-            found[name]["models"] = {m: {key: model[key] for key in of_model} for m, model in models}
-        return {"datasets": found}
+        models = {name: {key: model[key] for key in of_model} for name, model in found["models"].items()}
+        return {**found, "models": models}
 
     def figure_1(self, wildcards: Any) -> Settings:
         """The figures of maps."""
