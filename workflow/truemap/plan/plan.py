@@ -87,15 +87,16 @@ class Plan:
         families = self.code.families(path)
 
         def methods(wildcards: Any) -> list[str]:
-            return self.code.of_methods(path, [self.method_module(family, wildcards) for family in families])
+            found = [name for family in families for name in self.method_modules(family, wildcards)]
+            return self.code.of_methods(path, found)
 
         packages = {f"package_{number}": name for number, name in enumerate(self.config.provenance.packages)}
         versions = {key: f"{name} {installed(name)}" for key, name in packages.items()}
         return {**self.code.of_script(path), **(line_params("method", methods, kinds) if families else {}), **versions}
 
-    def method_module(self, family: str, wildcards: Any) -> str:
-        """Return the name of the module of a family's method that a job uses."""
-        return module_of(family, self.jobs.method(family, wildcards))
+    def method_modules(self, family: str, wildcards: Any) -> list[str]:
+        """Return the names of the modules of a family's methods that a job uses."""
+        return [module_of(family, method) for method in self.jobs.methods(family, wildcards)]
 
     # Files of jobs
 

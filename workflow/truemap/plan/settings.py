@@ -58,6 +58,31 @@ class JobSettings:
         style = self._style("colormap", "sequential", "bars")
         return {**self._shared(wildcards, "show", "figures"), **conditions, "style": style}
 
+    def networks(self, wildcards: Any) -> Settings:
+        """All models' networks and methods, and how many jobs there are of each."""
+        dataset, jobs = self._jobs.dataset(wildcards), self._jobs
+        parents = {name: of for name, (of, _) in jobs.swept(wildcards).items()}
+
+        def count(found: list[Job], **wanted: str) -> int:
+            rows = ({**job, "model": parents.get(job["model"], job["model"])} for job in found)
+            return sum(all(row[key] == value for key, value in wanted.items()) for row in rows)
+
+        models = {}
+        for name, model in dataset.models.items():
+            labels = model.saliency.items()
+            models[name] = {
+                "network": model.network,
+                "training": next(iter(candidates(model).values())),
+                "trainings": count(jobs.of("train", wildcards), model=name),
+                "replicates": count(jobs.replicates(wildcards), model=name),
+                "saliency": {
+                    label: {"method": saliency, "jobs": count(jobs.explained(wildcards), model=name, method=label)}
+                    for label, saliency in labels
+                },
+            }
+        shared = {**self._shared(wildcards, "explained", "robustness"), "memory": self._config.memory}
+        return {"models": models, **shared, "seed": self._config.seed, **self._torch()}
+
     def volumes(self, wildcards: Any) -> Settings:
         """One shard of volumes."""
         part = {"seed": self._config.seed, "split": wildcards.split, "shard": int(wildcards.shard)}
