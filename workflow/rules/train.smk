@@ -1,6 +1,29 @@
 # Candidates, one job each; then the winner, or a network that was trained elsewhere, calibrated.
 
 
+# What models will cost, in words: first of what can run, so that it is said before any trains. Nothing reads it.
+rule networks:
+    input:
+        samples=rules.samples.output.samples,
+        grid=rules.grid.output[0],
+    output:
+        "results/{dataset}/networks.tsv",
+    log:
+        "logs/{dataset}/networks.log",
+    priority: 100
+    conda:
+        "../../envs/torch.yaml"
+    threads: plan.config.threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=scaled(4000),
+        runtime=scaled(60),
+    params:
+        **plan.params("networks"),
+    script:
+        "../scripts/networks.py"
+
+
 rule train:
     input:
         train_maps=plan.each("volumes", rules.volumes.output.maps, split="train"),

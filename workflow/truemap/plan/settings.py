@@ -6,7 +6,6 @@ is re-run for a changed value only.
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 from truemap.config.candidates import candidates, strength
@@ -59,6 +58,31 @@ class JobSettings:
         conditions = {"conditions": self._headline(wildcards)["conditions"], "chosen": self._jobs.listed(wildcards)}
         style = self._style("colormap", "sequential", "bars")
         return {**self._shared(wildcards, "show", "figures"), **conditions, "style": style}
+
+    def networks(self, wildcards: Any) -> Settings:
+        """All models' networks and methods, and how many jobs there are of each."""
+        dataset, jobs = self._jobs.dataset(wildcards), self._jobs
+        parents = {name: of for name, (of, _) in jobs.swept(wildcards).items()}
+
+        def count(found: list[Job], **wanted: str) -> int:
+            rows = ({**job, "model": parents.get(job["model"], job["model"])} for job in found)
+            return sum(all(row[key] == value for key, value in wanted.items()) for row in rows)
+
+        models = {}
+        for name, model in dataset.models.items():
+            labels = model.saliency.items()
+            models[name] = {
+                "network": model.network,
+                "training": next(iter(candidates(model).values())),
+                "trainings": count(jobs.of("train", wildcards), model=name),
+                "replicates": count(jobs.replicates(wildcards), model=name),
+                "saliency": {
+                    label: {"method": saliency, "jobs": count(jobs.explained(wildcards), model=name, method=label)}
+                    for label, saliency in labels
+                },
+            }
+        shared = {**self._shared(wildcards, "explained", "robustness"), "memory": self._config.memory}
+        return {"models": models, **shared, "seed": self._config.seed, **self._torch()}
 
     def volumes(self, wildcards: Any) -> Settings:
         """One shard of volumes."""
@@ -134,17 +158,13 @@ class JobSettings:
             "chosen": self._jobs.listed(wildcards),
         }
 
-    def claims(self, wildcards: Any) -> Settings:
-        """The published claims: what the data, models and methods of all datasets are, beside their names."""
-        parts = ("source", "standardize", "voxels", "models")
-        of_model = ("network", "training", "calibrate", "saliency")
-        found = {}
-        for name in self._config.run:
-            found[name] = self._shared(SimpleNamespace(dataset=name), *parts)
-            found[name]["source"].pop("fetch", None)  # changes no result
-            models = found[name]["models"].items()
-            found[name]["models"] = {m: {key: model[key] for key in of_model} for m, model in models}
-        return {"datasets": found}
+    def judge(self, wildcards: Any) -> Settings:
+        """What the data, models and methods of a dataset are that claims are judged in, beside their names."""
+        found = self._shared(wildcards, "source", "split", "standardize", "voxels", "explained", "models")
+        found["source"].pop("fetch", None)  # changes no result
+        of_model = ("network", "training", "calibrate", "seeds", "saliency")
+        models = {name: {key: model[key] for key in of_model} for name, model in found["models"].items()}
+        return {**found, "models": models}
 
     def figure_1(self, wildcards: Any) -> Settings:
         """The figures of maps."""

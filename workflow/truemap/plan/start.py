@@ -76,6 +76,10 @@ class Start:
             os.environ[record.REMADE] = f"{os.environ.get(record.REMADE, '')} {record.short(output)}"
         return record.value(entry, bool(reason))
 
+    def outdated(self, output: str) -> bool:
+        """Return whether a job's only output is not what it made of the files that are there now."""
+        return self._record.settled(output) is None or bool(self._record.others(output))
+
     def _look(self, dataset: str) -> str:
         if dataset not in self._changes:
             check_files(self._plan, [dataset])
