@@ -29,6 +29,8 @@ BY_DESIGN = (LEFT_OUT, NOT_IN_SET)
 NO_NETWORK = "no network: the maps come from elsewhere"
 NO_SIGNS = "the maps have no signs (`signed: false`): sizes alone are compared"
 NO_MAP = "the sheet has maps for a sample's own class only"
+#: Units (test subjects; images, where there are no subjects) that a test needs, and below which results tell little.
+LEAST_UNITS, FEW_UNITS = 3, 5
 #: Bytes of a word in a file's name: the longest one, explain-{model}--{candidate}-{seed}-{method}.log, may have 255.
 LONGEST = 50
 #: Bytes of a folder's name that encrypted file systems allow too.

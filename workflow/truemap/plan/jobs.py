@@ -10,6 +10,7 @@ from typing import Any
 from truemap.config.candidates import candidates
 from truemap.config.names import SPLITS
 from truemap.config.schema import Config, Dataset, GivenMaps, Model
+from truemap.plan.record import named
 
 #: Wildcards of a job by name, but for its dataset's.
 Job = dict[str, Any]
@@ -31,6 +32,7 @@ class Jobs:
             "simulate": self._simulations,
             "volumes": self._volumes,
             "background_chosen": self._if(self.listed),
+            "networks": self._if(lambda wildcards: self.dataset(wildcards).networks),
             "train": self._trainings,
             "model": self.replicates,
             "explain": lambda wildcards: self._of_kind(Model, wildcards),
@@ -70,17 +72,25 @@ class Jobs:
             raise TypeError(f"'{wildcards.model}' is no network")
         return model
 
-    def method(self, family: str, wildcards: Any) -> dict[str, Any]:
-        """Return a family's method that a job uses, with its options."""
-        dataset = self.dataset(wildcards)
+    def methods(self, family: str, wildcards: Any) -> list[dict[str, Any]]:
+        """Return a family's methods that a job uses, with their options: one, of a job that is of a model's one."""
+        dataset, job = self.dataset(wildcards), named(wildcards)
         if family == "datasets":
-            return dataset.source
-        if family == "references":
-            return dataset.references[wildcards.reference]
-        if family == "attacks":
-            return dataset.robustness.attacks[wildcards.attack]
-        model = self.model(wildcards)
-        return {"networks": model.network, "training": model.training}.get(family) or model.saliency[wildcards.method]
+            return [dataset.source]
+        if family in ("references", "attacks"):
+            key = family.removesuffix("s")
+            found = dataset.references if family == "references" else dataset.robustness.attacks
+            return [found[job[key]]] if key in job else list(found.values())
+        models = [self.model(wildcards)] if "model" in job else list(dataset.networks.values())
+        if family == "saliency":
+            labelled = [(label, method) for model in models for label, method in model.saliency.items()]
+            return [method for label, method in labelled if job.get("method", label) == label]
+        return [{"networks": model.network, "training": model.training}[family] for model in models]
+
+    def weights(self, wildcards: Any) -> list[tuple[str, str]]:
+        """Return name and file of every network of a dataset that is trained already."""
+        models = self.dataset(wildcards).networks.items()
+        return [(name, m.weights.replace("{seed}", f"{seed}")) for name, m in models if m.weights for seed in m.seeds]
 
     def simulated(self, wildcards: Any) -> bool:
         """Return whether a dataset's subjects are simulated."""
