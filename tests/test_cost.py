@@ -8,6 +8,7 @@ import torch
 from truemap.attacks._contract import Attack
 from truemap.config.registry import method, resolve_method
 from truemap.cost import Costs, Unmoved, sentence
+from truemap.data.grid import Grid
 from truemap.networks._decoder import Decoder
 from truemap.runtime.files import DataError
 
@@ -29,6 +30,7 @@ def model(network="linear", training=None, saliency=("gradient",), replicates=1,
         "network": resolve_method("networks", network),
         "training": resolve_method("training", training or {"name": "standard", "epochs": 3, "batch_size": 8}),
         "trainings": trainings,
+        "weights": [],
         "replicates": replicates,
         "saliency": {
             f"m{number}": {"method": resolve_method("saliency", name), "jobs": replicates}
@@ -41,7 +43,8 @@ def costs(one, start=0.0, samples=SAMPLES, shape=SHAPE, **changes):
     attacks = {"pgd": resolve_method("attacks", {"name": "pgd", "steps": 4, "restarts": 2})}
     robustness = {"attacks": attacks, "epsilon": 0.1, "epsilon_unit": "voxel", "maps": 5}
     settings = {"models": {"m": one}, "explained": 1, "robustness": robustness, "memory": 100, "seed": 0, **changes}
-    return Costs(samples, shape, settings, torch.device("cpu"), start)
+    grid = Grid(np.ones(shape, dtype=bool), np.eye(4))
+    return Costs(samples, grid, settings, torch.device("cpu"), start)
 
 
 def test_parameters_and_multiply_adds_are_those_of_the_layers():
@@ -87,7 +90,7 @@ def test_a_network_that_cannot_have_the_maps_is_refused_by_the_models_name():
 
 def test_a_method_that_cannot_work_with_the_network_is_refused_before_it_trains():
     grad_cam = {"name": "grad_cam", "layer": 2}
-    with pytest.raises(DataError, match="layer is 2, but this network has 1 ReLU"):
+    with pytest.raises(DataError, match="m0: cannot explain network 'cnn3d' rightly. It needs relu 2"):
         costs(model({"name": "cnn3d", "filters": [2, 2]}, saliency=[grad_cam]), shape=(3, 3, 3)).of("m")
 
 

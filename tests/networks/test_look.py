@@ -24,7 +24,7 @@ def decoder(dimensions: int, channels: int = 1, **kind: object) -> Decoder:
     network = seasoned(ResNet(3, channels, dimensions, **kind))
     adapter = Adapter((0,), (1, 0, 2), (channels, shape[1], shape[0], *shape[2:])[: dimensions + 1])
     whole = nn.Sequential(adapter, network)
-    looked = look(whole, torch.randn(2, *shape), 3)
+    looked = look(whole, torch.randn(2, *shape), 3, "resnet")
     return Decoder(whole, 1.3, list("abc"), "resnet", frozenset(looked.traits), looked.others)
 
 
@@ -51,7 +51,7 @@ def test_of_the_projects_own_networks_a_look_finds_what_they_say(name: str, acti
     settings = resolve_method("networks", options)
     network = build_network(settings, (6, 5, 4), 3).eval()
     said = options_of("networks", name)(**{k: v for k, v in settings.items() if k != "name"}).traits()
-    assert look(network, torch.randn(2, 6, 5, 4), 3).traits == said
+    assert look(network, torch.randn(2, 6, 5, 4), 3, name).traits == said
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -112,7 +112,7 @@ def test_pools_of_largest_values_have_no_rule(name: str) -> None:
 
 def test_without_convolutions_there_is_no_grad_cam() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 5), nn.ReLU(), nn.Linear(5, 3)).eval()
-    looked = look(network, torch.randn(2, 8, 8, 1), 3)
+    looked = look(network, torch.randn(2, 8, 8, 1), 3, "own")
     assert looked.traits == {"relu", "relu 1", "relu only", "affine but for relu", "sequence"}
 
 
@@ -149,19 +149,19 @@ class Own(nn.Module):
 )
 def test_whatever_bends_is_found_by_any_name(function) -> None:
     torch.manual_seed(0)
-    looked = look(Own(function).eval(), torch.randn(2, 8, 8), 3)
+    looked = look(Own(function).eval(), torch.randn(2, 8, 8), 3, "own")
     assert not looked.traits & {"relu only", "affine but for relu", "sequence"}
 
 
 @pytest.mark.parametrize("function", [lambda a: 2 * a + 1, lambda a: a.flip(1), lambda a: a - a.mean(1, keepdim=True)])
 def test_what_does_not_bend_is_not_refused(function) -> None:
-    looked = look(Own(function).eval(), torch.randn(2, 8, 8), 3)
+    looked = look(Own(function).eval(), torch.randn(2, 8, 8), 3, "own")
     assert {"relu only", "affine but for relu"} <= looked.traits
 
 
 def test_normalisation_has_its_gradient_in_guided_methods_and_no_rule_in_deeplift() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.LayerNorm(6), nn.ReLU(), nn.Linear(6, 3)).eval()
-    traits = look(network, torch.randn(2, 8, 8), 3).traits
+    traits = look(network, torch.randn(2, 8, 8), 3, "own").traits
     assert "relu only" in traits and "affine but for relu" not in traits
 
 
@@ -181,7 +181,7 @@ def test_normalisation_has_its_gradient_in_guided_methods_and_no_rule_in_deeplif
 )
 def test_what_is_no_decoder_is_refused_in_words(network: nn.Module, words: str) -> None:
     with pytest.raises(DataError, match=words):
-        look(network.eval().requires_grad_(False), torch.randn(2, 8, 8), 3)
+        look(network.eval().requires_grad_(False), torch.randn(2, 8, 8), 3, "own")
 
 
 @pytest.mark.parametrize("family", ["saliency"])

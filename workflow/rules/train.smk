@@ -6,6 +6,7 @@ rule networks:
     input:
         samples=rules.samples.output.samples,
         grid=rules.grid.output[0],
+        given=plan.given,
     output:
         "results/{dataset}/networks.tsv",
     log:

@@ -11,7 +11,7 @@ from truemap.networks._batches import Batches
 from truemap.networks._decoder import read_decoder, save_weights
 from truemap.networks._devices import prepare_device
 from truemap.networks._look import look
-from truemap.networks._trained import check_accuracy, fitted, mirrored, refuse_leaked
+from truemap.networks._trained import STATE_DICT, check_accuracy, fitted, mirrored, refuse_leaked
 from truemap.runtime.files import whole, write_json
 from truemap.runtime.job import job
 from truemap.runtime.log import log
@@ -34,14 +34,14 @@ with job(snakemake) as settings:
         subjects = {split: list(part.table["subject"].unique()) for split, part in splits.items()}
         refuse_leaked(weights, trained, subjects, settings["pseudonyms"])
         description |= {"chosen": "weights", "reason": "trained already", "temperature": trained.temperature}
-        remedy = "They are to be the state dict of that network, with the options that the config gives it."
+        remedy = STATE_DICT
     else:
         weights, choice = chosen(snakemake.input.weights, snakemake.input.validation, settings)
         description |= choice
     decoder = read_decoder(weights, description, device, remedy)
     batches = {split: Batches(part, decoder.classes, device) for split, part in splits.items()}
     two = batches["test"].get(torch.tensor([0, len(batches["test"]) - 1]))[0]
-    description |= look(decoder.network, two, len(decoder.classes)).described()
+    description |= look(decoder.network, two, len(decoder.classes), decoder.kind).described()
     logits = {split: part.logits(decoder.network) for split, part in batches.items()}
     if trained:
         check_accuracy(

@@ -15,8 +15,7 @@ from truemap.runtime.log import log
 with job(snakemake) as settings:
     start = time.process_time()  # other jobs take as long to import what they need
     device = prepare_device(settings["device"], settings["threads"])
-    shape = read_grid(snakemake.input.grid).shape
-    costs = Costs(read(snakemake.input.samples), shape, settings, device, start)
+    costs = Costs(read(snakemake.input.samples), read_grid(snakemake.input.grid), settings, device, start)
     rows = []
     for name in settings["models"]:
         rows.append(costs.of(name))

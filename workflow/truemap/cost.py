@@ -1,4 +1,4 @@
-"""What models will cost, before one trains: each method works once on noise of the maps' shape, and is timed."""
+"""Whether networks and methods fit, and what they will cost, before one trains: each is tried on noise, and timed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from truemap.attacks._contract import Attack
 from truemap.config.registry import method
+from truemap.config.trained import beside, read_trained
 from truemap.data.background import Background
+from truemap.data.grid import Grid
 from truemap.data.volumes import Volumes
 from truemap.geometry import radius
 from truemap.networks._batches import Batches
-from truemap.networks._decoder import Decoder, build_network
+from truemap.networks._decoder import Decoder, build_network, read_decoder
+from truemap.networks._look import look
+from truemap.networks._structure import require
+from truemap.networks._trained import STATE_DICT, fitted, refuse_leaked
 from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError
 from truemap.runtime.log import log
@@ -71,8 +76,8 @@ class Costs:
     ----------
     samples : DataFrame
         ``subject, label, split`` of each map.
-    shape : tuple of int
-        Of a map.
+    grid : Grid
+        Of the maps.
     settings : mapping
         Of `truemap.plan.settings.JobSettings.networks`.
     device : torch.device
@@ -81,8 +86,9 @@ class Costs:
     """
 
     def __init__(
-        self, samples: pd.DataFrame, shape: tuple[int, ...], settings: Settings, device: torch.device, start: float
+        self, samples: pd.DataFrame, grid: Grid, settings: Settings, device: torch.device, start: float
     ) -> None:
+        self._grid, self._subjects = grid, samples.groupby("split")["subject"].agg(set)
         self._settings, self._device, self._start = settings, device, start
         self._count = samples["split"].value_counts()
         self._classes = sorted(samples.loc[samples["split"] == "train", "label"].unique())
@@ -90,7 +96,7 @@ class Costs:
         each = tested.groupby(["subject", "label"]).size()
         self._explained = int(each.clip(upper=settings["explained"]).sum())
         sizes = [self._batch(model) for model in settings["models"].values()]
-        self._noise = _noise(shape, self._classes, max(*sizes, len(self._classes), TOGETHER), settings["seed"])
+        self._noise = _noise(grid.shape, self._classes, max(*sizes, len(self._classes), TOGETHER), settings["seed"])
 
     def of(self, name: str) -> dict[str, Any]:
         """Return what a model costs.
@@ -104,13 +110,15 @@ class Costs:
         Raises
         ------
         DataError
-            If the network cannot have maps of this shape, or a method cannot work with the network.
+            If the network cannot have maps of this shape, or a method cannot work with the network; or if weights that
+            are given are of other classes, layers or maps, or know test subjects.
         """
         model = self._settings["models"][name]
         try:
-            network = build_network(model["network"], self._noise.shape, len(self._classes)).to(self._device)
-        except ValueError as error:
-            raise DataError(f"model {name}: {error}. Choose another network, or other maps.") from None
+            network = self._network(model)
+            self._fits(model, network)
+        except DataError as error:
+            raise DataError(f"model {name}: {error}") from None
         batches = Batches(self._noise, self._classes, self._device)
         x, _ = batches.get(torch.arange(TOGETHER))
         with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -122,6 +130,30 @@ class Costs:
         }
         size = sum(parameter.numel() for parameter in network.parameters())
         return {"model": name, "parameters": size, "multiply_adds": counter.get_total_flops() // 2, **found}
+
+    def _network(self, model: Settings) -> nn.Module:
+        """Return the network, new or with the weights that are given."""
+        try:
+            network = build_network(model["network"], self._noise.shape, len(self._classes)).to(self._device)
+        except ValueError as error:
+            raise DataError(f"{error}. Choose another network, or other maps.") from None
+        for weights in model["weights"]:
+            trained = read_trained(beside(weights))
+            description = fitted(weights, trained, self._grid, self._classes)
+            refuse_leaked(weights, trained, self._subjects, model["pseudonyms"])
+            known = {"network": model["network"], "temperature": trained.temperature, **description}
+            network = read_decoder(weights, known, self._device, STATE_DICT).network
+        return network
+
+    def _fits(self, model: Settings, network: nn.Module) -> None:
+        """Look at the network, and refuse methods that would be wrong for it."""
+        x = torch.from_numpy(self._noise.parts[0][:2]).to(self._device)
+        looked = look(network.eval(), x, len(self._classes), model["network"]["name"])
+        decoder = Decoder(
+            network, 1.0, self._classes, model["network"]["name"], frozenset(looked.traits), looked.others
+        )
+        for label, chosen in model["saliency"].items():
+            require(decoder, method("saliency", chosen["method"], Saliency).options.needs(), label)
 
     def _tried(self, what: str, part: Callable[..., float], *arguments: Any) -> float:
         level = log.level
@@ -138,15 +170,21 @@ class Costs:
             log.setLevel(level)
 
     def _batch(self, model: Settings) -> int:
-        return min(model["training"]["batch_size"] or self._count["train"], self._count["train"])
+        """Return the maps of a minibatch; of what is trained already, one."""
+        size = model["training"]["batch_size"] if model["training"] else 1
+        return min(size or self._count["train"], self._count["train"])
 
     def _training(self, model: Settings, network: nn.Module, batches: Batches) -> float:
+        one_pass = self._forward(network.eval(), batches)
+        chosen = (self._count["validation"] + self._count["test"]) * one_pass
+        chosen = model["replicates"] * (self._start + chosen)
+        if not model["training"]:
+            return chosen
         training = method("training", model["training"], Training)
         size, random = self._batch(model), torch.Generator().manual_seed(0)
         minibatches, options = math.ceil(self._count["train"] / size), []
         prepare = self._once(lambda: options.append(training.prepare(network, training.options, batches, 0)))
         optimizer = torch.optim.Adam(network.parameters(), lr=training.options.learning_rate)
-        one_pass = self._forward(network.eval(), batches)
         network.train()
 
         def update() -> None:
@@ -154,8 +192,7 @@ class Costs:
 
         epoch = minibatches * self._seconds(update) + self._count["validation"] * one_pass
         whole = prepare * self._count["train"] / len(batches) + training.options.epochs * epoch
-        chosen = (self._count["validation"] + self._count["test"]) * one_pass
-        return model["trainings"] * (self._start + whole) + model["replicates"] * (self._start + chosen)
+        return model["trainings"] * (self._start + whole) + chosen
 
     def _explaining(self, model: Settings, network: nn.Module, batches: Batches) -> float:
         decoder = self._decoder(model, network)

@@ -55,7 +55,7 @@ class Looked:
         return {"traits": sorted(self.traits), "activations": self.others}
 
 
-def look(network: nn.Module, x: torch.Tensor, classes: int) -> Looked:
+def look(network: nn.Module, x: torch.Tensor, classes: int, name: str) -> Looked:
     """Return what a network is made of.
 
     Asked of a copy in float64, without its nn.ReLU layers: is f affine, that is, does
@@ -68,6 +68,8 @@ def look(network: nn.Module, x: torch.Tensor, classes: int) -> Looked:
     x : Tensor, shape (2, *shape), float32
         Two maps of the data.
     classes : int
+    name : str
+        What errors call it.
 
     Raises
     ------
@@ -75,7 +77,10 @@ def look(network: nn.Module, x: torch.Tensor, classes: int) -> Looked:
         If it does not give one finite logit a class, or gives a map something else beside another map, or has no
         gradient.
     """
-    _check_outputs(network, x, classes)
+    try:
+        _check_outputs(network, x, classes)
+    except DataError as error:
+        raise DataError(f"network '{name}': {error}. Mend the network, or take another.") from error
     relus = [layer for layer in network.modules() if isinstance(layer, nn.ReLU)]
     calls, heard = _calls(network, relus, x)
     traits = {"relu"} if relus else set()
@@ -113,7 +118,7 @@ def _check_outputs(network: nn.Module, x: torch.Tensor, classes: int) -> None:
     logits = logits.detach().double()
     if bool((logits >= 0).all()) and torch.allclose(logits.sum(dim=1), logits.new_ones(len(x)), atol=1e-5):
         raise DataError(
-            "its outputs are probabilities (not negative, a sum of 1). Leave the last softmax out: logits are needed"
+            "its outputs are probabilities (not negative, a sum of 1).: its last softmax is to go, as logits are needed"
         )
     with torch.no_grad():
         alone = torch.cat([_logits(network, one[None]) for one in x]).double()
@@ -123,7 +128,7 @@ def _check_outputs(network: nn.Module, x: torch.Tensor, classes: int) -> None:
         if float((other - logits).abs().max()) > allowed:
             raise DataError(
                 f"a map {what} gets other logits: layers draw random numbers or use the batch, in evaluation mode too "
-                "(dropout by a function, or batch normalisation without running statistics). Mend the network"
+                "(dropout by a function, or batch normalisation without running statistics)"
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import nibabel as nib
@@ -22,6 +22,8 @@ from truemap.runtime.privacy import pseudonym, read_salt
 
 #: p, times the number of orders, below which another order of classes is held to be the right one.
 LEVEL = 1e-3
+#: What to do about weights that do not fit.
+STATE_DICT = "They are to be the state dict of that network, with the options that the config gives it."
 
 
 def fitted(weights: str, trained: Trained, grid: Grid, labels: Sequence[str]) -> dict[str, Any]:
@@ -76,12 +78,12 @@ def _orientation(trained: Trained) -> np.ndarray:
     return nib.orientations.axcodes2ornt(tuple(trained.orientation or ""))
 
 
-def refuse_leaked(weights: str, trained: Trained, subjects: dict[str, Sequence[str]], pseudonyms: bool) -> None:
+def refuse_leaked(weights: str, trained: Trained, subjects: Mapping[str, Collection[str]], pseudonyms: bool) -> None:
     """Refuse a network that was trained on test subjects; say so of validation subjects, which calibrate it.
 
     Parameters
     ----------
-    subjects : dict
+    subjects : mapping
         Split -> its subjects, as results call them.
     pseudonyms : bool
         Whether results call subjects by pseudonyms.
@@ -91,8 +93,8 @@ def refuse_leaked(weights: str, trained: Trained, subjects: dict[str, Sequence[s
         return
     salt = read_salt() if pseudonyms else ""
     known = {pseudonym(salt, who) if pseudonyms else who for who in trained.subjects}
-    found = {split: len(known & set(names)) for split, names in subjects.items()}
-    if not any(found.values()) and not known & set().union(*subjects.values()):
+    found = {split: len(known & set(subjects[split])) for split in ("validation", "test")}
+    if not any(found.values()):
         log.info("%s: none of its %d training subjects is among validation and test subjects", weights, len(known))
     if found["validation"]:
         log.warning("%s: %d validation subjects are training subjects of its", weights, found["validation"])

@@ -85,12 +85,14 @@ class Jobs:
         if family == "saliency":
             labelled = [(label, method) for model in models for label, method in model.saliency.items()]
             return [method for label, method in labelled if job.get("method", label) == label]
-        return [{"networks": model.network, "training": model.training}[family] for model in models]
+        used = [{"networks": model.network, "training": model.training}[family] for model in models]
+        return [method for method in used if method]
 
-    def weights(self, wildcards: Any) -> list[tuple[str, str]]:
-        """Return name and file of every network of a dataset that is trained already."""
-        models = self.dataset(wildcards).networks.items()
-        return [(name, m.weights.replace("{seed}", f"{seed}")) for name, m in models if m.weights for seed in m.seeds]
+    def weights(self, wildcards: Any, seed: Any = None) -> list[tuple[str, str]]:
+        """Return name and file of every network of a dataset that is trained already; of one seed, if it is given."""
+        given = [(name, model) for name, model in self.dataset(wildcards).networks.items() if model.weights]
+        seeds = [(name, str(model.weights), f"{one}") for name, model in given for one in model.seeds]
+        return [(name, path.replace("{seed}", one)) for name, path, one in seeds if seed is None or one == f"{seed}"]
 
     def simulated(self, wildcards: Any) -> bool:
         """Return whether a dataset's subjects are simulated."""

@@ -18,7 +18,7 @@ from truemap.config.schema import parse
 from truemap.config.trained import beside
 from truemap.plan.code import Code
 from truemap.plan.jobs import Job, Jobs
-from truemap.plan.record import Params, Settings, line_params, settings_params, signed
+from truemap.plan.record import Params, Settings, line_params, named, settings_params, signed
 from truemap.plan.settings import JobSettings
 from truemap.runtime.privacy import SALT, read_salt
 from truemap.runtime.sourcecode import SCRIPTS
@@ -201,12 +201,13 @@ class Plan:
         return signed(files)
 
     def given(self, wildcards: Any) -> list[str]:
-        """Input function: weights of a network that is trained already, and what is known of it, if it is."""
-        weights = self.jobs.model(wildcards).weights
-        if not weights:
-            return []
-        path = weights.replace("{seed}", f"{wildcards.seed}")
-        return [path, str(beside(path))]
+        """Input function: weights of networks that are trained already, each with the file beside it.
+
+        Of the job's model and seed, where it has them, else of the dataset.
+        """
+        job = named(wildcards)
+        found = [path for of, path in self.jobs.weights(wildcards, job.get("seed")) if job.get("model", of) == of]
+        return [file for path in found for file in (path, str(beside(path)))]
 
     def simulation_file(self, key: str) -> Files:
         """Input function: the table that `simulate` names, or the workflow's own."""

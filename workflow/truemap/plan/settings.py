@@ -73,7 +73,9 @@ class JobSettings:
             labels = model.saliency.items()
             models[name] = {
                 "network": model.network,
-                "training": next(iter(candidates(model).values())),
+                "training": next(iter(candidates(model).values()), None),
+                "weights": [path for of, path in jobs.weights(wildcards) if of == name],
+                "pseudonyms": self.pseudonyms(wildcards) if model.weights else None,
                 "trainings": count(jobs.of("train", wildcards), model=name),
                 "replicates": count(jobs.replicates(wildcards), model=name),
                 "saliency": {
@@ -81,8 +83,9 @@ class JobSettings:
                     for label, saliency in labels
                 },
             }
-        shared = {**self._shared(wildcards, "explained", "robustness"), "memory": self._config.memory}
-        return {"models": models, **shared, "seed": self._config.seed, **self._torch()}
+        shared = self._shared(wildcards, "explained", "robustness")
+        computed = {"memory": self._config.memory, "seed": self._config.seed, **self._torch()}
+        return {"models": models, **shared, **computed}
 
     def volumes(self, wildcards: Any) -> Settings:
         """One shard of volumes."""
