@@ -481,7 +481,7 @@ def test_their_settings_say_of_signs_and_those_of_others_stay() -> None:
     assert p.settings.adopt(OTHER) == expected
     assert p.settings.score(OTHER)["signed"] is False
     changes = settings_that_differ(RAW, GIVEN)
-    assert changes == {"statistics", "claims", "figure_1", "figure_2", "figure_3", "figure_grid"}
+    assert changes == {"statistics", "judge", "figure_1", "figure_2", "figure_3", "figure_grid"}
     assert p.settings.statistics(IMAGES)["given"] == ["other"]
     assert p.settings.statistics(IMAGES)["attacks"] == ["pgd"]
 
