@@ -291,7 +291,7 @@ def test_hyperparameters_are_free():
 
 def test_settings_of_the_claims_do_not_hang_on_the_order_of_a_set():
     found = preset("config")["synthetic"]
-    assert list(found) == ["source", "standardize", "voxels", "models"]
+    assert list(found) == ["source", "downsample", "standardize", "voxels", "models"]
     assert list(found["models"]["nn"]) == ["network", "training", "calibrate", "saliency"]
 
 

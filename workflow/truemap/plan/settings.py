@@ -51,7 +51,10 @@ class JobSettings:
 
     def grid(self, wildcards: Any) -> Settings:
         """The grid and mask."""
-        return {**self._shared(wildcards, "source", "mask", "nan", "on_bad_subject"), "seed": self._config.seed}
+        return {
+            **self._shared(wildcards, "source", "mask", "nan", "downsample", "on_bad_subject"),
+            "seed": self._config.seed,
+        }
 
     def words(self, wildcards: Any) -> Settings:
         """The check of words that only the data know."""
@@ -62,7 +65,7 @@ class JobSettings:
     def volumes(self, wildcards: Any) -> Settings:
         """One shard of volumes."""
         part = {"seed": self._config.seed, "split": wildcards.split, "shard": int(wildcards.shard)}
-        names = ("source", "nan", "standardize", "precision", "shards", "on_bad_subject")
+        names = ("source", "nan", "downsample", "standardize", "precision", "shards", "on_bad_subject")
         return {**self._shared(wildcards, *names), **part}
 
     def quality(self, wildcards: Any) -> Settings:
@@ -71,7 +74,7 @@ class JobSettings:
 
     def truth(self, wildcards: Any) -> Settings:
         """The class means."""
-        return {**self._shared(wildcards, "source"), "chosen": self._jobs.listed(wildcards)}
+        return {**self._shared(wildcards, "source", "downsample"), "chosen": self._jobs.listed(wildcards)}
 
     def background(self, wildcards: Any) -> Settings:
         """The class means of the training maps."""
@@ -131,7 +134,7 @@ class JobSettings:
 
     def claims(self, wildcards: Any) -> Settings:
         """The published claims: what the data, models and methods of all datasets are, beside their names."""
-        parts = ("source", "standardize", "voxels", "models")
+        parts = ("source", "downsample", "standardize", "voxels", "models")
         of_model = ("network", "training", "calibrate", "saliency")
         found = {}
         for name in self._config.run:
