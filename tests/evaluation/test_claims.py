@@ -102,6 +102,13 @@ def test_an_order_is_reproduced_by_a_significant_difference_of_its_sign(differen
     assert verdict(order(), comparisons=comparisons_of(difference, p))["verdict"] == expected
 
 
+@pytest.mark.parametrize(("difference", "expected"), [(0.1, "replicated"), (-0.1, "not replicated")])
+def test_on_other_data_a_claim_is_replicated_and_not_reproduced(difference, expected):
+    other = dict.fromkeys(DATA, "Brainomics/Localizer, replication on other data")
+    row = verdict(order(), comparisons=comparisons_of(difference, 1e-9), datasets=other)
+    assert row["verdict"] == f"{expected} on other data"
+
+
 @pytest.mark.parametrize("kind", ["value", "greater", "no_difference"])
 def test_where_every_r_is_null_nothing_is_refuted(kind):
     published = claim() if kind == "value" else order(kind=kind)
@@ -255,8 +262,9 @@ def differing(dataset, defined):
 
 @pytest.mark.parametrize(
     ("name", "dataset"),
-    [("config", "synthetic"), ("grid", "synthetic"), ("released-code", "synthetic-released-code"), ("paper", "hcp")],
-)
+    [("config", "synthetic"), ("grid", "synthetic"), ("released-code", "synthetic-released-code"), ("paper", "hcp"),
+     ("localizer", "localizer")],
+)  # fmt: skip
 def test_shipped_configs_are_what_their_claims_are_about(name, dataset):
     found = differing(dataset, preset(name))
     assert not found
@@ -340,7 +348,7 @@ def test_published_claim_can_be_judged(row):
 def test_published_claims_are_about_entries_of_the_shipped_configs():
     """Else a slip of the pen would make a claim 'not run' for ever."""
     entries, models = set(), set()
-    for preset in ("config", "paper", "released-code"):
+    for preset in ("config", "localizer", "paper", "released-code"):
         config = yaml.safe_load((ROOT / "config" / f"{preset}.yaml").read_text(encoding="utf-8"))
         for dataset, name, model in ((d, n, m) for d, e in config["datasets"].items() for n, m in e["models"].items()):
             saliency = model.get("saliency", [])

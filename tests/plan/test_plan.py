@@ -354,10 +354,12 @@ def test_any_number_of_attacks_and_references_fits_the_params(rule: str, referen
         ({"name": "hcp", "root": "somewhere"}, True),
         ({"name": "hcp", "simulate": {"subjects": 9}}, False),
         ("neurovault", True),
+        ("localizer", True),
+        ("haxby", False),
         ("synthetic", False),
         ({"name": "sheet", "sheet": "maps.tsv"}, False),
     ],
-    ids=["hcp", "simulated", "neurovault", "synthetic", "sheet"],
+    ids=["hcp", "simulated", "neurovault", "localizer", "haxby", "synthetic", "sheet"],
 )
 def test_people_have_pseudonyms_unless_the_config_says_otherwise(source: object, default: bool) -> None:
     raw = changed(("source",), source)

@@ -148,7 +148,7 @@ class JobSettings:
         """The figures of maps."""
         return {
             "data": self._data(wildcards),
-            **self._shared(wildcards, "show", "average"),
+            **self._shared(wildcards, "source", "show", "average"),
             "seed": self._config.seed,
             **self._headline(wildcards),
             "entries": self._labels(self._jobs.drawn(wildcards), wildcards),
