@@ -1,4 +1,6 @@
 # What has to hold before the first job; included last, since it looks at what all rules make.
+from snakemake.io import strip_wildcard_constraints
+
 from truemap.runtime import sourcecode, work
 from truemap.runtime.files import DataError
 from truemap.runtime.privacy import without_ids
@@ -14,7 +16,7 @@ if os.path.realpath(workflow.main_snakefile) in map(os.path.realpath, doors):
         if workflow.is_main_process:
             plan.start = Start(
                 plan,
-                {rule.name: [str(file) for file in rule.output] for rule in workflow.rules},
+                {rule.name: [strip_wildcard_constraints(file) for file in rule.output] for rule in workflow.rules},
                 {rule.name: str(rule.benchmark) for rule in workflow.rules if rule.benchmark},
             )
     except DataError as error:

@@ -50,6 +50,27 @@ def test_what_the_data_do_not_have_is_refused(wrong, words):
         check(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("subjects", "words"),
+    [(2, "only 2 test subjects: no test is made"), (3, "only 3 test subjects: tests tell little"),
+     (4, "only 4 test subjects: tests tell little"), (5, "")],
+)  # fmt: skip
+def test_few_test_subjects_are_warned_of(subjects, words, caplog):
+    tested = SAMPLES[(SAMPLES["split"] == "test") & (SAMPLES["subject"] == "s4")]
+    copies = [tested.assign(subject=f"t{number}") for number in range(subjects)]
+    check(pd.concat([SAMPLES[SAMPLES["split"] != "test"], *copies]))
+    assert caplog.text.count("only") == bool(words)
+    assert words in caplog.text
+
+
+def test_images_without_subjects_are_counted_by_themselves(caplog):
+    images = SAMPLES.assign(subject="")
+    check(images, (20, 1, 20), figures="images")
+    assert not caplog.text
+    check(images.groupby(["split", "label"]).head(1), (20, 1, 20), figures="images")
+    assert "only 3 test images" in caplog.text
+
+
 def test_one_test_subject_must_have_all_classes_shown():
     lacking = SAMPLES[~((SAMPLES["subject"] == "s4") & (SAMPLES["label"] == "A"))]
     check(lacking, show=["A", "B"])

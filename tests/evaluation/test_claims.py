@@ -2,6 +2,7 @@ import copy
 import html
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import yaml
 from snakemake.utils import update_config
 
 from truemap.config.schema import parse
-from truemap.evaluation.claims import COLUMNS, flat, judge, mismatch, read_claims
+from truemap.evaluation.claims import COLUMNS, JUDGED, NOT_RUN, flat, gathered, judge, mismatch, read_claims
 from truemap.evaluation.statistics import compare
 from truemap.figures.claims_page import claims_page
 from truemap.plan.plan import Plan
@@ -18,13 +19,17 @@ from truemap.runtime.files import DataError
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = pd.read_csv(ROOT / "config" / "published.tsv", sep="\t", dtype=str, keep_default_na=False)
-DATA = {"synthetic": "synthetic images"}
 DEFINED = {
-    name: {
-        "source": {"name": "synthetic", "noise": 0.5},
-        "models": {"nn": {"network": {"name": "mlp"}, "saliency": {"gradient": {"name": "gradient"}}}},
-    }
-    for name in ("synthetic", "hcp")
+    "source": {"name": "synthetic", "noise": 0.5},
+    "explained": None,
+    "models": {
+        "nn": {
+            "network": {"name": "mlp"},
+            "training": {"name": "pgd", "epsilon": [0.5, 1.0]},
+            "saliency": {"gradient": {"name": "gradient"}, "weights": {"name": "weights"}},
+        },
+        "cnn": {"network": {"name": "cnn3d"}},
+    },
 }
 
 
@@ -68,10 +73,14 @@ def comparisons_of(difference=0.1, p=1e-5, a=("nn", "gradient"), b=("linear", "g
     )
 
 
-def verdict(published, summary=None, comparisons=None, datasets=DATA, defined=DEFINED):
-    summary = summary_of() if summary is None else summary
+def judged_in(dataset, published, summary=None, comparisons=None, data="synthetic images", defined=DEFINED):
+    summary = (summary_of() if summary is None else summary).assign(data=data)
     comparisons = comparisons_of() if comparisons is None else comparisons
-    return judge(published, summary, comparisons, datasets, defined).iloc[0]
+    return judge(published, summary, comparisons, dataset, defined)
+
+
+def verdict(published, *numbers, dataset="synthetic", **known):
+    return gathered(published, [judged_in(dataset, published, *numbers, **known)]).iloc[0]
 
 
 @pytest.mark.parametrize(
@@ -104,8 +113,8 @@ def test_an_order_is_reproduced_by_a_significant_difference_of_its_sign(differen
 
 @pytest.mark.parametrize(("difference", "expected"), [(0.1, "replicated"), (-0.1, "not replicated")])
 def test_on_other_data_a_claim_is_replicated_and_not_reproduced(difference, expected):
-    other = dict.fromkeys(DATA, "Brainomics/Localizer, replication on other data")
-    row = verdict(order(), comparisons=comparisons_of(difference, 1e-9), datasets=other)
+    other = "Brainomics/Localizer, replication on other data"
+    row = verdict(order(), comparisons=comparisons_of(difference, 1e-9), data=other)
     assert row["verdict"] == f"{expected} on other data"
 
 
@@ -156,17 +165,17 @@ def test_no_difference_is_reproduced_by_p_above_alpha(difference, p, expected):
 
 @pytest.mark.parametrize("published", [claim(dataset="hcp", value="-9"), order(dataset="hcp")])
 def test_simulated_data_show_numbers_and_are_no_test(published):
-    datasets = {"hcp": "simulated data, not HCP"}
-    row = verdict(published, comparisons=comparisons_of(dataset="hcp"), datasets=datasets)
+    numbers = {"comparisons": comparisons_of(dataset="hcp"), "dataset": "hcp"}
+    row = verdict(published, **numbers, data="simulated data, not HCP")
     assert row["verdict"] == "not testable here (simulated data, not HCP)"
     assert row["ours"] != ""
-    real = verdict(published, comparisons=comparisons_of(dataset="hcp"), datasets={"hcp": "HCP S1200"})
+    real = verdict(published, **numbers, data="HCP S1200")
     assert real["verdict"] == "reproduced"
 
 
 @pytest.mark.parametrize("published", [claim(dataset="other"), order(dataset="other")])
 def test_a_dataset_that_did_not_run_is_said_so(published):
-    assert verdict(published)["verdict"] == "not run: dataset not in this config"
+    assert verdict(published)["verdict"] == NOT_RUN
 
 
 @pytest.mark.parametrize(
@@ -175,8 +184,7 @@ def test_a_dataset_that_did_not_run_is_said_so(published):
      order(conditions="no_negated"), claim(dataset="hcp", model_a="x")],
 )  # fmt: skip
 def test_a_model_or_method_that_did_not_run_is_said_so_even_on_simulated_data(published):
-    datasets = {**DATA, "hcp": "simulated data, not HCP"}
-    assert verdict(published, datasets=datasets)["verdict"] == "not run: model or method not in this config"
+    assert verdict(published, dataset=published["dataset"][0], data="simulated data")["verdict"] == NOT_RUN
 
 
 def test_a_dataset_of_one_entry_has_no_comparisons_and_orders_are_not_run():
@@ -192,9 +200,35 @@ def judged():
     published = pd.concat(
         [claim(statement="agreement of <b>NN</b> & co"), claim(value="0.9"), claim(dataset="hcp"), claim(model_a="cnn"),
          claim(statement="a long statement " * 8 + "that ends here")]
-    )  # fmt: skip
-    datasets = {**DATA, "hcp": "simulated data, not HCP"}
-    return judge(published, pd.concat([summary_of(), summary_of(dataset="hcp")]), comparisons_of(), datasets, DEFINED)
+    ).assign(id=list("abcde"))  # fmt: skip
+    simulated = judged_in("hcp", published, summary_of(dataset="hcp"), data="simulated data, not HCP")
+    return gathered(published, [judged_in("synthetic", published), simulated])
+
+
+def test_a_claim_is_looked_for_in_each_dataset_it_names_and_where_it_is_nowhere_has_one_row():
+    published = pd.concat([claim(id="both", dataset="synthetic hcp"), claim(id="neither", dataset="a b", value="0.9")])
+    one = judged_in("synthetic", published)
+    other = judged_in("hcp", published, summary_of(0.6, dataset="hcp"), data="HCP")
+    assert list(one.columns) == list(JUDGED)
+    found = gathered(published, [other, one])
+    assert list(found["id"]) == ["both", "both", "neither"]
+    assert list(found["dataset"]) == ["hcp", "synthetic", "a b"]
+    assert list(found["verdict"]) == ["not reproduced", "reproduced", NOT_RUN]
+    assert list(found["data"]) == ["HCP", "synthetic images", ""]
+    assert list(gathered(published, [])["verdict"]) == [NOT_RUN, NOT_RUN]
+
+
+def test_a_claim_says_the_configuration_it_was_tested_with():
+    """Of the data what it is about, of the models and methods all, and of no other ones."""
+    expected = (
+        "source.name=synthetic; source.noise=0.5; explained=null; models.nn.network.name=mlp; "
+        "models.nn.training.name=pgd; models.nn.training.epsilon=[0.5,1.0]; models.nn.saliency.gradient.name=gradient"
+    )
+    found = verdict(claim())["configuration"]
+    assert found == expected
+    assert "source.path" not in verdict(claim(), defined={**DEFINED, "source": {"path": "/home"}})["configuration"]
+    page = claims_page(gathered(claim(), [judged_in("synthetic", claim())]))
+    assert all(page.count(f"{setting}<") == 1 for setting in expected.split("; "))
 
 
 def test_html_holds_every_claim_and_verdict_in_full():
@@ -204,6 +238,11 @@ def test_html_holds_every_claim_and_verdict_in_full():
     for column in ("statement", "ours", "test", "verdict", "source"):
         for value in claims[column]:
             assert value in text
+
+
+def test_html_names_what_is_left_out():
+    assert "results/a&amp;b/claims.tsv" in claims_page(judged(), ["results/a&b/claims.tsv"])
+    assert "Left out" not in claims_page(judged())
 
 
 def test_html_escapes_what_it_shows():
@@ -233,7 +272,7 @@ def test_html_needs_nothing_from_outside():
 def test_a_claim_is_tested_on_what_it_is_about_whatever_that_is_called(published, path, value, expected):
     defined = copy.deepcopy(DEFINED)
     *folders, last = path.split(".")
-    part = defined["synthetic"]
+    part = defined
     for key in folders:
         part = part[key]
     part[last] = value
@@ -250,20 +289,25 @@ def preset(name, **changes):
     for dataset, change in changes.items():
         update_config(raw["datasets"][dataset.replace("_", "-")], change)
     assert parse(raw)
-    return Plan(raw, ROOT, gpu_present=False).settings.claims(None)["datasets"]
+    plan = Plan(raw, ROOT, gpu_present=False)
+    return {name: plan.settings.judge(SimpleNamespace(dataset=name)) for name in plan.config.run}
+
+
+def names_dataset(dataset):
+    return PUBLISHED["dataset"].str.split().map(lambda names: dataset in names)
 
 
 def differing(dataset, defined):
     """Ids of the published claims of a dataset -> how it differs from what they are about."""
-    rows = PUBLISHED[PUBLISHED["dataset"] == dataset]
+    rows = PUBLISHED[names_dataset(dataset)]
     known = dict(flat(defined[dataset]))
     return {row["id"]: words for row in rows.to_dict("records") if (words := mismatch(row["about"], known))}
 
 
 @pytest.mark.parametrize(
     ("name", "dataset"),
-    [("config", "synthetic"), ("grid", "synthetic"), ("released-code", "synthetic-released-code"), ("paper", "hcp"),
-     ("localizer", "localizer")],
+    [("config", "synthetic"), ("grid", "synthetic-grid"), ("released-code", "synthetic-released-code"),
+     ("paper", "hcp")],
 )  # fmt: skip
 def test_shipped_configs_are_what_their_claims_are_about(name, dataset):
     found = differing(dataset, preset(name))
@@ -271,7 +315,7 @@ def test_shipped_configs_are_what_their_claims_are_about(name, dataset):
 
 
 def test_what_makes_the_data_and_models_others_is_seen():
-    everything = len(PUBLISHED[PUBLISHED["dataset"] == "synthetic"])
+    everything = names_dataset("synthetic").sum()
     for change in (
         {"source": {"name": "synthetic", "noise": 1.0}},
         {"source": {"name": "synthetic", "images": [300, 300, 300]}},
@@ -281,8 +325,8 @@ def test_what_makes_the_data_and_models_others_is_seen():
         assert len(differing("synthetic", preset("config", synthetic=change))) == everything
     of_nn = preset("config", synthetic={"models": {"nn": {"network": {"name": "mlp", "hidden": 50}}}})
     assert set(differing("synthetic", of_nn)) == {
-        row["id"] for row in PUBLISHED.to_dict("records")
-        if row["dataset"] == "synthetic" and "nn" in (row["model_a"], row["model_b"])
+        row["id"] for row in PUBLISHED[names_dataset("synthetic")].to_dict("records")
+        if "nn" in (row["model_a"], row["model_b"])
     }  # fmt: skip
     released = "synthetic-released-code"
     logit = {"models": {"nn": {"saliency": {"gradient": {"output": "logit"}}}}}
@@ -299,8 +343,8 @@ def test_hyperparameters_are_free():
 
 def test_settings_of_the_claims_do_not_hang_on_the_order_of_a_set():
     found = preset("config")["synthetic"]
-    assert list(found) == ["source", "downsample", "standardize", "voxels", "models"]
-    assert list(found["models"]["nn"]) == ["network", "training", "calibrate", "saliency"]
+    assert list(found) == ["source", "split", "downsample", "standardize", "voxels", "explained", "models"]
+    assert list(found["models"]["nn"]) == ["network", "training", "calibrate", "seeds", "saliency"]
 
 
 @pytest.mark.parametrize(
@@ -345,16 +389,22 @@ def test_published_claim_can_be_judged(row):
     assert (row["model_a"], row["method_a"]) != (row["model_b"], row["method_b"])
 
 
+def simulated(rows):
+    """Data that no claim is tested on: their presets need not have all models."""
+    return rows["dataset"].str.startswith("hcp-simulated")
+
+
 def test_published_claims_are_about_entries_of_the_shipped_configs():
     """Else a slip of the pen would make a claim 'not run' for ever."""
     entries, models = set(), set()
-    for preset in ("config", "localizer", "paper", "released-code"):
+    for preset in ("config", "grid", "localizer", "paper", "released-code"):
         config = yaml.safe_load((ROOT / "config" / f"{preset}.yaml").read_text(encoding="utf-8"))
         for dataset, name, model in ((d, n, m) for d, e in config["datasets"].items() for n, m in e["models"].items()):
             saliency = model.get("saliency", [])
             models.add((dataset, name))
             entries |= {(dataset, name, s) for s in ([saliency] if isinstance(saliency, str) else saliency)}
-    for row in PUBLISHED.to_dict("records"):
+    rows = PUBLISHED.assign(dataset=PUBLISHED["dataset"].str.split()).explode("dataset")
+    for row in rows[~simulated(rows)].to_dict("records"):
         for side in "ab" if row["model_b"] else "a":
             model = (row["dataset"], row[f"model_{side}"])
             if row["criterion"] == "accuracy":

@@ -250,7 +250,7 @@ def pair(a, b):
     return compare(units_of({("a", ""): np.array(a), ("b", ""): np.array(b)})).iloc[0]
 
 
-@pytest.mark.parametrize("n", [2, 3, 10])
+@pytest.mark.parametrize("n", [3, 4, 10])
 @pytest.mark.parametrize("rounded", [False, True])
 def test_differences_without_variance_are_no_test(n, rounded):
     """.7 - .4, .8 - .5 and .9 - .6 differ in the last bit."""
@@ -272,11 +272,11 @@ def test_differences_that_are_rounding_of_the_values_are_no_test():
     assert_no_test(pair(a, b), 3, 0.0, "no test: no unit differs")
 
 
-@pytest.mark.parametrize("a", [[0.5], [0.5, np.nan, np.nan], [np.nan, np.nan, np.nan]])
-def test_fewer_than_two_units_with_both_values_are_no_test(a):
+@pytest.mark.parametrize("a", [[0.5], [0.5, 0.7], [0.5, np.nan, np.nan], [0.5, 0.1, np.nan], [np.nan, np.nan, np.nan]])
+def test_fewer_than_three_units_with_both_values_are_no_test(a):
     n = int(np.isfinite(a).sum())
     row = pair(a, np.full(len(a), 0.2))
-    assert (row["n"], row["reason"]) == (n, "no test: fewer than two units have both values")
+    assert (row["n"], row["reason"]) == (n, "no test: fewer than three units have both values")
     assert row[["t", "df", "p", "p_bonferroni"]].isna().all()
 
 
@@ -286,7 +286,7 @@ def test_a_null_leaves_differences_without_variance():
 
 @settings(max_examples=50)
 @given(
-    arrays(np.float64, st.integers(2, 12), elements=st.floats(-1, 1)), st.floats(-1, 1), st.floats(1e-9, 1e9),
+    arrays(np.float64, st.integers(3, 12), elements=st.floats(-1, 1)), st.floats(-1, 1), st.floats(1e-9, 1e9),
 )  # fmt: skip
 def test_whether_there_is_a_test_does_not_depend_on_the_unit_of_measure(b, shift, unit):
     constant, moving = pair((b + shift) * unit, b * unit), pair((b + shift + 1e-6 * np.arange(len(b))) * unit, b * unit)

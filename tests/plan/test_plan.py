@@ -236,7 +236,7 @@ def test_a_swept_candidate_is_a_model_that_has_the_parents_files_and_is_trained_
 
 
 def test_a_sweep_changes_nothing_of_training_and_choosing() -> None:
-    assert settings_that_differ(RAW, SWEPT) == {"statistics", "figure_strength"}
+    assert settings_that_differ(RAW, SWEPT) == {"networks", "statistics", "figure_strength"}
 
 
 def test_swept_candidates_are_scored_predicted_and_attacked_with_the_methods_of_the_sweep_only() -> None:
@@ -284,12 +284,12 @@ def test_the_truth_that_figures_show_is_no_setting_of_scores_or_tests() -> None:
 
 
 def test_memory_is_a_setting_of_explaining_only() -> None:
-    assert settings_that_differ(RAW, {**RAW, "memory": 7}) == {"explain"}
+    assert settings_that_differ(RAW, {**RAW, "memory": 7}) == {"networks", "explain"}
     assert plan({**RAW, "memory": 7}).settings.explain(IMAGES)["memory"] == 7
 
 
-def test_how_many_maps_are_explained_is_a_setting_of_explaining_and_references() -> None:
-    assert settings_that_differ(RAW, changed(("explained",), 2)) == {"explain", "refer"}
+def test_how_many_maps_are_explained_is_a_setting_of_explaining_references_and_the_judge() -> None:
+    assert settings_that_differ(RAW, changed(("explained",), 2)) == {"networks", "explain", "refer", "judge"}
 
 
 TWO_ATTACKS = changed(("robustness", "attacks"), {"weak": {"name": "pgd", "steps": 2}, "strong": {"name": "pgd"}})
@@ -302,9 +302,9 @@ def test_an_attack_does_not_know_of_the_other() -> None:
     assert plan(TWO_ATTACKS).settings.robustness(weak)["attack"]["steps"] == 2
     assert plan(more).settings.robustness(weak) == plan(TWO_ATTACKS).settings.robustness(weak)
     assert plan(more).settings.robustness(strong)["attack"]["steps"] == 99
-    assert settings_that_differ(TWO_ATTACKS, more, weak) == set()
+    assert settings_that_differ(TWO_ATTACKS, more, weak) == {"networks"}
     shared = changed(("robustness", "epsilon"), 0.3, TWO_ATTACKS)
-    assert settings_that_differ(TWO_ATTACKS, shared, weak) == {"robustness"}
+    assert settings_that_differ(TWO_ATTACKS, shared, weak) == {"networks", "robustness"}
 
 
 def test_the_first_attack_is_the_one_that_figures_show() -> None:

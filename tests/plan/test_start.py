@@ -1,6 +1,7 @@
 import base64
 import copy
 import os
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -256,3 +257,18 @@ def test_results_may_be_deleted_and_what_is_private_kept(folder):
     make("private/k/images.tsv", "images")
     shutil.rmtree(folder / "results")
     Start(plan(), OUTPUTS, BENCHMARKS)
+
+
+def test_claims_of_datasets_that_this_config_does_not_run_are_shown_while_they_are_what_they_were_made_from():
+    pattern, this = "results/{dataset}/claims.tsv", plan()
+    for name in ("k", "unused", "elsewhere", "old"):
+        write_text(f"data/{name}", name)
+        make(f"results/{name}/claims.tsv", name, [f"data/{name}"])
+    write_text("results/notes/claims.tsv", "nobody's")
+    write_text("data/old", "other ones")
+    this.start = Start(this, OUTPUTS, BENCHMARKS)
+    assert this.standing(pattern)(None) == ["results/elsewhere/claims.tsv", "results/unused/claims.tsv"]
+    assert this.standing(pattern, outdated=True)(None) == ["results/notes/claims.tsv", "results/old/claims.tsv"]
+    Path("results/elsewhere/claims.tsv").unlink()
+    assert this.standing(pattern)(None) == ["results/unused/claims.tsv"]
+    assert re.fullmatch(this.running, "k") and not re.fullmatch(this.running, "unused")

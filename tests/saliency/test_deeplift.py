@@ -71,7 +71,7 @@ def test_sums_up_however_near_the_baseline_is(scale):
     network[1].bias.zero_()
     network[3].bias.zero_()
     x, start = scale * maps("mlp"), -scale / 3 * maps("mlp").flip(0)
-    found = contributions(network, x, start, "deeplift")
+    found = contributions(network, x, start)
     assert torch.isfinite(found).all()
     expected = (network(x) - network(start)).double()
     assert (found.flatten(2).sum(dim=2) - expected).abs().max() <= 1e-5 * expected.abs().max()
@@ -99,11 +99,11 @@ def test_captum_through_a_softmax_depends_on_batch_mates_and_misses_the_sum():
 
 
 def test_passes():
-    """The network runs layer by layer, once for the maps and once for the baseline."""
+    """Maps and baseline go through the network together, once."""
     model, count = decoder("mlp"), []
     model.network[1].register_forward_hook(lambda _layer, inputs, _output: count.append(len(inputs[0])))
     explain("deeplift", model, maps("mlp"))
-    assert count == [4, 1]
+    assert count == [5]
     assert passes("deeplift", decoder("mlp"), maps("mlp"))[1] == 4
 
 

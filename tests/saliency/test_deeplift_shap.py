@@ -34,7 +34,7 @@ def test_is_the_mean_of_deeplift_over_the_baselines_of_each_sample():
     found = explain("deeplift_shap", model, x, [5, 9], seed=4, n=3)
     for k, sample in enumerate([5, 9]):
         drawn = baselines(tuple(x.shape[1:]), sample, 3, seed=4)
-        each = [contributions(model.network, x[k : k + 1], start[None], "deeplift")[0] for start in drawn]
+        each = [contributions(model.network, x[k : k + 1], start[None])[0] for start in drawn]
         torch.testing.assert_close(found[k], torch.stack(each).mean(dim=0), rtol=1e-5, atol=1e-8)
 
 

@@ -5,7 +5,7 @@ from small_decoders import decoder, explain, maps, relative_error
 from torch import nn
 
 from truemap.networks._decoder import Decoder
-from truemap.saliency._layers import sequence
+from truemap.networks._structure import sequence
 
 NEED_KNOWN_LAYERS = ["deeplift", "deeplift_shap", "guided_backprop", "deconvnet", "lrp_epsilon"]
 

@@ -56,8 +56,8 @@ def results(copy: Clone) -> dict[str, bytes]:
     root = copy.path / "results"
     found = (p for p in root.rglob("*") if p.is_file() and p.suffix in ENDINGS)
     names = ((p.relative_to(root), p) for p in found if not p.name.startswith(".partial-"))
-    return {str(n): p.read_bytes() for n, p in names if n.parts[0] not in (".snakemake", "benchmarks", "resources.tsv")
-            and ".checkpoints" not in n.parts and n.name != "resources.html"}  # fmt: skip
+    return {str(n): p.read_bytes() for n, p in names if n.parts[0] not in (".snakemake", "benchmarks")
+            and ".checkpoints" not in n.parts and n.stem not in ("resources", "networks")}  # fmt: skip
 
 
 def copied(source: Clone, path: Path) -> Clone:

@@ -10,7 +10,7 @@ import yaml
 from conftest import ROOT, Clone, clone, copied
 
 #: Rules from a stage on to the end. What lies downstream of a job that re-runs, re-runs too.
-TABLES = {"statistics", "figure_2", "figure_grid", "figure_strength", "claims", "resources"}
+TABLES = {"statistics", "figure_2", "figure_grid", "figure_strength", "judge", "claims", "resources"}
 PAGES = {"figure_1", "figure_3", *TABLES}
 AFTER_MAPS = {"score", "subject_maps", *PAGES}
 AFTER_MODEL = {"explain", "robustness", *AFTER_MAPS}
@@ -218,7 +218,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("maps that are not kept", config(forget_maps), NOTHING),
     ("the average of truth", config(average), {"refer", *AFTER_MAPS} - {"figure_1"}),
     ("a figure's colour", config(colour), {"words", "figure_2"}),
-    ("published.tsv", published, {"claims"}),
+    ("published.tsv", published, {"judge", "claims"}),
     ("the simulation's peaks", peaks, SIMULATED),
     ("touch of everything", touch_everything, NOTHING),
     ("a fresh clone beside old results", fresh_clone_beside_old_results, NOTHING),

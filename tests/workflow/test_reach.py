@@ -49,7 +49,7 @@ def recorded(plan: Plan, rule: str) -> set[tuple[str, str]]:
     path = SCRIPTS / f"{'background' if rule == 'background_chosen' else rule}.py"
     found: set[tuple[str, str]] = set()
     for job in plan.jobs.kinds(rule) or [SimpleNamespace()]:
-        methods = [plan.method_module(family, job) for family in plan.code.families(path)]
+        methods = [name for family in plan.code.families(path) for name in plan.method_modules(family, job)]
         for module, names in plan.code.reach(path, *sorted(set(methods))).found.items():
             found |= {(str(plan.code.packages.file_of(module).relative_to(ROOT / "workflow")), name) for name in names}
     return found

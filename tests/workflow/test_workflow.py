@@ -191,7 +191,8 @@ def test_autoattack_is_one_more_attack_and_not_weaker_by_much(finished: Clone) -
 def test_every_job_that_is_measured_is_listed_and_no_other(finished: Clone) -> None:
     made = [path.relative_to(finished.path).parts for path in finished.path.glob("results/benchmarks/*/*")]
     counts = Counter((dataset, name.removesuffix(".tsv").split("-")[0]) for *_, dataset, name in made)
-    table = pd.read_csv(finished.path / "results/resources.tsv", sep="\t").set_index(["dataset", "rule"])
+    files = finished.path.glob("results/*/resources.tsv")
+    table = pd.concat([pd.read_csv(file, sep="\t") for file in files]).set_index(["dataset", "rule"])
     assert table["jobs"].to_dict() == counts
 
 
@@ -201,12 +202,12 @@ def test_jobs_and_figures_of_another_config_do_not_count(finished: Clone, tmp_pa
     cnn = raw["datasets"]["tiny-hcp"]["models"]["cnn"]
     cnn["saliency"], cnn["sweep"] = "gradient", []
     (copy.path / "less.yaml").write_text(yaml.safe_dump(raw))
-    result = copy.snakemake("results/resources.html", config="less.yaml")
+    result = copy.snakemake("results/tiny-hcp/resources.html", config="less.yaml")
     assert result.returncode == 0, result.stdout
-    table = pd.read_csv(copy.path / "results/resources.tsv", sep="\t").set_index(["dataset", "rule"])["jobs"]
+    table = pd.read_csv(copy.path / "results/tiny-hcp/resources.tsv", sep="\t").set_index("rule")["jobs"]
     # Before, five and four: the second method, and the two candidates.
-    assert table["tiny-hcp", "explain"] == table["tiny-hcp", "model"] == 2
-    page = (copy.path / "results/resources.html").read_text()
+    assert table["explain"] == table["model"] == 2
+    page = (copy.path / "results/tiny-hcp/resources.html").read_text()
     assert "Left from another config" in page and "tiny-hcp/figures/strength.svg" in page
     assert "figure-2a" not in page
 

@@ -28,7 +28,7 @@ if rule:
 
     def note(frame, event, argument):
         # Functions only: classes and modules run when they are imported.
-        if event != "call" or not frame.f_code.co_flags & 1 or "/workflow/truemap/" not in frame.f_code.co_filename:
+        if not frame.f_code.co_flags & 1 or "/workflow/truemap/" not in frame.f_code.co_filename:
             return
         found = place(frame)
         while found not in seen and frame:
@@ -38,13 +38,21 @@ if rule:
         seen.add(found)
 
     def write():
-        sys.setprofile(None)
+        sys.settrace(None)
         with open(os.path.join(folder, f"{{rule}}-{{os.getpid()}}.json"), "w") as file:
             json.dump(sorted(seen), file)
 
-    sys.setprofile(note)
-    threading.setprofile(note)
-    atexit.register(write)
+    # From here on, as imports call more than the job itself; what they call of the project counts for every importer.
+    from truemap.runtime import job
+    real = job.job
+
+    def traced(*arguments, **named):
+        atexit.register(write)
+        threading.settrace(note)
+        sys.settrace(note)
+        return real(*arguments, **named)
+
+    job.job = traced
 """
 )
 

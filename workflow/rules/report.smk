@@ -156,11 +156,34 @@ rule figure_strength:
         "../scripts/figure_strength.py"
 
 
-rule claims:
+# Of no other dataset: what the page reads of those is there, and nothing that this config makes.
+rule judge:
     input:
         published=plan.own("config/published.tsv"),
-        summaries=plan.all("statistics", rules.statistics.output.summary_parquet),
-        comparisons=plan.all("statistics", rules.statistics.output.comparisons_parquet),
+        summary=rules.statistics.output.summary_parquet,
+        comparisons=rules.statistics.output.comparisons_parquet,
+    output:
+        "results/{dataset}/claims.tsv",
+    log:
+        "logs/{dataset}/judge.log",
+    wildcard_constraints:
+        dataset=plan.running,
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(500),
+        runtime=scaled(30),
+    params:
+        **plan.params("judge"),
+    script:
+        "../scripts/judge.py"
+
+
+rule claims:
+    input:
+        plan.all("judge", rules.judge.output[0]),
+        plan.standing(rules.judge.output[0]),
+        published=plan.own("config/published.tsv"),
     output:
         tsv="results/claims.tsv",
         html=report("results/claims.html", caption="../report/claims.rst", category="claims", labels={"what": "claims"}),
@@ -172,34 +195,31 @@ rule claims:
         mem_mb=scaled(500),
         runtime=scaled(30),
     params:
-        **plan.params("claims"),
+        **plan.params("claims", outdated=plan.standing(rules.judge.output[0], outdated=True)),
     script:
         "../scripts/claims.py"
 
 
-figures = [
-    path
-    for name in ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength")
-    for path in plan.all(name, *getattr(rules, name).output)
-]
 measured = ("simulate", "volumes", "quality", "truth", "background", "background_chosen", "train", "model", "explain")
 measured += ("subject_maps", "score", "refer", "robustness")
+drawing = ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength")
+drawn = {name: getattr(rules, name).output for name in drawing}
 
 
 rule resources:
     input:
-        plan.all("statistics", rules.statistics.output.summary_parquet),
-        plan.all("quality", rules.quality.output.tsv),
+        rules.statistics.output.summary_parquet,
+        rules.quality.output.tsv,
     output:
-        tsv="results/resources.tsv",
+        tsv="results/{dataset}/resources.tsv",
         html=report(
-            "results/resources.html",
+            "results/{dataset}/resources.html",
             caption="../report/resources.rst",
-            category="resources",
+            category="{dataset}",
             labels={"what": "time and memory by rule"},
         ),
     log:
-        "logs/resources.log",
+        "logs/{dataset}/resources.log",
     conda:
         "../../envs/figures.yaml"
     resources:
@@ -208,8 +228,8 @@ rule resources:
     params:
         **plan.params(
             "resources",
-            benchmarks=[path for name in measured for path in plan.all(name, getattr(rules, name).benchmark)],
-            figures=figures,
+            benchmarks=plan.every({name: [getattr(rules, name).benchmark] for name in measured}),
+            figures=plan.every(drawn),
         ),
     script:
         "../scripts/resources.py"

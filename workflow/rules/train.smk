@@ -1,4 +1,28 @@
-# Candidates, one job each; then the winner, calibrated.
+# Candidates, one job each; then the winner, or a network that was trained elsewhere, calibrated.
+
+
+# What models will cost, in words: first of what can run, so that it is said before any trains. Nothing reads it.
+rule networks:
+    input:
+        samples=rules.samples.output.samples,
+        grid=rules.grid.output[0],
+        given=plan.given,
+    output:
+        "results/{dataset}/networks.tsv",
+    log:
+        "logs/{dataset}/networks.log",
+    priority: 100
+    conda:
+        "../../envs/torch.yaml"
+    threads: plan.config.threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=scaled(4000),
+        runtime=scaled(60),
+    params:
+        **plan.params("networks"),
+    script:
+        "../scripts/networks.py"
 
 
 rule train:
@@ -34,6 +58,8 @@ rule model:
     input:
         weights=plan.each("train", rules.train.output.weights, plan.jobs.candidates),
         validation=plan.each("train", rules.train.output.validation, plan.jobs.candidates),
+        given=plan.given,
+        grid=rules.grid.output[0],
         validation_maps=plan.each("volumes", rules.volumes.output.maps, split="validation"),
         validation_tables=plan.each("volumes", rules.volumes.output.table, split="validation"),
         test_maps=plan.each("volumes", rules.volumes.output.maps, split="test"),

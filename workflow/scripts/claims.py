@@ -1,21 +1,21 @@
-"""Set the published numbers and orders beside ours."""
+"""Gather the claims of all datasets whose results stand, those of other configs too."""
 
 import pandas as pd
 
-from truemap.evaluation.claims import judge, read_claims
+from truemap.evaluation.claims import gathered, read_claims
 from truemap.figures.claims_page import claims_page
 from truemap.runtime.files import whole, write_text
 from truemap.runtime.job import job
 from truemap.runtime.log import log
 
 with job(snakemake) as settings:
-    published = read_claims(snakemake.input.published)
-    summary = pd.concat([pd.read_parquet(path) for path in snakemake.input.summaries], ignore_index=True)
-    comparisons = pd.concat([pd.read_parquet(path) for path in snakemake.input.comparisons], ignore_index=True)
-    datasets = dict(zip(summary["dataset"], summary["data"], strict=True))
-    claims = judge(published, summary, comparisons, datasets, settings["datasets"])
+    published, files = snakemake.input.published, set(snakemake.input)
+    judged = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in sorted(files - {published})]
+    claims = gathered(read_claims(published), judged)
     for verdict, count in claims["verdict"].value_counts().items():
         log.info("%3d %s", count, verdict)
+    for path in settings["outdated"]:
+        log.warning("%s is older than what it was judged by, and left out: run its config again", path)
     with whole(snakemake.output.tsv) as path:
         claims.to_csv(path, sep="\t", index=False, lineterminator="\n")
-    write_text(snakemake.output.html, claims_page(claims))
+    write_text(snakemake.output.html, claims_page(claims, settings["outdated"]))

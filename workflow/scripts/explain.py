@@ -9,6 +9,7 @@ from truemap.data.volumes import read_volumes
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import load_decoder
 from truemap.networks._devices import prepare_device
+from truemap.networks._structure import require
 from truemap.runtime.files import read_json, whole
 from truemap.runtime.job import job
 from truemap.runtime.log import log
@@ -25,6 +26,7 @@ with job(snakemake) as settings:
     background = read_background(snakemake.input.background)
     context = Context.of(settings["seed"], training, decoder.classes, background, device)
     saliency = method("saliency", settings["saliency"], Saliency)
+    require(decoder, saliency.options.needs(), snakemake.wildcards.method)
     means, grid = MeanMaps(decoder.classes, shape), read_grid(snakemake.input.grid)
     inside = grid.mask.reshape(-1) if settings["stored"] == "brain" else None
     with whole(snakemake.output.maps) as path, MapWriter(path, grid.mask.size, "float16", inside) as writer:

@@ -1,54 +1,68 @@
-"""Choose a model's winner among its candidates, calibrate it, and predict."""
-
-from pathlib import Path
+"""Choose a model's winner among its candidates, or take one that is trained already; calibrate it, and predict."""
 
 import pandas as pd
 import torch
 
+from truemap.config.trained import read_trained
+from truemap.data.grid import read_grid
 from truemap.data.rows import made_by, of_job
 from truemap.data.volumes import read_volumes
 from truemap.networks._batches import Batches
-from truemap.networks._decoder import load_decoder, save_weights
+from truemap.networks._decoder import read_decoder, save_weights
 from truemap.networks._devices import prepare_device
-from truemap.runtime.files import read_json, whole, write_json
+from truemap.networks._look import look
+from truemap.networks._trained import STATE_DICT, check_accuracy, fitted, mirrored, refuse_leaked
+from truemap.runtime.files import whole, write_json
 from truemap.runtime.job import job
 from truemap.runtime.log import log
 from truemap.runtime.versions import versions
-from truemap.training._selection import choose, fit_temperature, predictions
+from truemap.training._selection import chosen, fit_temperature, predictions
 
 with job(snakemake) as settings:
     device = prepare_device(settings["device"], settings["threads"])
-    found = {Path(path).parent.name: read_json(path) for path in snakemake.input.validation}
-    winner, reason = choose(found, settings["strength"], settings["tolerance"])
     splits = {
         split: read_volumes(snakemake.input[f"{split}_maps"], snakemake.input[f"{split}_tables"])
         for split in ("validation", "test")
     }
     volumes = splits["validation"]
-    description = {
-        "network": settings["network"],
-        "shape": list(volumes.shape),
-        "classes": sorted(volumes.table["label"].unique()),
-        "chosen": winner,
-        "reason": reason,
-        "training": found[winner]["training"],
-        "candidates": {name: {key: entry[key] for key in ("nll", "accuracy")} for name, entry in found.items()},
-        "temperature": 1.0,
-        "calibration": "off",
-        "versions": versions(),
-    }
-    weights = next(path for path in snakemake.input.weights if Path(path).parent.name == winner)
-    decoder = load_decoder(weights, description, device)
+    description = {"network": settings["network"], "shape": list(volumes.shape)}
+    description |= {"classes": sorted(volumes.table["label"].unique()), "temperature": 1.0, "calibration": "off"}
+    trained, remedy = None, "Delete the file, it is then made again."
+    if snakemake.input.given:
+        weights, trained = snakemake.input.given[0], read_trained(snakemake.input.given[1])
+        description |= fitted(weights, trained, read_grid(snakemake.input.grid), description["classes"])
+        subjects = {split: list(part.table["subject"].unique()) for split, part in splits.items()}
+        refuse_leaked(weights, trained, subjects, settings["pseudonyms"])
+        description |= {"chosen": "weights", "reason": "trained already", "temperature": trained.temperature}
+        remedy = STATE_DICT
+    else:
+        weights, choice = chosen(snakemake.input.weights, snakemake.input.validation, settings)
+        description |= choice
+    decoder = read_decoder(weights, description, device, remedy)
     batches = {split: Batches(part, decoder.classes, device) for split, part in splits.items()}
+    two = batches["test"].get(torch.tensor([0, len(batches["test"]) - 1]))[0]
+    description |= look(decoder.network, two, len(decoder.classes), decoder.kind).described()
     logits = {split: part.logits(decoder.network) for split, part in batches.items()}
+    if trained:
+        check_accuracy(
+            weights,
+            trained,
+            logits["test"].argmax(dim=1).numpy(),
+            batches["test"].labels.numpy(),
+            settings["accuracy_within"],
+            lambda: mirrored(decoder.network, batches["test"], read_grid(snakemake.input.grid)),
+        )
     if settings["calibrate"]:
-        fitted = fit_temperature(logits["validation"].numpy(), batches["validation"].labels.numpy())
-        description["temperature"], description["calibration"] = fitted
-    log.info("chosen: %s (%s); T = %.4f (%s)", winner, reason, description["temperature"], description["calibration"])
+        fit = fit_temperature(logits["validation"].numpy(), batches["validation"].labels.numpy())
+        description["temperature"], description["calibration"] = fit
+    log.info(
+        "chosen: %s (%s); T = %.4f (%s)",
+        *(description[key] for key in ("chosen", "reason", "temperature", "calibration")),
+    )
 
     p = {split: torch.softmax(values / description["temperature"], dim=1).numpy() for split, values in logits.items()}
     tables = [predictions(part.table, p[split], decoder.classes) for split, part in splits.items()]
     with whole(snakemake.output.predictions) as path:
         made_by(pd.concat(tables, ignore_index=True), **of_job(snakemake.wildcards)).to_parquet(path, index=False)
     save_weights(snakemake.output.weights, decoder.network)
-    write_json(snakemake.output.description, description)
+    write_json(snakemake.output.description, {**description, "versions": versions()})

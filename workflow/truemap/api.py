@@ -28,6 +28,7 @@ from truemap.evaluation.agreement import score_block
 from truemap.evaluation.scores import ScoreInputs
 from truemap.evaluation.truth import Truth, read_truth
 from truemap.networks._decoder import Decoder, load_decoder
+from truemap.networks._structure import require
 from truemap.runtime.files import read_json
 from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
@@ -104,6 +105,7 @@ class Results:
         ndarray, shape (n, classes, *shape), float64
         """
         found = method("saliency", resolve_method("saliency", {"name": name, **options}, folders=folders), Saliency)
+        require(decoder, found.options.needs(), name)
         tensor = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)).to(self.device)
         ids = list(range(len(x))) if samples is None else [int(sample) for sample in samples]
         return found.explain(decoder, tensor, ids, found.options, self.context(decoder, seed)).cpu().numpy()

@@ -14,8 +14,10 @@ from truemap.config.schema import Model
 def candidates(model: Model) -> dict[str, dict[str, Any]]:
     """Return the points of a model's hyperparameter grid: name of the candidate -> training options.
 
-    Each option of the training method that may be a list and is one spans the grid.
+    Each option of the training method that may be a list and is one spans the grid; trained weights have no points.
     """
+    if model.training is None:
+        return {}
     fields = resolved_class("training", model.training).model_fields
     lists = {k: v for k, v in model.training.items() if k != "name" and isinstance(v, list) and _is_grid(fields[k])}
     if not lists:
@@ -32,7 +34,7 @@ def candidates(model: Model) -> dict[str, dict[str, Any]]:
 
 def strength(model: Model) -> str:
     """Return the option of the model's training method that is its strength (see `truemap.config.names.STRENGTHS`)."""
-    return next((name for name in STRENGTHS if name in model.training), STRENGTHS[-1])
+    return next((name for name in STRENGTHS if name in (model.training or {})), STRENGTHS[-1])
 
 
 def _is_grid(field: Any) -> bool:

@@ -25,6 +25,8 @@ STRENGTHS = ("strength", "epsilon")
 #: How the reasons begin for r that are null by design: they are not counted as missing.
 LEFT_OUT, NOT_IN_SET = "left out: ", "not in this set of conditions: "
 BY_DESIGN = (LEFT_OUT, NOT_IN_SET)
+#: Units (test subjects; images, where there are no subjects) that a test needs, and below which results tell little.
+LEAST_UNITS, FEW_UNITS = 3, 5
 #: Bytes of a word in a file's name: the longest one, explain-{model}--{candidate}-{seed}-{method}.log, may have 255.
 LONGEST = 50
 #: Bytes of a folder's name that encrypted file systems allow too.

@@ -69,8 +69,11 @@ class Strict(BaseModel):
 class MethodOptions(Strict):
     """Options of one method; subclassed as ``Options`` in the method's module."""
 
-    def traits(self) -> set[str]:
-        """Return what a network (or a training) with these options has that other methods may need."""
+    def traits(self) -> set[str] | None:
+        """Return what a network (or a training) with these options has that other methods may need.
+
+        None for a network of which only a look tells (`truemap.networks._look`), as for all that do not say.
+        """
         return set()
 
     def needs(self) -> set[str]:
@@ -97,6 +100,10 @@ class TrainingOptions(MethodOptions):
     )
 
 
+#: Traits of networks that nothing but nn.ReLU layers keeps from being affine.
+BENT_BY_RELU = ("relu only", "affine but for relu")
+
+
 class NetworkOptions(MethodOptions):
     """What every network has in common."""
 
@@ -104,6 +111,10 @@ class NetworkOptions(MethodOptions):
         "glorot",
         description="glorot: Glorot-uniform weights and zero biases, as in the authors' code; torch: PyTorch's default",
     )
+
+    def traits(self) -> set[str] | None:
+        """Return what a network with these options has; None: a look at the network tells."""
+        return None
 
 
 class MethodError(ValueError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import ModuleType
@@ -90,6 +90,8 @@ def _own_options(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _imported_package(folder: Path) -> str:
     """Return the name by which a user's folder can be imported from, wherever it is."""
     name, places = folder.name, [str(folder.absolute())]
+    if not folder.is_dir():
+        raise MethodError(f"{folder}: no such folder of methods. It is looked for from {Path.cwd()}.")
     if name not in sys.modules:
         start = folder / "__init__.py"
         spec = importlib.util.spec_from_file_location(name, start, submodule_search_locations=places)
@@ -212,8 +214,8 @@ def resolved_options(family: str, settings: Mapping[str, Any]) -> MethodOptions:
     return resolved_class(family, settings)(**_own_options(settings))
 
 
-def check_fit(kind: str, name: str, needs: set[str], of: str, other: str, traits: set[str]) -> None:
-    """Raise ValueError where a method needs more than another has.
+def check_fit(kind: str, name: str, needs: set[str], of: str, other: str, traits: Collection[str] | None) -> None:
+    """Raise ValueError where a method needs more than another has; nothing is known of one without traits (None).
 
     Parameters
     ----------
@@ -222,6 +224,6 @@ def check_fit(kind: str, name: str, needs: set[str], of: str, other: str, traits
     of, other : str
         Family and name of the method that should have it.
     """
-    if needs - traits:
+    if traits is not None and needs - set(traits):
         has = ", ".join(sorted(traits)) or "nothing of the kind"
         raise ValueError(f"{kind} '{name}' needs a {of} with: {', '.join(sorted(needs))}; '{other}' has: {has}")

@@ -41,7 +41,12 @@ class Model(Strict):
 
     label: str | None = Field(None, description="name in figures and tables; default: the key")
     network: dict[str, Any] = Field(description="name of a module in truemap/networks, with its options")
-    training: dict[str, Any] = Field(
+    weights: str | None = Field(
+        None,
+        description="safetensors file of a network that is trained already, in place of `training`; `{seed}` in its "
+        "name stands for each of `seeds`. The JSON file beside it, of the same name, says what the network is (below)",
+    )
+    training: dict[str, Any] | None = Field(
         default="standard",
         description="name of a module in truemap/training, with its options; an option given as a list is a grid: "
         "one job a candidate, validation data choose",
@@ -53,7 +58,14 @@ class Model(Strict):
         "accuracy is at most this much below the best; the paper says only 'set using the validation data'",
     )
     calibrate: bool = Field(
-        True, description="divide logits by the temperature that minimises validation NLL (section 2.2.3); false: T = 1"
+        True,
+        description="divide logits by the temperature that minimises validation NLL (section 2.2.3); false: T = 1, or "
+        "what is stated beside `weights`",
+    )
+    accuracy_within: Fraction = Field(
+        0.1,
+        description="of `weights` beside which an accuracy is stated: the run stops where test accuracy is lower by "
+        "more than this, as classes, left and right or standardisation are then likely to be exchanged",
     )
     saliency: dict[str, dict[str, Any]] = Field(
         default="gradient",
@@ -78,9 +90,33 @@ class Model(Strict):
     def _network(cls, value: Any, info: ValidationInfo) -> dict[str, Any]:
         return resolve_method("networks", value, folders=_folders(info))
 
+    @model_validator(mode="before")
+    @classmethod
+    def _given(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("weights") is None:
+            return values
+        for key in ("training", "sweep", "tolerance"):
+            if values.get(key):
+                raise ValueError(f"{key}: `weights` are trained already; leave one of the two out")
+        if len(values.get("seeds") or [0]) > 1 and "{seed}" not in str(values["weights"]):
+            raise ValueError("weights: one file cannot be that of several seeds; write {seed} in its name")
+        return {**values, "training": None}
+
+    @field_validator("weights")
+    @classmethod
+    def _safe(cls, value: str | None) -> str | None:
+        if value is not None and not value.endswith(".safetensors"):
+            raise ValueError(
+                "must be a .safetensors file, which holds numbers and no code; `python -m truemap.convert` makes it of "
+                "a PyTorch state dict (.pt) or of linear decoders' coefficients (.npz)"
+            )
+        return value
+
     @field_validator("training", mode="before")
     @classmethod
-    def _training(cls, value: Any, info: ValidationInfo) -> dict[str, Any]:
+    def _training(cls, value: Any, info: ValidationInfo) -> dict[str, Any] | None:
+        if value is None and info.data.get("weights"):
+            return None
         return resolve_method("training", value, folders=_folders(info))
 
     @field_validator("saliency", mode="before")
@@ -97,12 +133,12 @@ class Model(Strict):
 
     @model_validator(mode="after")
     def _fitting(self) -> Model:
-        network, training = resolved_options("networks", self.network), resolved_options("training", self.training)
-        check_fit(
-            "network", self.network["name"], network.needs(), "training", self.training["name"], training.traits()
-        )
+        network = resolved_options("networks", self.network)
         of_network = ("network", self.network["name"], network.traits())
-        check_fit("training", self.training["name"], training.needs(), *of_network)
+        if self.training is not None:
+            training, name = resolved_options("training", self.training), self.training["name"]
+            check_fit("network", self.network["name"], network.needs(), "training", name, training.traits())
+            check_fit("training", name, training.needs(), *of_network)
         for label, saliency in self.saliency.items():
             check_fit("saliency", label, resolved_options("saliency", saliency).needs(), *of_network)
         return self
@@ -112,7 +148,7 @@ class Model(Strict):
         for label in self.sweep:
             if label not in self.saliency:
                 raise ValueError(f"sweep: no saliency '{label}'{suggest(label, self.saliency)}")
-        if self.sweep and not set(STRENGTHS) & set(self.training):
+        if self.sweep and self.training is not None and not set(STRENGTHS) & set(self.training):
             raise ValueError(f"sweep: training '{self.training['name']}' has no strength")
         return self
 

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from truemap.config.names import FEW_UNITS, LEAST_UNITS
 from truemap.config.options import suggest
 from truemap.data.conditions import check_chosen, condition_sets, in_set
+from truemap.data.rows import has_subject
 from truemap.runtime.files import DataError
+from truemap.runtime.log import log
 
 
 def check_words(
@@ -20,6 +23,8 @@ def check_words(
     chosen: Sequence[str],
 ) -> None:
     """Refuse classes and conditions that the data do not have, and a way to draw that does not fit them.
+
+    The log warns where the test split has few subjects.
 
     Parameters
     ----------
@@ -40,6 +45,7 @@ def check_words(
     DataError
         The message names the nearest word that the data have.
     """
+    _warn_of_few(samples)
     if (figures == "images") != (1 in shape):
         other = "glass_brain" if figures == "images" else "images"
         kind = "no 2D images" if figures == "images" else "no brain volumes"
@@ -56,3 +62,12 @@ def check_words(
     subjects = rows.groupby("subject")["label"].agg(set)
     if show and figures == "glass_brain" and not any(own >= set(show) for own in subjects):
         raise DataError(f"show: no test subject has maps of all of {', '.join(show)}. Name fewer classes.")
+
+
+def _warn_of_few(samples: pd.DataFrame) -> None:
+    tested = samples[samples["split"] == "test"]
+    people = has_subject(tested)
+    n, kind = (tested["subject"].nunique(), "subjects") if people.all() else (len(tested), "images")
+    if n < FEW_UNITS:
+        tests = "no test is made" if n < LEAST_UNITS else "tests tell little"
+        log.warning("only %d test %s: %s, and means are of these few. Raise `split.test`, or add data.", n, kind, tests)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,11 @@ COLUMNS = (
     "id", "source", "dataset", "conditions", "criterion", "kind", "model_a", "method_a", "model_b", "method_b", "value",
     "alpha", "tolerance", "statement", "about",
 )  # fmt: skip
+#: Of a claim that was looked for in a dataset.
+JUDGED = (*COLUMNS[:-1], "data", "configuration", "ours", "test", "verdict")
+NOT_RUN = "not run: no such dataset, model or method here"
+#: Between the settings of a configuration.
+SEPARATOR = "; "
 #: What data must not be called for a claim about them to be tested.
 SIMULATED = "simulated"
 #: What data are called on which a claim about others is tested.
@@ -42,10 +47,10 @@ def judge(
     published: pd.DataFrame,
     summary: pd.DataFrame,
     comparisons: pd.DataFrame,
-    datasets: dict[str, str],
-    defined: Mapping[str, Mapping[str, Any]],
+    dataset: str,
+    defined: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """Return the published claims with our figure, the test of it and the verdict.
+    """Return the published claims that a dataset has numbers for, with our figure, the test of it and the verdict.
 
     Names only say where to look. A claim is tested where the dataset, models and methods of these names are what
     it is about; hyperparameters that a study chooses (epochs, strengths, learning rates) are free.
@@ -53,24 +58,39 @@ def judge(
     Parameters
     ----------
     published : DataFrame
-        Rows of config/published.tsv, all text. `kind` is ``value`` (our mean lies within `tolerance` of
-        `value`), ``greater`` (a above b, Bonferroni p < alpha) or ``no_difference`` (p > alpha). `about` lists what
-        the data, models and methods must be: settings of the dataset, ``source.noise=0.5``, blanks between them.
+        Rows of config/published.tsv, all text. `dataset` lists the datasets to look at, blanks between them. `kind` is
+        ``value`` (our mean lies within `tolerance` of `value`), ``greater`` (a above b, Bonferroni p < alpha) or
+        ``no_difference`` (p > alpha). `about` lists what the data, models and methods must be: settings of the
+        dataset, ``source.noise=0.5``, blanks between them.
     summary, comparisons : DataFrame
-        Of all datasets that ran (see `truemap.evaluation.statistics`).
-    datasets : dict
-        Dataset -> what its data are called.
+        Of the dataset (see `truemap.evaluation.statistics`).
+    dataset : str
+        What it is called.
     defined : mapping
-        Dataset -> its settings (`truemap.plan.settings.JobSettings.claims_settings`).
+        Its settings (`truemap.plan.settings.JobSettings.judge`).
 
     Returns
     -------
     DataFrame
-        `published` without `about`, with ``data, ours, test, verdict``.
+        Rows of `published` with this `dataset`; ``data, configuration, ours, test, verdict`` in place of `about`.
     """
-    known = {name: dict(flat(settings)) for name, settings in defined.items()}
-    results = [_judge_one(row, summary, comparisons, datasets, known) for row in published.to_dict("records")]
-    return pd.concat([published.drop(columns="about").reset_index(drop=True), pd.DataFrame(results)], axis=1)
+    known = dict(flat(defined))
+    data = summary["data"].iloc[0]
+    wanted = published[[dataset in names.split() for names in published["dataset"]]].assign(dataset=dataset)
+    rows = [{**row, **_judge_one(row, summary, comparisons, data, known)} for row in wanted.to_dict("records")]
+    return pd.DataFrame([row for row in rows if row["ours"]], columns=JUDGED)
+
+
+def gathered(published: pd.DataFrame, judged: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return the claims as `judge` found them in any dataset, in the order of `published`; one row of those nowhere."""
+    found = pd.concat([pd.DataFrame(columns=JUDGED), *judged])
+    rows: list[dict[str, Any]] = []
+    for row in published.to_dict("records"):
+        own = found[found["id"] == row["id"]].to_dict("records")
+        rows += own or [
+            {**dict.fromkeys(JUDGED, ""), **row, "verdict": "not run: no such dataset, model or method here"}
+        ]
+    return pd.DataFrame(rows, columns=JUDGED)
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -101,27 +121,32 @@ def mismatch(about: str, known: Mapping[str, str]) -> str:
 
 
 def _judge_one(
-    row: dict[str, Any],
-    summary: pd.DataFrame,
-    comparisons: pd.DataFrame,
-    datasets: dict[str, str],
-    known: Mapping[str, Mapping[str, str]],
+    row: dict[str, Any], summary: pd.DataFrame, comparisons: pd.DataFrame, data: str, known: Mapping[str, str]
 ) -> dict[str, str]:
-    if row["dataset"] not in datasets:
-        return {"data": "", "ours": "", "test": "", "verdict": "not run: dataset not in this config"}
-    data = datasets[row["dataset"]]
     ours, test, holds = _value(row, summary) if row["kind"] == "value" else _difference(row, comparisons)
-    if not ours:
-        verdict = "not run: model or method not in this config"
-    elif SIMULATED in data:
+    if SIMULATED in data:
         verdict = f"not testable here ({data})"
-    elif differs := mismatch(row["about"], known[row["dataset"]]):
+    elif differs := mismatch(row["about"], known):
         verdict = differs
     elif holds is None:
         verdict = f"not testable here ({test})"
     else:
         verdict = f"{'' if holds else 'not '}{'replicated on other data' if REPLICATION in data else 'reproduced'}"
-    return {"data": data, "ours": ours, "test": test, "verdict": verdict}
+    found = {"data": data, "configuration": _configuration(row, known), "ours": ours, "test": test}
+    return {**found, "verdict": verdict}
+
+
+def _configuration(row: dict[str, Any], known: Mapping[str, str]) -> str:
+    """Return the settings that a claim was tested with, as in `about`: of the data what that names, of models all."""
+    of_data = [wanted.partition("=")[0] for wanted in row["about"].split()]
+    shown = [*filter(lambda key: not key.startswith("models."), of_data), "split", "explained"]
+    for side in "ab":
+        model = f"models.{row[f'model_{side}']}"
+        shown += [f"{model}.{part}" for part in ("network", "training", "calibrate", "seeds")]
+        shown.append(f"{model}.saliency.{row[f'method_{side}']}")
+    return SEPARATOR.join(
+        f"{k}={v}" for k, v in known.items() if any(k == key or k.startswith(f"{key}.") for key in shown)
+    )
 
 
 def _value(row: dict[str, Any], summary: pd.DataFrame) -> tuple[str, str, bool | None]:

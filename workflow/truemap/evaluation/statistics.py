@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from truemap.config.names import BY_DESIGN
+from truemap.config.names import BY_DESIGN, LEAST_UNITS
 from truemap.data.conditions import in_set
 from truemap.data.rows import owners
 
@@ -139,7 +139,7 @@ def compare(units: pd.DataFrame, alpha: float = 0.05, reference: str | None = No
     -------
     DataFrame
         ``criterion, conditions, truth, pairs, model_a, method_a, model_b, method_b, n, difference, t, df, p,
-        p_bonferroni, significant, reason``; the difference is a - b. Where fewer than two units have both values, or
+        p_bonferroni, significant, reason``; the difference is a - b. Where fewer than three units have both values, or
         all differences are equal (up to rounding; all zero too), there is no test: t, df and the p are null, and
         `reason` says why.
     """
@@ -175,10 +175,11 @@ def _paired(a: np.ndarray, b: np.ndarray | float = 0.0) -> dict[str, np.ndarray]
     n = found.sum(0)
     t, p, mean, sd = (np.full(len(n), np.nan) for _ in range(4))
     mean[n > 0] = np.nanmean(differences[:, n > 0], axis=0)
-    enough = n > 1
-    sd[enough] = np.nanstd(differences[:, enough], axis=0, ddof=1)
+    some = n > 1
+    sd[some] = np.nanstd(differences[:, some], axis=0, ddof=1)
     # Rounding is that of the values compared: where these are equal, it is all there is to their differences.
     size = np.where(found, np.maximum(np.abs(a), np.abs(b)), 0.0).max(0)
+    enough = n >= LEAST_UNITS
     tested = enough & (sd > ROUNDING * size)
     for complete in (True, False):
         # scipy leaves missing values out column by column, which takes long: only where there are any.
@@ -189,6 +190,6 @@ def _paired(a: np.ndarray, b: np.ndarray | float = 0.0) -> dict[str, np.ndarray]
     equal = np.where(
         np.abs(mean) <= ROUNDING * size, "no test: no unit differs", "no test: all units differ by the same"
     )
-    reason = np.where(tested, "", np.where(enough, equal, "no test: fewer than two units have both values"))
+    reason = np.where(tested, "", np.where(enough, equal, "no test: fewer than three units have both values"))
     df = np.where(tested, n - 1.0, np.nan)
     return {"n": n, "difference": mean, "t": t, "df": df, "p": p, "reason": reason.astype(object)}

@@ -61,6 +61,13 @@ def agreement_bars(
     return figure
 
 
+def units(summary: pd.DataFrame, entries: Sequence[dict[str, Any]]) -> str:
+    """Return of how many units (subjects, or images without) the means of `agreement_bars` are, in words."""
+    rows = summary[(summary["seed"] == "mean") & summary["criterion"].isin(list(CRITERIA))]
+    n = rows.set_index(["model", "method"])["n"].loc[[(e["model"], e["method"]) for e in entries]]
+    return f"n = {n.max()}" if n.nunique() == 1 else f"n = {n.min()} to {n.max()}"
+
+
 def _write(axis: plt.Axes, x: np.ndarray, part: pd.DataFrame) -> None:
     """Write each mean above its bar, or below."""
     for position, (mean, se) in zip(x, part[["mean", "se"]].to_numpy(), strict=True):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from html import escape
+
 import pandas as pd
 
+from truemap.evaluation.claims import SEPARATOR
 from truemap.figures.page import table_html
 
 
-def claims_page(claims: pd.DataFrame) -> str:
-    """Return the claims as one HTML page that needs nothing from outside."""
+def claims_page(claims: pd.DataFrame, outdated: Sequence[str] = ()) -> str:
+    """Return the claims as one HTML page that needs nothing from outside; it names the files that are left out."""
     counts = claims["verdict"].str.split(r"[:(]", regex=True).str[0].str.strip().value_counts()
     shown = claims.assign(a=_entry(claims, "a"), b=_entry(claims, "b"), claimed=claims["kind"] + " " + claims["value"])[
         ["dataset", "data", "criterion", "statement", "a", "b", "claimed", "ours", "test", "verdict", "source"]
@@ -26,11 +30,29 @@ def claims_page(claims: pd.DataFrame) -> str:
         "level. A difference without variance is no test. A claim is tested on the data, the kinds of network and "
         "training and the methods that it is about (column about of config/published.tsv), whatever they are called; "
         "numbers of others, and of simulated data, are shown and never counted. On people and tasks other than the "
-        "study's a claim is replicated, or not.</p>"
+        "study's a claim is replicated, or not. Claims of datasets that another config runs are shown as that left "
+        "them.</p>"
+        f"{_left_out(outdated)}"
         "<p>These criteria alone do not tell a faithful explanation from a copy of the input or of the group average: "
         "each dataset's grid.html sets references that know nothing of a network beside the maps.</p>"
-        f"{table_html(shown)}</html>\n"
+        f"{table_html(shown)}{_configurations(claims)}</html>\n"
     )
+
+
+def _left_out(outdated: Sequence[str]) -> str:
+    names = ", ".join(map(escape, outdated))
+    words = "Left out, as they are older than what they were judged by (run their configs again)"
+    return f"<p><b>{words}: {names}.</b></p>" if names else ""
+
+
+def _configurations(claims: pd.DataFrame) -> str:
+    """Return what each dataset was: all settings that claims were tested with, each once."""
+    tested = claims[claims["configuration"] != ""].groupby("dataset", sort=False)["configuration"]
+    parts = []
+    for name, configurations in tested:
+        settings = dict.fromkeys(SEPARATOR.join(configurations).split(SEPARATOR))
+        parts.append(f"<h3>{escape(str(name))}</h3><p>{'<br>'.join(map(escape, settings))}</p>")
+    return f"<details><summary>The configurations that they were tested with</summary>{''.join(parts)}</details>"
 
 
 def _entry(claims: pd.DataFrame, side: str) -> pd.Series:

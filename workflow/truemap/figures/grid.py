@@ -38,7 +38,7 @@ def grid_figure(
     criterion: str,
     entries: Sequence[dict[str, Any]],
     references: Sequence[str],
-    attack: str,
+    attack: str | None,
     colormap: str,
 ) -> plt.Figure:
     """Return a heat map, one row a model and one column a method, with accuracies beside it.
@@ -54,14 +54,15 @@ def grid_figure(
     entries : sequence of dict
         ``model, method, label`` in the order wanted.
     references : sequence of str
-    attack : str
-        Whose robust accuracy is shown.
+    attack : str, optional
+        Whose robust accuracy is shown; None: it was not asked for, and the figure says so.
     """
     means = summary[summary["seed"] == "mean"].set_index(["criterion", "model", "method"])["mean"]
     labels = {entry["model"]: entry["label"] for entry in entries}
     methods = list(dict.fromkeys(entry["method"] for entry in entries))
     values = np.array([[means.get((criterion, m, method), np.nan) for method in methods] for m in labels])
     beside = {"accuracy": "", "robust_accuracy": attack}
+    titles = [BESIDE[name] + ("\nnot asked for" if method is None else "") for name, method in beside.items()]
     extra = np.array([[means.get((name, m, method), np.nan) for name, method in beside.items()] for m in labels])
     width = [len(methods), len(beside)]
     figure, (axis, side) = plt.subplots(
@@ -78,7 +79,7 @@ def grid_figure(
     turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     axis.set_xticks(range(len(methods)), methods, **turned)
     axis.set_yticks(range(len(labels)), list(labels.values()))
-    side.set_xticks(range(len(beside)), [BESIDE[name] for name in beside], **turned)
+    side.set_xticks(range(len(beside)), titles, **turned)
     side.set_yticks([])
     _frame_winners(axis, comparisons[comparisons["criterion"] == criterion], list(labels), methods)
     bar = figure.colorbar(image, ax=side, fraction=0.25, pad=0.1)

@@ -9,16 +9,18 @@ import pandas as pd
 from truemap.config.names import REFERENCE
 from truemap.figures.page import sortable_page, table_html
 
+NOT_ASKED = " Robust accuracy was not asked for (<code>robustness: {attacks: pgd}</code> does)."
 
-def grid_page(summary: pd.DataFrame, attack: str, group: str | None, conditions: str = "all") -> str:
+
+def grid_page(summary: pd.DataFrame, attack: str | None, group: str | None, conditions: str = "all") -> str:
     """Return the agreement of all models, methods and references of a dataset as one HTML page.
 
     Parameters
     ----------
     summary : DataFrame
         Of `truemap.evaluation.statistics.summarise`, with ``dataset, data``.
-    attack : str
-        Whose robust accuracy is shown.
+    attack : str, optional
+        Whose robust accuracy is shown; None: it was not asked for, and the page says so.
     group : str, optional
         Name of the reference that others are a share of.
     conditions : str
@@ -36,7 +38,7 @@ def grid_page(summary: pd.DataFrame, attack: str, group: str | None, conditions:
     title = f"{summary['dataset'].iloc[0]}: every way to train, every way to explain ({summary['data'].iloc[0]})"
     said = (
         f"{_warning(table, conditions)}<p>Click a column's head to sort. Criteria that end in _absolute compare sizes "
-        "without signs, for methods whose maps have none.</p>"
+        f"without signs, for methods whose maps have none.{'' if attack else NOT_ASKED}</p>"
     )
     return sortable_page(title, said + body)
 

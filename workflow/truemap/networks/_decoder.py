@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from truemap.config.registry import method
+from truemap.networks._adapter import Adapter
 from truemap.networks._contract import Network
 from truemap.runtime.files import DataError, whole
 
@@ -30,12 +31,18 @@ class Decoder:
     classes : list of str
     kind : str
         Name of the network's module, e.g. ``linear``.
+    traits : frozenset of str, optional
+        What methods may rely on (`truemap.networks._look.Looked`); None where nobody looked.
+    others : sequence of str
+        Activations beside nn.ReLU, by name.
     """
 
     network: nn.Module
     temperature: float
     classes: list[str]
     kind: str
+    traits: frozenset[str] | None = None
+    others: Sequence[str] = ()
 
 
 def build_network(settings: dict[str, Any], shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -45,7 +52,9 @@ def build_network(settings: dict[str, Any], shape: tuple[int, ...], classes: int
 
 
 def save_weights(path: str | Path, network: nn.Module) -> None:
-    """Write the weights as safetensors, whole."""
+    """Write the weights as safetensors, whole; those of the network itself, where an adapter stands before it."""
+    if isinstance(network, nn.Sequential) and isinstance(network[0], Adapter):
+        network = network[1]
     save_tensors(path, network.state_dict())
 
 
@@ -72,16 +81,25 @@ def load_decoder(weights: str | Path, description: dict[str, Any], device: torch
     DataError
         If the weights are damaged, not finite, or another network's.
     """
-    network = build_network(description["network"], tuple(description["shape"]), len(description["classes"]))
+    return read_decoder(weights, description, device, "Delete the file, it is then made again.")
+
+
+def read_decoder(weights: str | Path, description: dict[str, Any], device: torch.device, remedy: str) -> Decoder:
+    """Return what `load_decoder` does; the error of weights that cannot be used ends with a remedy."""
+    adapter = Adapter(**description["adapter"]) if description.get("adapter") else None
+    # What the network is built for: a map as it takes it, without channels.
+    shape = description["shape"] if adapter is None else adapter.turned(description["shape"])
+    name = description["network"]["name"]
+    network = build_network(description["network"], tuple(shape), len(description["classes"]))
     try:
         state = load_file(weights)
         network.load_state_dict(state)
-        if lost := [name for name, values in state.items() if not values.isfinite().all()]:
+        if lost := [key for key, values in state.items() if not values.isfinite().all()]:
             raise ValueError(f"NaN or infinite numbers in {', '.join(lost)}")
     except (SafetensorError, RuntimeError, ValueError, OSError) as error:
-        raise DataError(
-            f"{weights}: cannot be used as weights of {description['network']['name']} ({error}). Delete the file, it "
-            "is then made again."
-        ) from None
+        raise DataError(f"{weights}: cannot be used as weights of {name} ({error}). {remedy}") from None
+    network = network if adapter is None else nn.Sequential(adapter, network)
     network.to(device).eval().requires_grad_(False)
-    return Decoder(network, description["temperature"], description["classes"], description["network"]["name"])
+    traits = frozenset(description["traits"]) if "traits" in description else None
+    others = description.get("activations", ())
+    return Decoder(network, description["temperature"], description["classes"], name, traits, others)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
-from truemap.config.options import Count, NetworkOptions
+from truemap.config.options import BENT_BY_RELU, Count, NetworkOptions
 from truemap.networks._layers import InputConv3d, SamePool3d, initialise
 
 
@@ -33,7 +33,7 @@ class Options(NetworkOptions):
     def traits(self) -> set[str]:
         """Convolutions in sequence, with ReLUs unless they are left out."""
         relus = {"relu", *(f"relu {number}" for number in range(1, len(self.filters) + 1))}
-        return {"sequence", "convolution"} | (relus if self.activation == "relu" else set())
+        return {"sequence", "convolution", *BENT_BY_RELU} | (relus if self.activation == "relu" else set())
 
 
 def build(shape: tuple[int, ...], classes: int, options: Options) -> nn.Module:

@@ -6,7 +6,7 @@ import math
 
 from torch import nn
 
-from truemap.config.options import NetworkOptions
+from truemap.config.options import BENT_BY_RELU, NetworkOptions
 from truemap.networks._layers import initialise
 
 
@@ -15,7 +15,7 @@ class Options(NetworkOptions):
 
     def traits(self) -> set[str]:
         """One linear layer."""
-        return {"linear", "sequence"}
+        return {"linear", "sequence", *BENT_BY_RELU}
 
 
 def build(shape: tuple[int, ...], classes: int, options: Options) -> nn.Module:

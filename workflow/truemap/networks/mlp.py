@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
-from truemap.config.options import Count, NetworkOptions
+from truemap.config.options import BENT_BY_RELU, Count, NetworkOptions
 from truemap.networks._layers import initialise
 
 
@@ -28,7 +28,7 @@ class Options(NetworkOptions):
 
     def traits(self) -> set[str]:
         """Layers in sequence, with ReLUs unless they are left out."""
-        return {"sequence"} | ({"relu", "relu 1"} if self.activation == "relu" else set())
+        return {"sequence", *BENT_BY_RELU} | ({"relu", "relu 1"} if self.activation == "relu" else set())
 
 
 def build(shape: tuple[int, ...], classes: int, options: Options) -> nn.Module:

@@ -10,6 +10,7 @@ from typing import Any
 from truemap.config.candidates import candidates
 from truemap.config.names import SPLITS
 from truemap.config.schema import Config, Dataset, Model
+from truemap.plan.record import named
 
 #: Wildcards of a job by name, but for its dataset's.
 Job = dict[str, Any]
@@ -66,17 +67,27 @@ class Jobs:
         """Return the model's definition; of a swept candidate, its own."""
         return self._models[wildcards.dataset][wildcards.model]
 
-    def method(self, family: str, wildcards: Any) -> dict[str, Any]:
-        """Return a family's method that a job uses, with its options."""
-        dataset = self.dataset(wildcards)
+    def methods(self, family: str, wildcards: Any) -> list[dict[str, Any]]:
+        """Return a family's methods that a job uses, with their options: one, of a job that is of a model's one."""
+        dataset, job = self.dataset(wildcards), named(wildcards)
         if family == "datasets":
-            return dataset.source
-        if family == "references":
-            return dataset.references[wildcards.reference]
-        if family == "attacks":
-            return dataset.robustness.attacks[wildcards.attack]
-        model = self.model(wildcards)
-        return {"networks": model.network, "training": model.training}.get(family) or model.saliency[wildcards.method]
+            return [dataset.source]
+        if family in ("references", "attacks"):
+            key = family.removesuffix("s")
+            found = dataset.references if family == "references" else dataset.robustness.attacks
+            return [found[job[key]]] if key in job else list(found.values())
+        models = [self.model(wildcards)] if "model" in job else list(dataset.models.values())
+        if family == "saliency":
+            labelled = [(label, method) for model in models for label, method in model.saliency.items()]
+            return [method for label, method in labelled if job.get("method", label) == label]
+        used = [{"networks": model.network, "training": model.training}[family] for model in models]
+        return [method for method in used if method]
+
+    def weights(self, wildcards: Any, seed: Any = None) -> list[tuple[str, str]]:
+        """Return name and file of every network of a dataset that is trained already; of one seed, if it is given."""
+        given = [(name, model) for name, model in self.dataset(wildcards).models.items() if model.weights]
+        seeds = [(name, str(model.weights), f"{one}") for name, model in given for one in model.seeds]
+        return [(name, path.replace("{seed}", one)) for name, path, one in seeds if seed is None or one == f"{seed}"]
 
     def simulated(self, wildcards: Any) -> bool:
         """Return whether a dataset's subjects are simulated."""

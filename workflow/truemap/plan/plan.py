@@ -7,16 +7,18 @@ other rules give those patterns to `Plan.each`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from truemap.config.registry import module_of
 from truemap.config.schema import parse
+from truemap.config.trained import beside
 from truemap.plan.code import Code
 from truemap.plan.jobs import Job, Jobs
-from truemap.plan.record import Params, Settings, line_params, settings_params, signed
+from truemap.plan.record import Params, Settings, line_params, named, settings_params, signed
 from truemap.plan.settings import JobSettings
 from truemap.runtime.privacy import SALT, read_salt
 from truemap.runtime.sourcecode import SCRIPTS
@@ -58,7 +60,7 @@ class Plan:
 
     # Params
 
-    def params(self, rule: str, script: str = "", **settings: Any) -> Params:
+    def params(self, rule: str, script: str = "", **settings: Callable[[Any], Any]) -> Params:
         """Params of a rule: its jobs' settings, and what stands for their code and for what they read.
 
         Parameters
@@ -67,11 +69,14 @@ class Plan:
         script : str
             Name of its script, where it is not the rule's.
         settings
-            In place of those that `JobSettings` knows.
+            In place of those that `JobSettings` knows: functions of wildcards.
         """
         kinds = self.jobs.kinds(rule)
-        known = settings_params(lambda wildcards: self.settings.of(rule, wildcards), kinds) if not settings else {}
-        return {**self.record(rule), **self._code_params(script or rule, kinds), **(known or {"settings": settings})}
+        if settings:
+            known = {"settings": signed(lambda wildcards: {key: of(wildcards) for key, of in settings.items()})}
+        else:
+            known = settings_params(lambda wildcards: self.settings.of(rule, wildcards), kinds)
+        return {**self.record(rule), **self._code_params(script or rule, kinds), **known}
 
     def record(self, rule: str) -> Params:
         """Param that changes when a job has to be made again because its inputs are not those that it read."""
@@ -83,15 +88,16 @@ class Plan:
         families = self.code.families(path)
 
         def methods(wildcards: Any) -> list[str]:
-            return self.code.of_methods(path, [self.method_module(family, wildcards) for family in families])
+            found = [name for family in families for name in self.method_modules(family, wildcards)]
+            return self.code.of_methods(path, found)
 
         packages = {f"package_{number}": name for number, name in enumerate(self.config.provenance.packages)}
         versions = {key: f"{name} {installed(name)}" for key, name in packages.items()}
         return {**self.code.of_script(path), **(line_params("method", methods, kinds) if families else {}), **versions}
 
-    def method_module(self, family: str, wildcards: Any) -> str:
-        """Return the name of the module of a family's method that a job uses."""
-        return module_of(family, self.jobs.method(family, wildcards))
+    def method_modules(self, family: str, wildcards: Any) -> list[str]:
+        """Return the names of the modules of a family's methods that a job uses."""
+        return [module_of(family, method) for method in self.jobs.methods(family, wildcards)]
 
     # Files of jobs
 
@@ -116,10 +122,38 @@ class Plan:
 
         return signed(files)
 
+    def every(self, patterns: Mapping[str, Iterable[str]]) -> Files:
+        """Input function: the files of each job that rules have in the dataset, by rule -> some of its outputs."""
+        found = [self.each(rule, pattern) for rule, of_rule in patterns.items() for pattern in of_rule]
+        return signed(lambda wildcards: [path for files in found for path in files(wildcards)])
+
     def all(self, rule: str, *patterns: str) -> list[str]:
         """Return the files of each job that a rule has, of all datasets that run."""
-        files = [self.each(rule, pattern) for pattern in patterns]
-        return [path for name in self.config.run for each in files for path in each(SimpleNamespace(dataset=name))]
+        files = self.every({rule: patterns})
+        return [path for name in self.config.run for path in files(SimpleNamespace(dataset=name))]
+
+    @property
+    def running(self) -> str:
+        """An expression for the names of the datasets that run."""
+        return "|".join(map(re.escape, self.config.run))
+
+    def standing(self, pattern: str, outdated: bool = False) -> Files:
+        """Input function: the file of each dataset that this config does not run, where one stands with its record.
+
+        Parameters
+        ----------
+        pattern : str
+            With the wildcard ``{dataset}``.
+        outdated : bool
+            Rather than the files that are what they were made from, those whose inputs are other ones by now.
+        """
+
+        def files(wildcards: Any) -> list[str]:
+            own = {pattern.format(dataset=name) for name in self.config.run}
+            found = sorted(set(map(str, Path().glob(pattern.format(dataset="*")))) - own)
+            return [path for path in found if self.start and self.start.outdated(path) == outdated]
+
+        return signed(files)
 
     def unless_kept(self, temp: Callable[[str], str], path: str) -> str:
         """Return a saliency output's path, marked by Snakemake's `temp` where the config does not keep maps."""
@@ -140,6 +174,15 @@ class Plan:
             return [path] if path else []
 
         return signed(file)
+
+    def given(self, wildcards: Any) -> list[str]:
+        """Input function: weights of networks that are trained already, each with the file beside it.
+
+        Of the job's model and seed, where it has them, else of the dataset.
+        """
+        job = named(wildcards)
+        found = [path for of, path in self.jobs.weights(wildcards, job.get("seed")) if job.get("model", of) == of]
+        return [file for path in found for file in (path, str(beside(path)))]
 
     def simulation_file(self, key: str) -> Files:
         """Input function: the table that `simulate` names, or the workflow's own."""
@@ -165,6 +208,9 @@ class Plan:
             }
             for prefix, part in parts.items():
                 found += [(f"datasets.{name}.{prefix}{key}", part[key]) for key in NAMED if part.get(key)]
+            for model, path in self.jobs.weights(SimpleNamespace(dataset=name)):
+                key = f"datasets.{name}.models.{model}.weights"
+                found += [(key, path), (f"{key}, JSON beside it", str(beside(path)))]
             root = dataset.source.get("root")
             if root and "://" not in root:
                 found.append((f"datasets.{name}.source.root", f"{root.rstrip('/')}/"))

@@ -6,13 +6,13 @@ is re-run for a changed value only.
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 from truemap.config.candidates import candidates, strength
 from truemap.config.names import CHOSEN, HEADLINES, PEOPLE
 from truemap.config.options import SourceOptions
 from truemap.config.registry import resolved_options
+from truemap.config.trained import beside, read_trained
 from truemap.plan.jobs import Job, Jobs
 from truemap.plan.record import Settings
 from truemap.runtime.privacy import pseudonym, read_salt
@@ -62,6 +62,34 @@ class JobSettings:
         style = self._style("colormap", "sequential", "bars")
         return {**self._shared(wildcards, "show", "figures"), **conditions, "style": style}
 
+    def networks(self, wildcards: Any) -> Settings:
+        """All models' networks and methods, and how many jobs there are of each."""
+        dataset, jobs = self._jobs.dataset(wildcards), self._jobs
+        parents = {name: of for name, (of, _) in jobs.swept(wildcards).items()}
+
+        def count(found: list[Job], **wanted: str) -> int:
+            rows = ({**job, "model": parents.get(job["model"], job["model"])} for job in found)
+            return sum(all(row[key] == value for key, value in wanted.items()) for row in rows)
+
+        models = {}
+        for name, model in dataset.models.items():
+            labels = model.saliency.items()
+            models[name] = {
+                "network": model.network,
+                "training": next(iter(candidates(model).values()), None),
+                "weights": [path for of, path in jobs.weights(wildcards) if of == name],
+                "pseudonyms": self.pseudonyms(wildcards) if model.weights else None,
+                "trainings": count(jobs.of("train", wildcards), model=name),
+                "replicates": count(jobs.replicates(wildcards), model=name),
+                "saliency": {
+                    label: {"method": saliency, "jobs": count(jobs.explained(wildcards), model=name, method=label)}
+                    for label, saliency in labels
+                },
+            }
+        shared = self._shared(wildcards, "explained", "robustness")
+        computed = {"memory": self._config.memory, "seed": self._config.seed, **self._torch()}
+        return {"models": models, **shared, **computed}
+
     def volumes(self, wildcards: Any) -> Settings:
         """One shard of volumes."""
         part = {"seed": self._config.seed, "split": wildcards.split, "shard": int(wildcards.shard)}
@@ -91,8 +119,12 @@ class JobSettings:
         return {"network": model.network, "training": training, "seed": int(wildcards.seed), **self._torch()}
 
     def model(self, wildcards: Any) -> Settings:
-        """The choice among candidates, and calibration."""
+        """The choice among candidates, and calibration; or the fit of trained weights to the data, and calibration."""
         model = self._jobs.model(wildcards)
+        if model.weights:
+            data = {**self._shared(wildcards, "standardize"), "pseudonyms": self.pseudonyms(wildcards)}
+            checked = {"accuracy_within": model.accuracy_within, "calibrate": model.calibrate}
+            return {"network": model.network, **data, **checked, **self._torch()}
         choice = {"strength": strength(model), "tolerance": model.tolerance, "calibrate": model.calibrate}
         return {"network": model.network, **choice, **self._torch()}
 
@@ -132,17 +164,13 @@ class JobSettings:
             "chosen": self._jobs.listed(wildcards),
         }
 
-    def claims(self, wildcards: Any) -> Settings:
-        """The published claims: what the data, models and methods of all datasets are, beside their names."""
-        parts = ("source", "downsample", "standardize", "voxels", "models")
-        of_model = ("network", "training", "calibrate", "saliency")
-        found = {}
-        for name in self._config.run:
-            found[name] = self._shared(SimpleNamespace(dataset=name), *parts)
-            found[name]["source"].pop("fetch", None)  # changes no result
-            models = found[name]["models"].items()
-            found[name]["models"] = {m: {key: model[key] for key in of_model} for m, model in models}
-        return {"datasets": found}
+    def judge(self, wildcards: Any) -> Settings:
+        """What the data, models and methods of a dataset are that claims are judged in, beside their names."""
+        found = self._shared(wildcards, "source", "split", "downsample", "standardize", "voxels", "explained", "models")
+        found["source"].pop("fetch", None)  # changes no result
+        of_model = ("network", "training", "calibrate", "seeds", "saliency")
+        models = {name: {key: model[key] for key in of_model} for name, model in found["models"].items()}
+        return {**found, "models": models}
 
     def figure_1(self, wildcards: Any) -> Settings:
         """The figures of maps."""
@@ -206,7 +234,10 @@ class JobSettings:
     def _data(self, wildcards: Any) -> str:
         """Return what a dataset's data are called wherever they show."""
         options = resolved_options("datasets", self._jobs.dataset(wildcards).source)
-        return options.kind() if isinstance(options, SourceOptions) else ""
+        kind = options.kind() if isinstance(options, SourceOptions) else ""
+        weights = self._jobs.weights(wildcards)
+        unknown = sorted({name for name, path in weights if read_trained(beside(path)).subjects == "unknown"})
+        return ", ".join(filter(None, [kind, *(f"training subjects of {name} unknown" for name in unknown)]))
 
     def _torch(self) -> Settings:
         return {"device": self._config.device, "threads": self._config.threads}

@@ -6,8 +6,10 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from truemap.config.trained import beside, read_trained
 from truemap.data import seen
 from truemap.plan.plan import Plan
 from truemap.plan.times import catch_up
@@ -74,6 +76,10 @@ class Start:
             os.environ[record.REMADE] = f"{os.environ.get(record.REMADE, '')} {record.short(output)}"
         return record.value(entry, bool(reason))
 
+    def outdated(self, output: str) -> bool:
+        """Return whether a job's only output is not what it made of the files that are there now."""
+        return self._record.settled(output) is None or bool(self._record.others(output))
+
     def _look(self, dataset: str) -> str:
         if dataset not in self._changes:
             check_files(self._plan, [dataset])
@@ -109,6 +115,14 @@ def check_files(plan: Plan, datasets: Iterable[str]) -> None:
             faults.append(f"  {key}: {path}: may not be read. Mend its permissions.")
     if faults:
         raise DataError("the config names files that cannot be used:\n" + "\n".join(faults))
+    for name in datasets:
+        for model, path in plan.jobs.weights(SimpleNamespace(dataset=name)):
+            theirs, ours = read_trained(beside(path)).standardize, plan.config.datasets[name].standardize
+            if theirs != ours:
+                raise DataError(
+                    f"{beside(path)}: model {model} was trained on maps with `standardize: {theirs}`, dataset {name} "
+                    f"has `standardize: {ours}`. Set the dataset's to {theirs}, or take weights for {ours}."
+                )
 
 
 def _changes(plan: Plan, dataset: str) -> str:

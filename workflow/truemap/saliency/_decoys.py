@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from truemap.networks._structure import relus
 from truemap.runtime.files import DataError
-from truemap.saliency._outputs import relus
 
 #: The bound on the features' change shrinks by it after each success, as in the paper.
 SHRINK = 0.95

@@ -1,14 +1,12 @@
-"""Outputs of a decoder and their gradients, and backward passes through changed ReLUs."""
+"""Outputs of a decoder and their gradients."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import nn
 
 from truemap.config.options import MethodOptions
 from truemap.networks._decoder import Decoder
@@ -82,32 +80,3 @@ def incompleteness(
     """
     below = torch.stack([output_values(decoder, start, output) for start in starts]).mean(dim=0)
     return maps.flatten(2).sum(dim=2) - (output_values(decoder, x, output) - below)
-
-
-def relus(network: nn.Module, method: str) -> list[nn.ReLU]:
-    """Return the network's ReLU layers, first to last.
-
-    Raises
-    ------
-    ValueError
-        If there is none; the message names the method that needs them.
-    """
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.ReLU)]
-    if not layers:
-        raise ValueError(f"{method} needs a network with nn.ReLU layers; this one has none")
-    return layers
-
-
-@contextmanager
-def replaced(layers: list[nn.ReLU], function: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
-    """Let `function` of its input be the output of each of the layers, until the context ends.
-
-    The layers themselves do not run: in place, one would overwrite the input before `function` sees it.
-    """
-    for layer in layers:
-        layer.forward = function
-    try:
-        yield
-    finally:
-        for layer in layers:
-            del layer.forward

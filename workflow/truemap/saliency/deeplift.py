@@ -11,8 +11,8 @@ from torch import nn
 
 from truemap.config.options import MethodOptions
 from truemap.networks._decoder import Decoder
+from truemap.networks._structure import known, replaced
 from truemap.saliency._context import Context
-from truemap.saliency._layers import sequence
 from truemap.saliency._outputs import incompleteness, logit_gradients
 
 
@@ -24,8 +24,8 @@ class Options(MethodOptions):
     )
 
     def needs(self) -> set[str]:
-        """Layers for which the method has a rule."""
-        return {"sequence"}
+        """ReLUs and nothing else that bends: pools of largest values and other activations have no rule here."""
+        return {"affine but for relu"}
 
 
 class RescaledReLU(torch.autograd.Function):
@@ -75,34 +75,32 @@ def explain(
     Raises
     ------
     ValueError
-        If the network is not a sequence of layers for which the rule is defined.
+        If nobody looked at the network, and it is not a sequence of layers for which the rule is defined.
     """
-    return contributions(decoder.network, x, _baseline(x, options, context), "deeplift")
+    known(decoder, "deeplift")
+    return contributions(decoder.network, x, _baseline(x, options, context))
 
 
-def contributions(network: nn.Module, x: torch.Tensor, start: torch.Tensor, method: str) -> torch.Tensor:
-    """Return the maps of `explain`.
+def contributions(network: nn.Module, x: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+    """Return the maps of `explain`: maps and baselines go through the network as one batch.
 
     Parameters
     ----------
     x : Tensor, shape (n, *shape)
     start : Tensor, shape (n, *shape) or (1, *shape)
         Baseline of each map, or of all.
-    method : str
-        Named where a network is refused.
     """
-    layers = sequence(network, method)
+    size = len(x)
+
+    def rescaled(a: torch.Tensor) -> torch.Tensor:
+        below = a[size:]
+        return torch.cat([RescaledReLU.apply(a[:size], below), below.clamp(min=0)])
 
     def forward(a: torch.Tensor) -> torch.Tensor:
-        below = start
-        for layer in layers:
-            if isinstance(layer, nn.ReLU):
-                a, below = RescaledReLU.apply(a, below), below.clamp(min=0)
-            else:
-                a, below = layer(a), layer(below)
-        return a
+        return network(torch.cat([a, start]))[:size]
 
-    return (x - start).double()[:, None] * logit_gradients(forward, x)
+    with replaced([layer for layer in network.modules() if isinstance(layer, nn.ReLU)], rescaled):
+        return (x - start).double()[:, None] * logit_gradients(forward, x)
 
 
 def residual(

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from truemap.config.options import Count, MethodOptions
 from truemap.networks._decoder import Decoder
+from truemap.networks._structure import known
 from truemap.saliency._context import Context
 from truemap.saliency._draws import generators, training_maps
 from truemap.saliency._outputs import incompleteness
@@ -25,8 +26,8 @@ class Options(MethodOptions):
     )
 
     def needs(self) -> set[str]:
-        """Layers for which the method has a rule."""
-        return {"sequence"}
+        """ReLUs and nothing else that bends: pools of largest values and other activations have no rule here."""
+        return {"affine but for relu"}
 
 
 def explain(
@@ -53,11 +54,12 @@ def explain(
     Raises
     ------
     ValueError
-        If the network is not a sequence of layers for which the rule is defined.
+        If nobody looked at the network, and it is not a sequence of layers for which the rule is defined.
     """
+    known(decoder, "deeplift_shap")
     total = torch.zeros(len(x), len(decoder.classes), *x.shape[1:], dtype=torch.float64, device=x.device)
     for start in training_maps(context, generators(context, "deeplift_shap", samples), options.n, x):
-        total += contributions(decoder.network, x, start, "deeplift_shap")
+        total += contributions(decoder.network, x, start)
     return total / options.n
 
 

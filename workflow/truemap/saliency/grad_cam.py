@@ -12,16 +12,21 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from truemap.config.options import Count
+from truemap.networks._adapter import Adapter
 from truemap.networks._decoder import Decoder
+from truemap.networks._structure import adapter_of, relus
 from truemap.runtime.files import DataError
 from truemap.saliency._context import Context
 from truemap.saliency._jacobian import coefficients
-from truemap.saliency._outputs import Output, OutputOptions, relus
+from truemap.saliency._outputs import Output, OutputOptions
 from truemap.saliency._scaled import Scaled
+
+#: Linear interpolation by the number of axes.
+MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
 class Options(OutputOptions):
-    """Output (the paper takes the logit), layer and sign; networks with 3D convolutions only."""
+    """Output (the paper takes the logit), layer and sign; networks with convolutions only."""
 
     layer: Count | None = Field(
         None,
@@ -31,8 +36,8 @@ class Options(OutputOptions):
     relu: bool = Field(True, description="true: negative voxels are set to 0, as in the paper; false: signed maps")
 
     def needs(self) -> set[str]:
-        """Feature maps in space."""
-        return {"convolution", "relu"} | ({f"relu {self.layer}"} if self.layer else set())
+        """Feature maps in space, and that the last activation is a ReLU where no layer is named."""
+        return {"convolution", "relu", f"relu {self.layer}" if self.layer else "relu only"}
 
 
 def explain(
@@ -43,7 +48,7 @@ def explain(
     .. math:: M_c = \\mathrm{ReLU}\\Big(\\sum_k \\alpha^c_k A^k\\Big), \\quad
               \\alpha^c_k = \\frac{1}{Z} \\sum_v \\frac{\\partial f_c}{\\partial A^k_v}
 
-    where A are the Z voxels of the feature maps after a ReLU. Trilinear interpolation, corners not
+    where A are the Z voxels of the feature maps after a ReLU. Linear interpolation along each axis, corners not
     aligned. Backward passes end at the feature maps.
 
     Parameters
@@ -59,24 +64,34 @@ def explain(
     Raises
     ------
     DataError
-        If the network has no nn.Conv3d, or no such layer.
+        If the network has no convolution, or no such layer.
     """
     logits, features = _forward(decoder.network, x, options.layer)
     weights, log = _weights(logits, features, options.output, decoder.temperature)
-    maps = torch.einsum("nck,nkuvw->ncuvw", weights, features.detach().double())
+    maps = torch.einsum("nck,nk...->nc...", weights, features.detach().double())
     if options.relu:
         maps = maps.clamp(min=0)
-    return Scaled(interpolate(maps, x.shape[1:], mode="trilinear"), log).numbers()
+    return Scaled(_enlarged(maps, x.shape[1:], adapter_of(decoder.network)), log).numbers()
+
+
+def _enlarged(maps: torch.Tensor, shape: Sequence[int], adapter: Adapter | None) -> torch.Tensor:
+    """Return maps over the network's axes, (n, classes, *size), as large as the dataset's, (n, classes, *shape)."""
+    turned = shape if adapter is None else adapter.turned(shape)
+    # A network of two dimensions has no thin axis.
+    size = turned if len(turned) == maps.ndim - 2 else [voxels for voxels in turned if voxels > 1]
+    large = interpolate(maps, tuple(size), mode=MODES[len(size)]).reshape(*maps.shape[:2], *turned)
+    return large if adapter is None else adapter.back(large.flatten(0, 1), shape).reshape(*maps.shape[:2], *shape)
 
 
 def _forward(network: nn.Module, x: torch.Tensor, layer: int | None) -> tuple[torch.Tensor, torch.Tensor]:
     """Return logits, and the feature maps with which their graph starts, shape (n, features, *size)."""
     layers = _candidates(network, layer)
-    thick = [size > 1 for size in x.shape[1:]]
+    adapter = adapter_of(network)
+    thick = [size > 1 for size in (x.shape[1:] if adapter is None else adapter.turned(x.shape[1:]))]
     last: list[torch.Tensor] = []
 
     def keep(_layer: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor | None:
-        if output.ndim != 5 or (layer is None and not _wider_than_one(output, thick)):
+        if output.ndim < 3 or (layer is None and not _wider_than_one(output, thick)):
             return None
         last[:] = [output.detach().requires_grad_(True)]
         return last[0].clone()  # a layer after it may work in place
@@ -93,12 +108,13 @@ def _forward(network: nn.Module, x: torch.Tensor, layer: int | None) -> tuple[to
 
 
 def _wider_than_one(features: torch.Tensor, thick: list[bool]) -> bool:
-    return all(size > 1 for size, counts in zip(features.shape[2:], thick, strict=True) if counts)
+    counted = thick if len(thick) == features.ndim - 2 else [True] * (features.ndim - 2)
+    return all(size > 1 for size, counts in zip(features.shape[2:], counted, strict=True) if counts)
 
 
 def _candidates(network: nn.Module, layer: int | None) -> list[nn.ReLU]:
-    if not any(isinstance(one, nn.Conv3d) for one in network.modules()):
-        raise DataError("grad_cam needs a network with nn.Conv3d layers; this one has none")
+    if not any(isinstance(one, nn.Conv1d | nn.Conv2d | nn.Conv3d) for one in network.modules()):
+        raise DataError("grad_cam needs a network with convolutions (nn.Conv3d, nn.Conv2d); this one has none")
     layers = relus(network, "grad_cam")
     if layer is None:
         return layers

@@ -9,17 +9,17 @@ import torch
 
 from truemap.config.options import MethodOptions
 from truemap.networks._decoder import Decoder
+from truemap.networks._structure import known, relus, replaced
 from truemap.saliency._context import Context
-from truemap.saliency._layers import sequence
-from truemap.saliency._outputs import logit_gradients, relus, replaced
+from truemap.saliency._outputs import logit_gradients
 
 
 class Options(MethodOptions):
     """No options; explains logits, of networks with ReLUs only."""
 
     def needs(self) -> set[str]:
-        """Layers for which the method has a rule."""
-        return {"sequence", "relu"}
+        """No activation that the method has no rule for."""
+        return {"relu", "relu only"}
 
 
 class GuidedReLU(torch.autograd.Function):
@@ -61,8 +61,8 @@ def explain(
     Raises
     ------
     ValueError
-        If the network has no nn.ReLU, or is not a sequence of known layers.
+        If the network has no nn.ReLU; or nobody looked at it, and it is not a sequence of known layers.
     """
-    sequence(decoder.network, "guided_backprop")  # refuses F.relu, which no hook would reach
+    known(decoder, "guided_backprop")  # refuses F.relu, which no hook would reach
     with replaced(relus(decoder.network, "guided_backprop"), GuidedReLU.apply):
         return logit_gradients(decoder.network, x)

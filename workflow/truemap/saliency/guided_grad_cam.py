@@ -24,8 +24,8 @@ class Options(OutputOptions):
     )
 
     def needs(self) -> set[str]:
-        """Layers for which the method has a rule."""
-        return {"convolution", "relu", "sequence"} | ({f"relu {self.layer}"} if self.layer else set())
+        """Those of both methods."""
+        return {"convolution", "relu", "relu only"} | ({f"relu {self.layer}"} if self.layer else set())
 
 
 def explain(
@@ -48,7 +48,7 @@ def explain(
     Raises
     ------
     ValueError
-        If the network has no nn.Conv3d, or no such layer.
+        If the network has no convolution, or no such layer.
     """
     where = grad_cam.explain(
         decoder, x, samples, grad_cam.Options(output=options.output, layer=options.layer, relu=True), context

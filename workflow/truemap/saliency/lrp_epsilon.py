@@ -11,8 +11,8 @@ from torch import nn
 
 from truemap.config.options import MethodOptions, Positive
 from truemap.networks._decoder import Decoder
+from truemap.networks._structure import LINEAR, RESHAPING, sequence
 from truemap.saliency._context import Context
-from truemap.saliency._layers import LINEAR, RESHAPING, sequence
 from truemap.saliency._outputs import output_values
 
 
@@ -74,7 +74,7 @@ def explain(
             if isinstance(layer, LINEAR):
                 relevance = _epsilon_rule(layer, a, z, relevance, options)
             elif isinstance(layer, RESHAPING):
-                relevance = relevance.reshape(*relevance.shape[:2], *a.shape[1:])
+                relevance = _passed_back(z, a, relevance)
     return relevance
 
 
@@ -106,7 +106,7 @@ def _forward(
     """Return the logits, and each layer in float64 with its input and output; every layer is a graph of its own."""
     steps = []
     for layer in (copy.deepcopy(layer).double() for layer in layers):
-        a = x.detach().requires_grad_(isinstance(layer, LINEAR))
+        a = x.detach().requires_grad_(True)
         # An inplace ReLU must not overwrite the output of the layer before it, of which the rule needs the sum.
         x = a.clamp(min=0) if isinstance(layer, nn.ReLU) else layer(a)
         steps.append((layer, a, x))
@@ -128,10 +128,11 @@ def _epsilon_rule(
     if bias is not None and not options.bias:
         total = total - bias.detach().view(1, -1, *[1] * (z.ndim - 2))
     sign = torch.where(total < 0, -1.0, 1.0) if options.signed_epsilon else 1.0
-    shares = relevance / (total + sign * options.epsilon)[:, None]
+    return a.detach()[:, None] * _passed_back(z, a, relevance / (total + sign * options.epsilon)[:, None])
+
+
+def _passed_back(z: torch.Tensor, a: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """Return the product of each class's shares, (n, classes, *outputs), with the derivative of a layer's outputs."""
     count = shares.shape[1]
-    below = a.new_empty(len(a), count, *a.shape[1:])
-    for c in range(count):
-        (gradient,) = torch.autograd.grad(z, a, shares[:, c], retain_graph=c < count - 1)
-        below[:, c] = a.detach() * gradient
-    return below
+    parts = [torch.autograd.grad(z, a, shares[:, c], retain_graph=c < count - 1)[0] for c in range(count)]
+    return torch.stack(parts, dim=1)

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from truemap.config.options import MethodOptions
+from truemap.networks._adapter import Adapter
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
+from truemap.networks._structure import adapter_of, linear_layer, voxel_weights
 from truemap.saliency._context import Context
-from truemap.saliency._layers import linear_layer
 
 #: Training maps in float64 at a time.
 BLOCK = 16
@@ -57,19 +58,21 @@ def explain(
         If the network is not linear.
     """
     layer = linear_layer(decoder, "pattern")
-    maps = _patterns(layer, layer.weight._version, context.training).view(len(decoder.classes), *x.shape[1:])
+    maps = _patterns(layer, layer.weight._version, adapter_of(decoder.network), context.training).view(
+        len(decoder.classes), *x.shape[1:]
+    )
     return maps.expand(len(x), *maps.shape)
 
 
 @lru_cache(maxsize=1)
-def _patterns(layer: nn.Linear, _version: int, training: Batches) -> torch.Tensor:
+def _patterns(layer: nn.Linear, _version: int, adapter: Adapter | None, training: Batches) -> torch.Tensor:
     """Return A transposed, shape (classes, voxels), float64.
 
     Layers and training maps are told apart by identity; the version changes with a weight changed in place.
     No covariance of voxels is formed: Cov(s, x) is a sum over maps, and Cov(s) = Cov(s, x) W^T. The number of maps
     by which both would be divided cancels.
     """
-    weight = layer.weight.detach().double()
+    weight = voxel_weights(layer, adapter, training.volumes.shape).flatten(1)
     weight = weight - weight.mean(dim=0)
     sums, products = torch.zeros_like(weight[0]), torch.zeros_like(weight)
     for rows in torch.arange(len(training)).split(BLOCK):

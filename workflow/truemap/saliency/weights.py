@@ -8,8 +8,8 @@ import torch
 
 from truemap.config.options import MethodOptions
 from truemap.networks._decoder import Decoder
+from truemap.networks._structure import adapter_of, linear_layer, voxel_weights
 from truemap.saliency._context import Context
-from truemap.saliency._layers import linear_layer
 
 
 class Options(MethodOptions):
@@ -30,5 +30,5 @@ def explain(
     ValueError
         If the network is not linear.
     """
-    maps = linear_layer(decoder, "weights").weight.detach().double().view(len(decoder.classes), *x.shape[1:])
+    maps = voxel_weights(linear_layer(decoder, "weights"), adapter_of(decoder.network), x.shape[1:])
     return maps.expand(len(x), *maps.shape)

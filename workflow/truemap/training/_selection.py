@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from truemap.data.rows import KEYS
+from truemap.runtime.files import read_json
 
 #: Bounds of the temperature, in units of the logits' sd within a map; at either of them validation NLL has no minimum
 #: worth the name.
@@ -48,6 +50,25 @@ def choose(candidates: Mapping[str, Mapping[str, Any]], strength: str, tolerance
     value = max(v for v, name in finalists.items() if candidates[name]["accuracy"] >= best - tolerance - ROUNDING)
     reason = f"largest {strength} with validation accuracy within {tolerance:g} of the best ({best:.4f})"
     return finalists[value], reason
+
+
+def chosen(
+    weights: Sequence[str], validation: Sequence[str], settings: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Return the winner's file of weights, and of the choice what ``model.json`` says.
+
+    Parameters
+    ----------
+    weights, validation : sequence of str
+        Files of the candidates, each in a folder of the candidate's name.
+    settings : mapping
+        ``strength`` and ``tolerance``, as `choose` has them.
+    """
+    found = {Path(path).parent.name: read_json(path) for path in validation}
+    winner, reason = choose(found, settings["strength"], settings["tolerance"])
+    candidates = {name: {key: entry[key] for key in ("nll", "accuracy")} for name, entry in found.items()}
+    choice = {"chosen": winner, "reason": reason, "training": found[winner]["training"], "candidates": candidates}
+    return next(path for path in weights if Path(path).parent.name == winner), choice
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> tuple[float, str]:

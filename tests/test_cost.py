@@ -1,0 +1,115 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from truemap.attacks._contract import Attack
+from truemap.config.registry import method, resolve_method
+from truemap.cost import Costs, Unmoved, sentence
+from truemap.data.grid import Grid
+from truemap.networks._decoder import Decoder
+from truemap.runtime.files import DataError
+
+SHAPE = (6, 7, 6)
+VOXELS = math.prod(SHAPE)
+SAMPLES = pd.DataFrame(
+    [
+        (f"{split}{subject}", label, split)
+        for split, subjects in (("train", 9), ("validation", 2), ("test", 3))
+        for subject in range(subjects)
+        for label in "AABB"
+    ],
+    columns=["subject", "label", "split"],
+)
+
+
+def model(network="linear", training=None, saliency=("gradient",), replicates=1, trainings=1):
+    return {
+        "network": resolve_method("networks", network),
+        "training": resolve_method("training", training or {"name": "standard", "epochs": 3, "batch_size": 8}),
+        "trainings": trainings,
+        "weights": [],
+        "replicates": replicates,
+        "saliency": {
+            f"m{number}": {"method": resolve_method("saliency", name), "jobs": replicates}
+            for number, name in enumerate(saliency)
+        },
+    }
+
+
+def costs(one, start=0.0, samples=SAMPLES, shape=SHAPE, **changes):
+    attacks = {"pgd": resolve_method("attacks", {"name": "pgd", "steps": 4, "restarts": 2})}
+    robustness = {"attacks": attacks, "epsilon": 0.1, "epsilon_unit": "voxel", "maps": 5}
+    settings = {"models": {"m": one}, "explained": 1, "robustness": robustness, "memory": 100, "seed": 0, **changes}
+    grid = Grid(np.ones(shape, dtype=bool), np.eye(4))
+    return Costs(samples, grid, settings, torch.device("cpu"), start)
+
+
+def test_parameters_and_multiply_adds_are_those_of_the_layers():
+    found = costs(model()).of("m")
+    assert (found["parameters"], found["multiply_adds"]) == (2 * VOXELS + 2, 2 * VOXELS)
+    cnn = costs(model({"name": "cnn3d", "filters": [4, 5]})).of("m")
+    half, quarter = 3 * 3 * 3, 1
+    assert cnn["parameters"] == (27 * 4 + 4) + (27 * 4 * 5 + 5) + (5 * quarter * 2 + 2)
+    assert cnn["multiply_adds"] == VOXELS * 27 * 4 + half * 27 * 4 * 5 + 5 * quarter * 2
+    assert all(found[f"{what}_seconds"] > 0 for what in ("training", "explaining", "robustness"))
+
+
+def test_an_attack_on_a_network_that_is_never_wrong_takes_all_its_steps():
+    """Also where the noise may be as long as maps are."""
+    network = Unmoved(SHAPE, 3)
+    attack = method("attacks", resolve_method("attacks", {"name": "pgd", "steps": 7, "restarts": 3}), Attack)
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, *SHAPE)).astype("float32"))
+    attack.perturb(
+        Decoder(network, 1.0, ["A", "B", "C"], ""), x, torch.zeros(2, dtype=int), [0, 1], 20.0, attack.options, 0
+    )
+    assert network.maps == 2 * 3 * (7 + 1)
+    assert (network(x).argmax(1) == 0).all()
+
+
+def test_passes_are_counted_by_epochs_minibatches_maps_and_jobs(monkeypatch):
+    """Everything that is timed takes a second here: by hand, 36 training maps in 5 minibatches, 8 to validate."""
+    monkeypatch.setattr(Costs, "_once", lambda self, work: work() or 1.0)
+    found = costs(model(trainings=4, replicates=2, saliency=("gradient", "weights")), start=10.0).of("m")
+    training = 10 + 36 / 8 + 3 * (5 + 8)  # to prepare is for 8 maps of noise
+    assert found["training_seconds"] == 4 * training + 2 * (10 + 8 + 12)
+    assert found["explaining_seconds"] == 2 * 2 * (10 + 3 * 2)
+    assert found["robustness_seconds"] == 2 * (10 + 5 * 2 * (4 + 1))
+    everything = costs(model(), explained=None).of("m")
+    assert everything["explaining_seconds"] == 12
+    none = costs(model(), robustness={"attacks": {}, "epsilon": 0.1, "epsilon_unit": "voxel", "maps": None}).of("m")
+    assert none["robustness_seconds"] == 0
+
+
+def test_a_network_that_cannot_have_the_maps_is_refused_by_the_models_name():
+    with pytest.raises(DataError, match="model m: cnn3d needs maps with three axes"):
+        costs(model("cnn3d"), shape=(8, 8)).of("m")
+
+
+def test_a_method_that_cannot_work_with_the_network_is_refused_before_it_trains():
+    grad_cam = {"name": "grad_cam", "layer": 2}
+    with pytest.raises(DataError, match=r"m0: cannot explain network 'cnn3d' rightly\. It needs relu 2"):
+        costs(model({"name": "cnn3d", "filters": [2, 2]}, saliency=[grad_cam]), shape=(3, 3, 3)).of("m")
+
+
+def test_what_does_not_work_on_noise_is_said_to_be_unknown(monkeypatch, caplog):
+    def explain(*arguments):
+        raise KeyError("no such sample")
+
+    monkeypatch.setattr("truemap.saliency.gradient.explain", explain)
+    found = costs(model()).of("m")
+    assert math.isnan(found["explaining_seconds"]) and found["training_seconds"] > 0
+    assert "m, explaining: not known" in caplog.text and "no such sample" in caplog.text
+    assert "about an unknown time" in sentence(found, True)
+
+
+def test_the_cost_is_said_in_words():
+    cost = {"model": "cnn", "parameters": 45463, "multiply_adds": 11805056}
+    parts = {"training_seconds": 700.0, "explaining_seconds": 42.4, "robustness_seconds": 9000.0}
+    assert sentence({**cost, **parts}, True) == (
+        "cnn: about 2.7 hours on this machine, one job at a time: 12 minutes training, 42 s explaining, at most "
+        "2.5 hours robust accuracy (45,463 parameters, 11,805,056 multiply-adds a map)"
+    )
+    assert "42 s explaining, robust accuracy not asked for (" in sentence({**cost, **parts}, False)

@@ -1,0 +1,24 @@
+"""Try each model's network and methods on the grid, and say what they will cost before any trains."""
+
+import time
+
+import pandas as pd
+
+from truemap.cost import Costs, sentence
+from truemap.data.grid import read_grid
+from truemap.data.samples import read
+from truemap.networks._devices import prepare_device
+from truemap.runtime.files import whole
+from truemap.runtime.job import job
+from truemap.runtime.log import log
+
+with job(snakemake) as settings:
+    start = time.process_time()  # other jobs take as long to import what they need
+    device = prepare_device(settings["device"], settings["threads"])
+    costs = Costs(read(snakemake.input.samples), read_grid(snakemake.input.grid), settings, device, start)
+    rows = []
+    for name in settings["models"]:
+        rows.append(costs.of(name))
+        log.info(sentence(rows[-1], asked=bool(settings["robustness"]["attacks"])))
+    with whole(snakemake.output[0]) as path:
+        pd.DataFrame(rows).to_csv(path, sep="\t", index=False, float_format="%.1f", lineterminator="\n")

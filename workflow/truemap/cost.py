@@ -1,0 +1,300 @@
+"""Whether networks and methods fit, and what they will cost, before one trains: each is tried on noise, and timed."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from truemap.attacks._contract import Attack
+from truemap.config.registry import method
+from truemap.config.trained import beside, read_trained
+from truemap.data.background import Background
+from truemap.data.grid import Grid
+from truemap.data.volumes import Volumes
+from truemap.geometry import radius
+from truemap.networks._batches import Batches
+from truemap.networks._decoder import Decoder, build_network, read_decoder
+from truemap.networks._look import look
+from truemap.networks._structure import require
+from truemap.networks._trained import STATE_DICT, fitted, refuse_leaked
+from truemap.numerics import derive_seed
+from truemap.runtime.files import DataError
+from truemap.runtime.log import log
+from truemap.saliency._context import Context
+from truemap.saliency._contract import Saliency
+from truemap.saliency._writer import chunk_size
+from truemap.training._contract import Training
+from truemap.training._objective import log_odds
+
+#: Seconds after which what was timed is not timed again.
+ENOUGH = 0.5
+#: Maps that are explained, or meet a network, at a time, at most.
+TOGETHER = 8
+#: By how much `Unmoved` prefers the first class, and how much of the map it sees.
+PREFERENCE, SEEN = 50.0, 1e-4
+Settings = Mapping[str, Any]
+
+
+class Unmoved(nn.Module):
+    """A linear network that always answers the first class, and counts the maps that it meets.
+
+    An attack on it does all that it can: what it takes at most. Attacks know nothing of a network but its answers.
+
+    Attributes
+    ----------
+    maps : int
+    """
+
+    def __init__(self, shape: Sequence[int], classes: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(math.prod(shape), classes)
+        nn.init.normal_(self.layer.weight, std=SEEN / math.sqrt(math.prod(shape)))
+        nn.init.zeros_(self.layer.bias)
+        self.maps = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, classes) of maps (n, *shape)."""
+        self.maps += len(x)
+        first = torch.zeros(self.layer.out_features, device=x.device)
+        first[0] = PREFERENCE
+        return self.layer(x.flatten(1)) + first
+
+
+class Costs:
+    """What models cost on maps of one shape.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        ``subject, label, split`` of each map.
+    grid : Grid
+        Of the maps.
+    settings : mapping
+        Of `truemap.plan.settings.JobSettings.networks`.
+    device : torch.device
+    start : float
+        Seconds that each job takes before it does anything.
+    """
+
+    def __init__(
+        self, samples: pd.DataFrame, grid: Grid, settings: Settings, device: torch.device, start: float
+    ) -> None:
+        self._grid, self._subjects = grid, samples.groupby("split")["subject"].agg(set)
+        self._settings, self._device, self._start = settings, device, start
+        self._count = samples["split"].value_counts()
+        self._classes = sorted(samples.loc[samples["split"] == "train", "label"].unique())
+        tested = samples[samples["split"] == "test"]
+        each = tested.groupby(["subject", "label"]).size()
+        self._explained = int(each.clip(upper=settings["explained"]).sum())
+        sizes = [self._batch(model) for model in settings["models"].values()]
+        self._noise = _noise(grid.shape, self._classes, max(*sizes, len(self._classes), TOGETHER), settings["seed"])
+
+    def of(self, name: str) -> dict[str, Any]:
+        """Return what a model costs.
+
+        Returns
+        -------
+        dict
+            ``model, parameters, multiply_adds`` (of one pass of one map), and of all its jobs ``training_seconds,
+            explaining_seconds, robustness_seconds`` (at most); NaN where a method could not work on noise.
+
+        Raises
+        ------
+        DataError
+            If the network cannot have maps of this shape, or a method cannot work with the network; or if weights that
+            are given are of other classes, layers or maps, or know test subjects.
+        """
+        model = self._settings["models"][name]
+        try:
+            network = self._network(model)
+            self._fits(model, network)
+        except DataError as error:
+            raise DataError(f"model {name}: {error}") from None
+        batches = Batches(self._noise, self._classes, self._device)
+        x, _ = batches.get(torch.arange(TOGETHER))
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(x[:1])
+        parts = {"training": self._training, "explaining": self._explaining, "robustness": self._robustness}
+        found = {
+            f"{what}_seconds": self._tried(f"{name}, {what}", part, model, network, batches)
+            for what, part in parts.items()
+        }
+        size = sum(parameter.numel() for parameter in network.parameters())
+        return {"model": name, "parameters": size, "multiply_adds": counter.get_total_flops() // 2, **found}
+
+    def _network(self, model: Settings) -> nn.Module:
+        """Return the network, new or with the weights that are given."""
+        try:
+            network = build_network(model["network"], self._noise.shape, len(self._classes)).to(self._device)
+        except ValueError as error:
+            raise DataError(f"{error}. Choose another network, or other maps.") from None
+        for weights in model["weights"]:
+            trained = read_trained(beside(weights))
+            description = fitted(weights, trained, self._grid, self._classes)
+            refuse_leaked(weights, trained, self._subjects, model["pseudonyms"])
+            known = {"network": model["network"], "temperature": trained.temperature, **description}
+            network = read_decoder(weights, known, self._device, STATE_DICT).network
+        return network
+
+    def _fits(self, model: Settings, network: nn.Module) -> None:
+        """Look at the network, and refuse methods that would be wrong for it."""
+        x = torch.from_numpy(self._noise.parts[0][:2]).to(self._device)
+        looked = look(network.eval(), x, len(self._classes), model["network"]["name"])
+        decoder = Decoder(
+            network, 1.0, self._classes, model["network"]["name"], frozenset(looked.traits), looked.others
+        )
+        for label, chosen in model["saliency"].items():
+            require(decoder, method("saliency", chosen["method"], Saliency).options.needs(), label)
+
+    def _tried(self, what: str, part: Callable[..., float], *arguments: Any) -> float:
+        level = log.level
+        log.setLevel(logging.WARNING)  # what methods tell of noise is of no use
+        try:
+            return part(*arguments)
+        except DataError:
+            raise
+        # A user's method may need more of the data than noise has.
+        except Exception as error:
+            log.warning("%s: not known, as it does not work on noise (%s: %s)", what, type(error).__name__, error)
+            return math.nan
+        finally:
+            log.setLevel(level)
+
+    def _batch(self, model: Settings) -> int:
+        """Return the maps of a minibatch; of what is trained already, one."""
+        size = model["training"]["batch_size"] if model["training"] else 1
+        return min(size or self._count["train"], self._count["train"])
+
+    def _training(self, model: Settings, network: nn.Module, batches: Batches) -> float:
+        one_pass = self._forward(network.eval(), batches)
+        chosen = (self._count["validation"] + self._count["test"]) * one_pass
+        chosen = model["replicates"] * (self._start + chosen)
+        if not model["training"]:
+            return chosen
+        training = method("training", model["training"], Training)
+        size, random = self._batch(model), torch.Generator().manual_seed(0)
+        minibatches, options = math.ceil(self._count["train"] / size), []
+        prepare = self._once(lambda: options.append(training.prepare(network, training.options, batches, 0)))
+        optimizer = torch.optim.Adam(network.parameters(), lr=training.options.learning_rate)
+        network.train()
+
+        def update() -> None:
+            training.update(network, optimizer, *batches.get(torch.arange(size)), options[0], random)
+
+        epoch = minibatches * self._seconds(update) + self._count["validation"] * one_pass
+        whole = prepare * self._count["train"] / len(batches) + training.options.epochs * epoch
+        return model["trainings"] * (self._start + whole) + chosen
+
+    def _explaining(self, model: Settings, network: nn.Module, batches: Batches) -> float:
+        decoder = self._decoder(model, network)
+        flat = self._noise.parts[0].reshape(len(self._noise), -1)
+        background = Background({}, {}, flat.mean(0), float(flat.min()), float(flat.max()))
+        context = Context.of(self._settings["seed"], self._noise, self._classes, background, self._device)
+        size = min(TOGETHER, chunk_size(decoder, batches.get(torch.tensor([0]))[0], self._settings["memory"]))
+        total = 0.0
+        for chosen in model["saliency"].values():
+            saliency = method("saliency", chosen["method"], Saliency)
+
+            def explain(count: int, saliency: Saliency = saliency) -> None:
+                x, _ = batches.get(torch.arange(count))
+                maps = saliency.explain(decoder, x, range(count), saliency.options, context)
+                saliency.residual(decoder, x, range(count), maps, saliency.options, context)
+
+            total += chosen["jobs"] * (self._start + self._explained * self._each(explain, size))
+        return total
+
+    def _robustness(self, model: Settings, network: nn.Module, batches: Batches) -> float:
+        robustness = self._settings["robustness"]
+        bound = radius(robustness["epsilon"], robustness["epsilon_unit"], math.prod(self._noise.shape))
+        maps = min(robustness["maps"] or self._count["test"], self._count["test"])
+        decoder, total = self._decoder(model, network), 0.0
+        x, labels = batches.get(torch.arange(1))
+        for settings in robustness["attacks"].values():
+            attack, unmoved = method("attacks", settings, Attack), Unmoved(self._noise.shape, len(self._classes))
+            target = Decoder(unmoved.to(self._device).eval().requires_grad_(False), 1.0, self._classes, "")
+            attack.perturb(target, x, torch.zeros_like(labels), [0], bound, attack.options, 0)
+            total += self._start + maps * unmoved.maps * self._there_and_back(decoder.network, batches)
+        return model["replicates"] * total
+
+    def _decoder(self, model: Settings, network: nn.Module) -> Decoder:
+        return Decoder(network.eval().requires_grad_(False), 1.0, self._classes, model["network"]["name"])
+
+    def _forward(self, network: nn.Module, batches: Batches) -> float:
+        def forward(count: int) -> None:
+            with torch.no_grad():
+                network(batches.get(torch.arange(count))[0])
+
+        return self._each(forward, TOGETHER)
+
+    def _there_and_back(self, network: nn.Module, batches: Batches) -> float:
+        def both(count: int) -> None:
+            x, labels = batches.get(torch.arange(count))
+            x.requires_grad_(True)
+            torch.autograd.grad(log_odds(network(x), labels).sum(), x)
+
+        return self._each(both, TOGETHER)
+
+    def _each(self, work: Callable[[int], None], count: int) -> float:
+        """Return the seconds a map of what works on many: on one, where that takes long."""
+        alone = self._once(lambda: work(1))
+        return alone if alone > ENOUGH else self._seconds(lambda: work(count)) / count
+
+    def _seconds(self, work: Callable[[], None]) -> float:
+        """Return the seconds that something takes, the least of several where they are short: others may run too."""
+        times = [self._once(work)]
+        while sum(times) < ENOUGH and len(times) < 5:
+            times.append(self._once(work))
+        return min(times)
+
+    def _once(self, work: Callable[[], None]) -> float:
+        began, busy = time.perf_counter(), time.process_time()
+        work()
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+            return time.perf_counter() - began
+        # With one thread what others take of the processor is not counted.
+        return min(time.perf_counter() - began, time.process_time() - busy)
+
+
+def sentence(cost: Mapping[str, Any], asked: bool) -> str:
+    """Return the cost of a model in words.
+
+    Parameters
+    ----------
+    cost : mapping
+        As `Costs.of` gives it.
+    asked : bool
+        Whether robust accuracy was asked for.
+    """
+    training, explaining, robustness = (cost[f"{what}_seconds"] for what in ("training", "explaining", "robustness"))
+    robust = f"at most {_words(robustness)} robust accuracy" if asked else "robust accuracy not asked for"
+    return (
+        f"{cost['model']}: about {_words(training + explaining + robustness)} on this machine, one job at a time: "
+        f"{_words(training)} training, {_words(explaining)} explaining, {robust} "
+        f"({cost['parameters']:,} parameters, {cost['multiply_adds']:,} multiply-adds a map)"
+    )
+
+
+def _words(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "an unknown time"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 100 * 60 else f"{seconds / 3600:.1f} hours"
+
+
+def _noise(shape: tuple[int, ...], classes: Sequence[str], count: int, seed: int) -> Volumes:
+    """Return maps of standard normal noise, one of each class in turn."""
+    maps = np.random.default_rng(derive_seed(seed, "cost")).standard_normal((count, *shape), dtype=np.float32)
+    labels = [classes[number % len(classes)] for number in range(count)]
+    table = pd.DataFrame({"sample": range(count), "subject": "noise", "label": labels, "condition": labels})
+    return Volumes([maps], table.assign(negated=False))

@@ -1,0 +1,160 @@
+"""A trained network that a user hands over: whether it fits the data, and whether it does what is said of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import binomtest
+from torch import nn
+
+from truemap.config.trained import Trained
+from truemap.data.grid import Grid, grid_words, same_grid
+from truemap.networks._adapter import Adapter
+from truemap.networks._batches import Batches
+from truemap.runtime.files import DataError
+from truemap.runtime.log import log
+from truemap.runtime.privacy import pseudonym, read_salt
+
+#: p, times the number of orders, below which another order of classes is held to be the right one.
+LEVEL = 1e-3
+#: What to do about weights that do not fit.
+STATE_DICT = "They are to be the state dict of that network, with the options that the config gives it."
+
+
+def fitted(weights: str, trained: Trained, grid: Grid, labels: Sequence[str]) -> dict[str, Any]:
+    """Return what `truemap.networks._decoder.load_decoder` has to know of a trained network.
+
+    Parameters
+    ----------
+    weights : str
+        Its file, for messages.
+    grid : Grid
+        Of the dataset.
+    labels : sequence of str
+        Classes of the dataset, in any order.
+
+    Returns
+    -------
+    dict
+        ``classes, shape, adapter``.
+
+    Raises
+    ------
+    DataError
+        If classes or grid are not the dataset's; both sides are shown.
+    """
+    if sorted(trained.classes) != sorted(labels):
+        raise DataError(
+            f"{weights}: its classes are {', '.join(trained.classes)} ({len(trained.classes)}), the dataset's "
+            f"{', '.join(sorted(labels))} ({len(labels)}). Take a network of these classes, or rename them."
+        )
+    turned = nib.orientations.ornt_transform(nib.io_orientation(grid.affine), _orientation(trained))
+    order = tuple(int(axis) for axis in np.argsort(turned[:, 0]))
+    flips = [int(axis) for axis in np.flatnonzero(turned[:, 1] < 0)]
+    shape = tuple(grid.shape[axis] for axis in order)
+    affine = grid.affine @ nib.orientations.inv_ornt_aff(turned, grid.shape)
+    wanted = np.array(trained.affine) if trained.affine is not None else affine
+    if not same_grid(shape, affine, tuple(trained.shape), wanted):
+        theirs = grid_words(tuple(trained.shape), wanted) if trained.affine is not None else f"{trained.shape} voxels"
+        raise DataError(
+            f"{weights}: it was trained on maps of {theirs}, the dataset's are {grid_words(grid.shape, grid.affine)}"
+            f"{'' if shape == grid.shape else f' (turned like the network: {list(shape)} voxels)'}. Resample the maps "
+            "(nilearn.image.resample_to_img), or take a network of this grid."
+        )
+    size = list(trained.input or trained.shape)
+    same = not flips and order == (0, 1, 2) and size == list(grid.shape)
+    adapter = None if same else {"flips": flips, "order": list(order), "size": size}
+    return {"classes": list(trained.classes), "shape": list(grid.shape), "adapter": adapter}
+
+
+def _orientation(trained: Trained) -> np.ndarray:
+    if trained.affine is not None:
+        return nib.io_orientation(np.array(trained.affine))
+    return nib.orientations.axcodes2ornt(tuple(trained.orientation or ""))
+
+
+def refuse_leaked(weights: str, trained: Trained, subjects: Mapping[str, Collection[str]], pseudonyms: bool) -> None:
+    """Refuse a network that was trained on test subjects; say so of validation subjects, which calibrate it.
+
+    Parameters
+    ----------
+    subjects : mapping
+        Split -> its subjects, as results call them.
+    pseudonyms : bool
+        Whether results call subjects by pseudonyms.
+    """
+    if trained.subjects == "unknown":
+        log.warning("%s: nobody knows whom it was trained on; test subjects may be among them", weights)
+        return
+    salt = read_salt() if pseudonyms else ""
+    known = {pseudonym(salt, who) if pseudonyms else who for who in trained.subjects}
+    found = {split: len(known & set(subjects[split])) for split in ("validation", "test")}
+    if not any(found.values()):
+        log.info("%s: none of its %d training subjects is among validation and test subjects", weights, len(known))
+    if found["validation"]:
+        log.warning("%s: %d validation subjects are training subjects of its", weights, found["validation"])
+    if found["test"]:
+        raise DataError(
+            f"{weights}: {found['test']} of {len(set(subjects['test']))} test subjects are among those that it was "
+            "trained on, so that accuracy and agreement would be of maps that it knows. State the splits in the sheet "
+            "(column split: train for them), or leave these subjects out of the data."
+        )
+
+
+def check_accuracy(
+    weights: str,
+    trained: Trained,
+    predicted: np.ndarray,
+    labels: np.ndarray,
+    within: float,
+    mirrored: Callable[[], np.ndarray],
+) -> None:
+    """Refuse a network that does far worse than is said of it, or much better with its classes in another order.
+
+    Parameters
+    ----------
+    predicted, labels : ndarray of int, shape (n,)
+        Of the test maps.
+    within : float
+        How far accuracy may be below the stated one.
+    mirrored : callable
+        Returns what is predicted of the maps with left and right exchanged.
+    """
+    accuracy = float((predicted == labels).mean())
+    counts = np.zeros((len(trained.classes),) * 2, dtype=int)
+    np.add.at(counts, (labels, predicted), 1)
+    true, called = linear_sum_assignment(counts, maximize=True)
+    best = np.empty_like(called)
+    best[called] = true
+    other = best[predicted] == labels
+    gained, lost = int((other & (predicted != labels)).sum()), int((~other & (predicted == labels)).sum())
+    better = gained > lost and (
+        binomtest(gained, gained + lost, alternative="greater").pvalue * math.factorial(len(best)) < LEVEL
+    )
+    order = f"in the order {', '.join(trained.classes[k] for k in best)} its accuracy is {other.mean():.3f}"
+    if better:
+        raise DataError(
+            f"{weights}: its test accuracy is {accuracy:.3f}; with the classes of its logits {order}. Put them in the "
+            "order in which it was trained (`classes` of the JSON file beside it)."
+        )
+    if trained.accuracy is None or accuracy >= trained.accuracy - within:
+        return
+    turned = float((mirrored() == labels).mean())
+    raise DataError(
+        f"{weights}: its test accuracy is {accuracy:.3f}, and {trained.accuracy:.3f} is stated beside it. Likely "
+        f"causes: left and right are exchanged (with mirrored maps its accuracy is {turned:.3f}); the order of classes "
+        f"({order}); another standardisation of the maps; other weights. Mend the JSON file, or allow for it by "
+        "`accuracy_within`."
+    )
+
+
+def mirrored(network: nn.Module, batches: Batches, grid: Grid) -> np.ndarray:
+    """Return the class number that a network gives each map with left and right exchanged, shape (n,)."""
+    axis = int(np.flatnonzero(nib.io_orientation(grid.affine)[:, 0] == 0)[0])
+    mirror = Adapter([axis], range(len(grid.shape)), grid.shape)
+    return batches.logits(nn.Sequential(mirror, network)).argmax(dim=1).numpy()
