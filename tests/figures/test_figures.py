@@ -186,7 +186,7 @@ def test_names_are_drawn_as_they_are_written(tmp_path, caplog, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         style.start()
-        figure = images.informative_figure([name], {name: image}, image, [row], "RdBu_r")
+        figure = images.informative_figure([name], {name: image}, image, [row], "RdBu_r", "template")
         style.save(figure, [tmp_path / "a.svg", tmp_path / "a.png"], "note", 50)
     words = [element.text for element in ElementTree.parse(tmp_path / "a.svg").iter() if element.text]
     assert words.count(name) == 2
@@ -332,9 +332,9 @@ def test_r_under_a_map_is_of_the_set_asked_for_and_so_is_r_in_figure_1():
     assert style.r_words(scores, "B", "C", "no_negated") == "r = 7.50"
     truth = {label: np.full((6, 5), float(k)) for k, label in enumerate(CLASSES, 1)}
     rows = [images.Row("NN", image_maps(), scores, "no_negated")]
-    informative = images.informative_figure(CLASSES, truth, np.zeros((6, 5)), rows, "RdBu_r")
+    informative = images.informative_figure(CLASSES, truth, np.zeros((6, 5)), rows, "RdBu_r", "mean map")
     assert [axis.get_xlabel() for axis in panels_of(informative, 4)[2][:3]] == ["r = 7.00", "r = 7.40", "r = 7.80"]
-    pairwise = images.pairwise_figure(CLASSES, truth, rows, "RdBu_r")
+    pairwise = images.pairwise_figure(CLASSES, truth, rows, "RdBu_r", "mean map")
     assert panels_of(pairwise, 6)[1][0].get_xlabel() == "r = 7.10"
 
 
@@ -342,10 +342,10 @@ def test_figure_1a_shows_truth_and_mean_maps_with_r_under_each():
     maps, truth = image_maps(), {label: np.full((6, 5), float(k)) for k, label in enumerate(CLASSES, 1)}
     average = np.full((6, 5), 5.0)
     rows = [images.Row("NN, smoothgrad", maps, scores_of()), images.Row("NN", maps, scores_of())]
-    figure = images.informative_figure(CLASSES, truth, average, rows, "RdBu_r")
+    figure = images.informative_figure(CLASSES, truth, average, rows, "RdBu_r", "mean map")
     panels = panels_of(figure, 4)
     assert [axis.get_title() for axis in panels[0]] == ["A", "B", "C", "average"]
-    assert [line[0].get_ylabel() for line in panels] == ["template", "template − average", "NN\nsmoothgrad", "NN"]
+    assert [line[0].get_ylabel() for line in panels] == ["mean map", "mean map − average", "NN\nsmoothgrad", "NN"]
     drawn = [[axis.images[0].get_array() for axis in line if axis.images] for line in panels]
     for k, label in enumerate(CLASSES):
         np.testing.assert_array_equal(drawn[0][k], truth[label])
@@ -359,7 +359,7 @@ def test_figure_1a_shows_truth_and_mean_maps_with_r_under_each():
 
 def test_figure_1b_shows_every_change_of_one_class_to_another():
     maps, truth = image_maps(), {label: np.full((6, 5), float(k)) for k, label in enumerate(CLASSES, 1)}
-    figure = images.pairwise_figure(CLASSES, truth, [images.Row("NN", maps, scores_of())], "RdBu_r")
+    figure = images.pairwise_figure(CLASSES, truth, [images.Row("NN", maps, scores_of())], "RdBu_r", "template")
     pairs = [("A", "B"), ("A", "C"), ("B", "A"), ("B", "C"), ("C", "A"), ("C", "B")]
     above, below = panels_of(figure, 6)
     assert [axis.get_title() for axis in above] == [f"{a} → {b}" for a, b in pairs]
@@ -371,7 +371,7 @@ def test_figure_1b_shows_every_change_of_one_class_to_another():
 
 def test_colours_of_an_image_are_symmetric_about_zero():
     maps, truth = image_maps(), {label: np.zeros((6, 5)) for label in CLASSES}
-    figure = images.pairwise_figure(CLASSES, truth, [images.Row("NN", maps, scores_of())], "RdBu_r")
+    figure = images.pairwise_figure(CLASSES, truth, [images.Row("NN", maps, scores_of())], "RdBu_r", "template")
     for axis in figure.axes:
         low, high = axis.images[0].get_clim()
         peak = np.abs(axis.images[0].get_array()).max()

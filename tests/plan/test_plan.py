@@ -355,10 +355,12 @@ def test_any_number_of_attacks_and_references_fits_the_params(rule: str, referen
         ({"name": "hcp", "root": "somewhere"}, True),
         ({"name": "hcp", "simulate": {"subjects": 9}}, False),
         ("neurovault", True),
+        ("localizer", True),
+        ("haxby", False),
         ("synthetic", False),
         ({"name": "sheet", "sheet": "maps.tsv"}, False),
     ],
-    ids=["hcp", "simulated", "neurovault", "synthetic", "sheet"],
+    ids=["hcp", "simulated", "neurovault", "localizer", "haxby", "synthetic", "sheet"],
 )
 def test_people_have_pseudonyms_unless_the_config_says_otherwise(source: object, default: bool) -> None:
     raw = changed(("source",), source)
@@ -481,7 +483,7 @@ def test_their_settings_say_of_signs_and_those_of_others_stay() -> None:
     assert p.settings.adopt(OTHER) == expected
     assert p.settings.score(OTHER)["signed"] is False
     changes = settings_that_differ(RAW, GIVEN)
-    assert changes == {"statistics", "claims", "figure_1", "figure_2", "figure_3", "figure_grid"}
+    assert changes == {"statistics", "judge", "figure_1", "figure_2", "figure_3", "figure_grid"}
     assert p.settings.statistics(IMAGES)["given"] == ["other"]
     assert p.settings.statistics(IMAGES)["attacks"] == ["pgd"]
 

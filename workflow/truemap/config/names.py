@@ -12,7 +12,7 @@ REFERENCE = "reference"
 #: Files and folders beside those of datasets, in `results/` and `private/`: no dataset can be called so.
 RESERVED = ("benchmarks", "salt")
 #: Sources whose subjects are people, by numbers that those who have the data know them by.
-PEOPLE = ("hcp", "neurovault")
+PEOPLE = ("hcp", "localizer", "neurovault")
 #: What the set of the conditions that a config lists is called, beside `all` and `no_negated`.
 CHOSEN = "chosen"
 #: Condition set that figures show first, by what the config calls it.
