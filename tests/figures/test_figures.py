@@ -321,7 +321,7 @@ def test_r_under_a_map_without_signs_is_that_of_sizes_and_without_any_says_so():
 def test_a_pair_without_maps_says_so_in_its_place():
     maps = {pair: image for pair, image in image_maps().items() if pair[0] == pair[1]}
     truth = {label: np.zeros((6, 5)) for label in CLASSES}
-    figure = images.pairwise_figure(CLASSES, truth, [images.Row("other", maps, scores_of())], "RdBu_r")
+    figure = images.pairwise_figure(CLASSES, truth, [images.Row("other", maps, scores_of())], "RdBu_r", "template")
     _, below = panels_of(figure, 6)
     assert [[text.get_text() for text in axis.texts] for axis in below] == [["no map"]] * 6
     assert not any(axis.images for axis in below)
