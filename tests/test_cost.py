@@ -90,7 +90,7 @@ def test_a_network_that_cannot_have_the_maps_is_refused_by_the_models_name():
 
 def test_a_method_that_cannot_work_with_the_network_is_refused_before_it_trains():
     grad_cam = {"name": "grad_cam", "layer": 2}
-    with pytest.raises(DataError, match="m0: cannot explain network 'cnn3d' rightly. It needs relu 2"):
+    with pytest.raises(DataError, match=r"m0: cannot explain network 'cnn3d' rightly\. It needs relu 2"):
         costs(model({"name": "cnn3d", "filters": [2, 2]}, saliency=[grad_cam]), shape=(3, 3, 3)).of("m")
 
 

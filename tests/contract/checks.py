@@ -354,7 +354,7 @@ def _tree(place: Path) -> tuple[dict[str, Any], str]:
 
 #: What a source of ours needs to be at hand. One of a server has a made-up one in its own tests.
 AT_HAND: dict[str, Callable[[Path], tuple[dict[str, Any], str | None]]] = {"sheet": _sheet, "hcp": _tree}
-OF_A_SERVER = ("neurovault",)
+OF_A_SERVER = ("haxby", "localizer", "neurovault")
 
 
 def maps_are_listed_and_read(method: Any) -> None:

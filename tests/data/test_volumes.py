@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from truemap.data.grid import Grid, read_grid, write_grid
 from truemap.data.ingest import write_volumes
 from truemap.data.nifti import read_map
-from truemap.data.reading import BadMap, reading_nan, usable
+from truemap.data.reading import BadMap, reading, usable
 from truemap.data.shared_grid import find_grid, first_grid
 from truemap.data.volumes import Volumes, read_volumes
 from truemap.runtime.files import DataError, SourceError
@@ -201,11 +201,11 @@ def test_spms_nan_is_refused_with_the_option_that_takes_it_for_0(maps, read):
 def test_nan_taken_for_0_is_a_map_with_zeros(maps, read):
     expected, mask = [copy(part) for part in usable("a.nii", read)], find_grid(list(maps), read, None).mask
     with_nan(maps)
-    reads = reading_nan(read, "zero")
+    reads = reading(read, "zero")
     for found, wanted in zip(usable("a.nii", reads), expected, strict=True):
         np.testing.assert_array_equal(found, wanted)
     np.testing.assert_array_equal(find_grid(list(maps), reads, None).mask, mask)
-    assert reading_nan(read, "refuse") is read
+    assert reading(read, "refuse") is read
     maps["a.nii"][1, 1, 2] = np.inf
     with pytest.raises(BadMap, match=r"1 of 120 voxels are NaN or infinite .*Write the map again"):
         usable("a.nii", reads)
@@ -216,7 +216,7 @@ def test_nan_taken_for_0_is_a_map_with_zeros(maps, read):
 
 @pytest.mark.parametrize("values", [np.arange(120).reshape(SHAPE), np.arange(120.0, dtype=">f4").reshape(SHAPE)])
 def test_nan_taken_for_0_leaves_other_types_as_they_are(values):
-    found = reading_nan(lambda _: (values, AFFINE, ""), "zero")("a.nii")[0]
+    found = reading(lambda _: (values, AFFINE, ""), "zero")("a.nii")[0]
     np.testing.assert_array_equal(found, values)
 
 

@@ -111,6 +111,13 @@ def test_an_order_is_reproduced_by_a_significant_difference_of_its_sign(differen
     assert verdict(order(), comparisons=comparisons_of(difference, p))["verdict"] == expected
 
 
+@pytest.mark.parametrize(("difference", "expected"), [(0.1, "replicated"), (-0.1, "not replicated")])
+def test_on_other_data_a_claim_is_replicated_and_not_reproduced(difference, expected):
+    other = "Brainomics/Localizer, replication on other data"
+    row = verdict(order(), comparisons=comparisons_of(difference, 1e-9), data=other)
+    assert row["verdict"] == f"{expected} on other data"
+
+
 @pytest.mark.parametrize("kind", ["value", "greater", "no_difference"])
 def test_where_every_r_is_null_nothing_is_refuted(kind):
     published = claim() if kind == "value" else order(kind=kind)
@@ -183,7 +190,7 @@ def test_a_model_or_method_that_did_not_run_is_said_so_even_on_simulated_data(pu
 def test_a_dataset_of_one_entry_has_no_comparisons_and_orders_are_not_run():
     family = {"criterion": "informative", "conditions": "all", "truth": "full"}
     family = {**family, "model": "nn", "method": "gradient", "seed": 0}
-    units = pd.DataFrame({**family, "unit": ["s1", "s2"], "value": [0.1, 0.2], "missing": 0})
+    units = pd.DataFrame({**family, "unit": ["s1", "s2"], "value": [0.1, 0.2], "missing": 0, "reason": ""})
     nothing = compare(units)
     nothing.insert(0, "dataset", "synthetic")
     assert verdict(order(), comparisons=nothing)["verdict"].startswith("not run")
@@ -336,7 +343,7 @@ def test_hyperparameters_are_free():
 
 def test_settings_of_the_claims_do_not_hang_on_the_order_of_a_set():
     found = preset("config")["synthetic"]
-    assert list(found) == ["source", "split", "standardize", "voxels", "explained", "models"]
+    assert list(found) == ["source", "split", "downsample", "standardize", "voxels", "explained", "models"]
     assert list(found["models"]["nn"]) == ["network", "training", "calibrate", "seeds", "saliency"]
 
 
@@ -390,7 +397,7 @@ def simulated(rows):
 def test_published_claims_are_about_entries_of_the_shipped_configs():
     """Else a slip of the pen would make a claim 'not run' for ever."""
     entries, models = set(), set()
-    for preset in ("config", "grid", "paper", "released-code"):
+    for preset in ("config", "grid", "localizer", "paper", "released-code"):
         config = yaml.safe_load((ROOT / "config" / f"{preset}.yaml").read_text(encoding="utf-8"))
         for dataset, name, model in ((d, n, m) for d, e in config["datasets"].items() for n, m in e["models"].items()):
             saliency = model.get("saliency", [])

@@ -135,6 +135,13 @@ def test_words_stand_in_place_of_bars_that_there_are_none_of():
     np.testing.assert_allclose([bar.get_height() for bar in container], [0.1, 0, 0, 0.4])
 
 
+def test_units_at_the_foot_are_those_that_means_are_of():
+    rows = summary_of([[0.1, np.nan, 0.2, 0.4]])
+    assert bars.units(rows.assign(n=rows["mean"].notna() * 20), ENTRIES) == "n = 20"
+    assert bars.units(rows.assign(n=rows["mean"].notna() * 20 + 3), ENTRIES) == "n = 3 to 23"
+    assert bars.units(rows.assign(n=0), ENTRIES) == "n = 0"
+
+
 def test_saved_figures_say_what_is_drawn_and_that_data_are_simulated(tmp_path):
     figure = bars.agreement_bars(summary_of([[0.1, 0.2, 0.3, 0.4]]), "informative", ENTRIES, "b")
     note = hcp.Options(simulate={}).kind()
@@ -186,7 +193,7 @@ def test_names_are_drawn_as_they_are_written(tmp_path, caplog, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         style.start()
-        figure = images.informative_figure([name], {name: image}, image, [row], "RdBu_r")
+        figure = images.informative_figure([name], {name: image}, image, [row], "RdBu_r", "template")
         style.save(figure, [tmp_path / "a.svg", tmp_path / "a.png"], "note", 50)
     words = [element.text for element in ElementTree.parse(tmp_path / "a.svg").iter() if element.text]
     assert words.count(name) == 2
@@ -321,7 +328,7 @@ def test_r_under_a_map_without_signs_is_that_of_sizes_and_without_any_says_so():
 def test_a_pair_without_maps_says_so_in_its_place():
     maps = {pair: image for pair, image in image_maps().items() if pair[0] == pair[1]}
     truth = {label: np.zeros((6, 5)) for label in CLASSES}
-    figure = images.pairwise_figure(CLASSES, truth, [images.Row("other", maps, scores_of())], "RdBu_r")
+    figure = images.pairwise_figure(CLASSES, truth, [images.Row("other", maps, scores_of())], "RdBu_r", "template")
     _, below = panels_of(figure, 6)
     assert [[text.get_text() for text in axis.texts] for axis in below] == [["no map"]] * 6
     assert not any(axis.images for axis in below)
@@ -332,9 +339,9 @@ def test_r_under_a_map_is_of_the_set_asked_for_and_so_is_r_in_figure_1():
     assert style.r_words(scores, "B", "C", "no_negated") == "r = 7.50"
     truth = {label: np.full((6, 5), float(k)) for k, label in enumerate(CLASSES, 1)}
     rows = [images.Row("NN", image_maps(), scores, "no_negated")]
-    informative = images.informative_figure(CLASSES, truth, np.zeros((6, 5)), rows, "RdBu_r")
+    informative = images.informative_figure(CLASSES, truth, np.zeros((6, 5)), rows, "RdBu_r", "mean map")
     assert [axis.get_xlabel() for axis in panels_of(informative, 4)[2][:3]] == ["r = 7.00", "r = 7.40", "r = 7.80"]
-    pairwise = images.pairwise_figure(CLASSES, truth, rows, "RdBu_r")
+    pairwise = images.pairwise_figure(CLASSES, truth, rows, "RdBu_r", "mean map")
     assert panels_of(pairwise, 6)[1][0].get_xlabel() == "r = 7.10"
 
 
@@ -342,10 +349,10 @@ def test_figure_1a_shows_truth_and_mean_maps_with_r_under_each():
     maps, truth = image_maps(), {label: np.full((6, 5), float(k)) for k, label in enumerate(CLASSES, 1)}
     average = np.full((6, 5), 5.0)
     rows = [images.Row("NN, smoothgrad", maps, scores_of()), images.Row("NN", maps, scores_of())]
-    figure = images.informative_figure(CLASSES, truth, average, rows, "RdBu_r")
+    figure = images.informative_figure(CLASSES, truth, average, rows, "RdBu_r", "mean map")
     panels = panels_of(figure, 4)
     assert [axis.get_title() for axis in panels[0]] == ["A", "B", "C", "average"]
-    assert [line[0].get_ylabel() for line in panels] == ["template", "template − average", "NN\nsmoothgrad", "NN"]
+    assert [line[0].get_ylabel() for line in panels] == ["mean map", "mean map − average", "NN\nsmoothgrad", "NN"]
     drawn = [[axis.images[0].get_array() for axis in line if axis.images] for line in panels]
     for k, label in enumerate(CLASSES):
         np.testing.assert_array_equal(drawn[0][k], truth[label])
@@ -359,7 +366,7 @@ def test_figure_1a_shows_truth_and_mean_maps_with_r_under_each():
 
 def test_figure_1b_shows_every_change_of_one_class_to_another():
     maps, truth = image_maps(), {label: np.full((6, 5), float(k)) for k, label in enumerate(CLASSES, 1)}
-    figure = images.pairwise_figure(CLASSES, truth, [images.Row("NN", maps, scores_of())], "RdBu_r")
+    figure = images.pairwise_figure(CLASSES, truth, [images.Row("NN", maps, scores_of())], "RdBu_r", "template")
     pairs = [("A", "B"), ("A", "C"), ("B", "A"), ("B", "C"), ("C", "A"), ("C", "B")]
     above, below = panels_of(figure, 6)
     assert [axis.get_title() for axis in above] == [f"{a} → {b}" for a, b in pairs]
@@ -371,7 +378,7 @@ def test_figure_1b_shows_every_change_of_one_class_to_another():
 
 def test_colours_of_an_image_are_symmetric_about_zero():
     maps, truth = image_maps(), {label: np.zeros((6, 5)) for label in CLASSES}
-    figure = images.pairwise_figure(CLASSES, truth, [images.Row("NN", maps, scores_of())], "RdBu_r")
+    figure = images.pairwise_figure(CLASSES, truth, [images.Row("NN", maps, scores_of())], "RdBu_r", "template")
     for axis in figure.axes:
         low, high = axis.images[0].get_clim()
         peak = np.abs(axis.images[0].get_array()).max()

@@ -355,10 +355,12 @@ def test_any_number_of_attacks_and_references_fits_the_params(rule: str, referen
         ({"name": "hcp", "root": "somewhere"}, True),
         ({"name": "hcp", "simulate": {"subjects": 9}}, False),
         ("neurovault", True),
+        ("localizer", True),
+        ("haxby", False),
         ("synthetic", False),
         ({"name": "sheet", "sheet": "maps.tsv"}, False),
     ],
-    ids=["hcp", "simulated", "neurovault", "synthetic", "sheet"],
+    ids=["hcp", "simulated", "neurovault", "localizer", "haxby", "synthetic", "sheet"],
 )
 def test_people_have_pseudonyms_unless_the_config_says_otherwise(source: object, default: bool) -> None:
     raw = changed(("source",), source)
@@ -473,6 +475,8 @@ def test_maps_from_elsewhere_have_maps_and_scores_and_no_job_of_a_network() -> N
     assert p.jobs.drawn(IMAGES)[-2:] == given
     assert p.jobs.of("adopt", BRAINS) == []
     assert p.sheet_of_maps(OTHER) == "b.tsv"
+    alone = changed(("models",), {"other": {"maps": "a.tsv", "signed": True}})
+    assert [plan(each).jobs.of("networks", IMAGES) for each in (GIVEN, alone)] == [[{}], []]
 
 
 def test_their_settings_say_of_signs_and_those_of_others_stay() -> None:

@@ -2,7 +2,9 @@
 
 import pandas as pd
 
+from truemap.config.registry import method
 from truemap.data.grid import read_grid
+from truemap.datasets._contract import Source
 from truemap.evaluation.truth import read_truth
 from truemap.figures import images, style
 from truemap.runtime.job import job
@@ -21,9 +23,10 @@ with job(snakemake) as settings:
         own = scores[(scores["model"] == entry["model"]) & (scores["method"] == entry["method"])]
         shown = own[own["truth"] == style.truth_shown(own, settings["truth"])]
         rows.append(images.Row(style.entry_label(entry), maps[entry["model"], entry["method"]], shown, conditions))
+    called = method("datasets", settings["source"], Source).mean
     colormap = settings["style"]["colormap"]
-    informative = images.informative_figure(classes, means, average, rows, colormap)
-    pairwise = images.pairwise_figure(classes, means, rows, colormap)
+    informative = images.informative_figure(classes, means, average, rows, colormap, called)
+    pairwise = images.pairwise_figure(classes, means, rows, colormap, called)
     for panel, figure in (("a", informative), ("b", pairwise)):
         paths = [path for path in snakemake.output if f"figure-1{panel}" in path]
         style.save(figure, paths, style.note(settings["data"], conditions), settings["style"]["dpi"])

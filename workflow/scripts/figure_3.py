@@ -1,7 +1,9 @@
 """Figure 3: glass brains of one test subject, the same in both panels."""
 
+from truemap.config.registry import method
 from truemap.data.grid import read_grid
 from truemap.data.maps import read_blocks
+from truemap.datasets._contract import Source
 from truemap.evaluation.truth import read_truth
 from truemap.figures import brains, style
 from truemap.figures.subject import choose_subject
@@ -21,7 +23,7 @@ with job(snakemake) as settings:
     if snakemake.wildcards.panel == "a":
         changes = [(f"{label} → {first}", truth.pairwise(label, first)) for label in classes[1:]]
         rows = [
-            ("average map", [(label, truth.means[label]) for label in classes]),
+            (method("datasets", settings["source"], Source).mean, [(label, truth.means[label]) for label in classes]),
             ("truth", [(f"{first} − average", truth.informative(first)), *changes]),
         ]
     else:

@@ -3,7 +3,7 @@
 from truemap.config.registry import method
 from truemap.data import sources
 from truemap.data.grid import write_grid
-from truemap.data.reading import reading_nan
+from truemap.data.reading import reading
 from truemap.data.samples import first_of_train, read
 from truemap.data.shared_grid import first_grid
 from truemap.datasets._contract import Source
@@ -23,7 +23,8 @@ with job(snakemake, scrub) as settings:
     maps = Images(paths, source, settings["seed"], scrub)
     tries = TRIES if settings["on_bad_subject"] == "skip" else 1
     subjects = first_of_train(read(snakemake.input.samples), tries)
-    read_image = reading_nan(maps, settings["nan"])
-    grid = first_grid((maps.prepare(subject) for subject in subjects), read_image, settings["mask"])
+    read_image = reading(maps, settings["nan"], settings["downsample"])
+    prepared = (maps.prepare(subject) for subject in subjects)
+    grid = first_grid(prepared, read_image, settings["mask"], settings["downsample"])
     log.info("grid %s, %d voxels in the brain", grid.shape, grid.mask.sum())
     write_grid(snakemake.output[0], grid)

@@ -4,7 +4,7 @@ from truemap.config.registry import method
 from truemap.data import sources
 from truemap.data.grid import read_grid
 from truemap.data.ingest import write_volumes
-from truemap.data.reading import reading_nan
+from truemap.data.reading import reading
 from truemap.data.samples import read, shard
 from truemap.datasets._contract import Source
 from truemap.datasets._images import Images
@@ -26,7 +26,7 @@ with job(snakemake, scrub) as settings:
         snakemake.output.table,
         snakemake.output.skipped,
         rows,
-        reading_nan(maps, settings["nan"]),
+        reading(maps, settings["nan"], settings["downsample"]),
         read_grid(snakemake.input.grid),
         settings["standardize"],
         settings["precision"],

@@ -12,7 +12,7 @@ REFERENCE = "reference"
 #: Files and folders beside those of datasets, in `results/` and `private/`: no dataset can be called so.
 RESERVED = ("benchmarks", "salt")
 #: Sources whose subjects are people, by numbers that those who have the data know them by.
-PEOPLE = ("hcp", "neurovault")
+PEOPLE = ("hcp", "localizer", "neurovault")
 #: What the set of the conditions that a config lists is called, beside `all` and `no_negated`.
 CHOSEN = "chosen"
 #: Condition set that figures show first, by what the config calls it.
@@ -25,12 +25,12 @@ STRENGTHS = ("strength", "epsilon")
 #: How the reasons begin for r that are null by design: they are not counted as missing.
 LEFT_OUT, NOT_IN_SET = "left out: ", "not in this set of conditions: "
 BY_DESIGN = (LEFT_OUT, NOT_IN_SET)
+#: Units (test subjects; images, where there are no subjects) that a test needs, and below which results tell little.
+LEAST_UNITS, FEW_UNITS = 3, 5
 #: Why maps from elsewhere have no accuracies; no r with signs, where they have none; and none of pairs, without maps.
 NO_NETWORK = "no network: the maps come from elsewhere"
 NO_SIGNS = "the maps have no signs (`signed: false`): sizes alone are compared"
 NO_MAP = "the sheet has maps for a sample's own class only"
-#: Units (test subjects; images, where there are no subjects) that a test needs, and below which results tell little.
-LEAST_UNITS, FEW_UNITS = 3, 5
 #: Bytes of a word in a file's name: the longest one, explain-{model}--{candidate}-{seed}-{method}.log, may have 255.
 LONGEST = 50
 #: Bytes of a folder's name that encrypted file systems allow too.

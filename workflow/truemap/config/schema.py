@@ -285,8 +285,8 @@ class Dataset(Strict):
     pseudonyms: bool | None = Field(
         None,
         description="true: results and logs show pseudonyms for subjects' IDs; `private/`, which is not to be shared, "
-        "holds the salt they hang on and the list of who is who; null: for the sources hcp (but not simulated) and "
-        "neurovault",
+        "holds the salt they hang on and the list of who is who; null: for the sources hcp (but not simulated), "
+        "localizer and neurovault",
     )
     on_bad_subject: Literal["stop", "skip"] = Field(
         "stop",
@@ -298,6 +298,11 @@ class Dataset(Strict):
         description="voxels that are NaN: SPM writes NaN outside the brain. zero: they are taken for 0, as voxels "
         "without data are; refuse: such a map cannot be used, as NaN within the brain is a fault. Infinite values "
         "always are",
+    )
+    downsample: Count = Field(
+        1,
+        description="voxels along each axis whose mean is one voxel of the maps that are used, NaN dealt with first: 2 "
+        "makes 6 mm of 3 mm, and an eighth of the voxels. A `mask` is downsampled alike",
     )
     standardize: Literal["volume", "none"] = Field(
         "volume",

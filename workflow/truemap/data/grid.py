@@ -78,6 +78,41 @@ def turned(values: np.ndarray, affine: np.ndarray, grid: Grid) -> np.ndarray | N
     return found if same_grid(grid.shape, grid.affine, found.shape, place) else None
 
 
+def block_means(values: np.ndarray, affine: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the means of blocks of voxels, and the affine of a grid whose voxels are these blocks.
+
+    Along an axis that `blocks` does not divide, the last block is of the voxels that are left; along one that is
+    shorter the only block is all of it.
+
+    Parameters
+    ----------
+    values : ndarray, shape (x, y, z)
+    affine : ndarray, shape (4, 4)
+        Voxel indices to mm.
+    blocks : int
+        Voxels of a block along each axis.
+
+    Returns
+    -------
+    means : ndarray, shape (ceil(x / blocks), ...)
+        Of the type of `values`, or float64 where those are no floats; summed in float64.
+    affine : ndarray, shape (4, 4)
+        The centre of a block that is whole is where the mean of its voxels' centres is.
+    """
+    if blocks == 1:
+        return values, affine
+    sizes = np.minimum(blocks, values.shape)
+    means = values.astype(np.float64)
+    for axis, size in enumerate(sizes):
+        starts = np.arange(0, values.shape[axis], size)
+        counts = np.diff([*starts, values.shape[axis]]).reshape([-1 if k == axis else 1 for k in range(values.ndim)])
+        means = np.add.reduceat(means, starts, axis=axis) / counts
+    to_fine = np.eye(4)
+    to_fine[:3, :3], to_fine[:3, 3] = np.diag(sizes), (sizes - 1) / 2
+    kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
+    return means.astype(kind, copy=False), affine @ to_fine
+
+
 def grid_words(shape: tuple[int, ...], affine: np.ndarray) -> str:
     """Return a grid in words: shape, size of the voxels, axes (RAS: right, anterior, superior) and origin."""
     sizes, origin = np.round(np.linalg.norm(affine[:3, :3], axis=0), 3), np.round(affine[:3, 3], 3) + 0.0

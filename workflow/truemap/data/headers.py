@@ -48,6 +48,17 @@ def sized(shape: tuple[int, ...] | None) -> Iterator[None]:
         _most.reset(token)
 
 
+@contextmanager
+def finer(blocks: int) -> Iterator[None]:
+    """Read maps in this block that have `blocks` voxels along each axis for one of the dataset's grid."""
+    most, of = _most.get()
+    token = _most.set((most * blocks**3, of if blocks == 1 else f"{of}, {blocks}³ voxels each"))
+    try:
+        yield
+    finally:
+        _most.reset(token)
+
+
 def most_bytes() -> int:
     """Return the bytes that a file may have: voxels of the longest type, and extensions."""
     return 16 * _most.get()[0] + EXTENSIONS

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from truemap.data.grid import Grid, grid_difference, same_grid
-from truemap.data.headers import sized
+from truemap.data.grid import Grid, block_means, grid_difference, same_grid
+from truemap.data.headers import finer, sized
 from truemap.numerics import zscore
 from truemap.runtime.files import DataError, SourceError
 
@@ -30,16 +30,19 @@ class BadMap(DataError):
         self.image = image
 
 
-def reading_nan(read: Reader, nan: Literal["refuse", "zero"]) -> Reader:
-    """Return a reader that reads as `read` does, NaN as 0 where `nan` says so; `usable` refuses NaN."""
-    if nan == "refuse":
+def reading(read: Reader, nan: Literal["refuse", "zero"], downsample: int = 1) -> Reader:
+    """Return a reader of maps as they are used: NaN as 0 where `nan` says so (`usable` refuses it), and downsampled."""
+    if nan == "refuse" and downsample == 1:
         return read
 
-    def with_zero(image: str) -> tuple[np.ndarray, np.ndarray, str]:
-        values, affine, checksum = read(image)
-        return np.where(np.isnan(values), values.dtype.type(0), values), affine, checksum
+    def used(image: str) -> tuple[np.ndarray, np.ndarray, str]:
+        with finer(downsample):
+            values, affine, checksum = read(image)
+        if nan == "zero":
+            values = np.where(np.isnan(values), values.dtype.type(0), values)
+        return *block_means(values, affine, downsample), checksum
 
-    return with_zero
+    return used
 
 
 def usable(image: str, read: Reader, grid: Grid | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:

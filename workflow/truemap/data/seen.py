@@ -49,7 +49,7 @@ def look(paths: Iterable[str], known: Seen | None = None, remote: Mapping[str, s
     known, remote = known or {}, remote or {}
     found: dict[str, tuple[list[int] | None, Any]] = {}
     with ThreadPoolExecutor(WORKERS) as pool:
-        for path in paths:
+        for path in dict.fromkeys(paths):
             if "://" in path:
                 found[path] = None, remote.get(path, "")
                 continue

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from truemap.data.grid import Grid, grid_difference, grid_words, same_grid
-from truemap.data.headers import sized
+from truemap.data.grid import Grid, block_means, grid_difference, grid_words, same_grid
+from truemap.data.headers import finer, sized
 from truemap.data.nifti import read_map
 from truemap.data.reading import BadMap, Reader, usable
 from truemap.numerics import filled
@@ -20,7 +20,7 @@ LITTLE, MUCH = 0.01, 0.99
 ZERO = 1e-5
 
 
-def first_grid(subjects: Iterable[Sequence[str]], read: Reader, mask: str | None) -> Grid:
+def first_grid(subjects: Iterable[Sequence[str]], read: Reader, mask: str | None, downsample: int = 1) -> Grid:
     """Return the grid that most of some subjects share: of the first of them whose maps can all be used (`find_grid`).
 
     One subject on an odd grid must not have all others left out.
@@ -34,7 +34,7 @@ def first_grid(subjects: Iterable[Sequence[str]], read: Reader, mask: str | None
     grids: dict[tuple, list[Grid]] = {}
     for images in subjects:
         try:
-            grid = find_grid(images, read, mask)
+            grid = find_grid(images, read, mask, downsample)
         except BadMap as error:
             failed.append(error)
         else:
@@ -51,10 +51,12 @@ def first_grid(subjects: Iterable[Sequence[str]], read: Reader, mask: str | None
     return most[0]
 
 
-def find_grid(images: Sequence[str], read: Reader, mask: str | None) -> Grid:
+def find_grid(images: Sequence[str], read: Reader, mask: str | None, downsample: int = 1) -> Grid:
     """Return the grid of `images` (maps of one subject): the first one's, and a brain mask.
 
     The mask is where the file `mask` is above 0, or else where one of the maps has data (`truemap.numerics.filled`).
+    Where maps are downsampled (by `read`) the file is as fine as theirs, and a block is in the brain if half of its
+    voxels are.
 
     Raises
     ------
@@ -67,16 +69,20 @@ def find_grid(images: Sequence[str], read: Reader, mask: str | None) -> Grid:
         for image in images[1:]:
             inside = inside | has_data(usable(image, read, Grid(inside, affine))[0])
         return Grid(inside, affine)
-    with sized(values.shape):
+    with sized(values.shape), finer(downsample):
         wanted, mask_affine, _ = read_map(mask)
-    if not same_grid(values.shape, affine, wanted.shape, mask_affine):
-        difference = grid_difference(wanted.shape, mask_affine, values.shape, affine)
+    inside = above_zero(mask, wanted)
+    share, mask_affine = block_means(inside.astype(np.float64), mask_affine, downsample)
+    if not same_grid(values.shape, affine, share.shape, mask_affine):
+        difference = grid_difference(share.shape, mask_affine, values.shape, affine)
         raise BadMap(
             images[0],
             f"{mask}: is not on the grid of the maps ({images[0]}): {difference}. Resample it (nilearn's "
             "resample_to_img).",
         )
-    return Grid(above_zero(mask, wanted), affine)
+    if not (share >= 0.5).any():
+        raise DataError(f"{mask}: is nowhere half of a block of {downsample}³ voxels. Lower `downsample`.")
+    return Grid(share >= 0.5, affine)
 
 
 def has_data(values: np.ndarray) -> np.ndarray:

@@ -124,3 +124,8 @@ class Source(Method):
     verify: Verify = as_they_are
     subjects_of: SubjectsOf = nobody
     templates: Templates | None = None
+
+    @property
+    def mean(self) -> str:
+        """What a class's mean is called in figures."""
+        return "template" if self.templates else "mean map"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import TypeVar
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from truemap.runtime.files import DataError, SourceError, whole
 from truemap.runtime.log import log, progress
 
+T = TypeVar("T")
 #: Seconds before the second attempt; doubled before each later one.
 PAUSE = 1.0
 #: Answers after which it is worth to ask again: too slow, too many requests; and all of the server's own faults.
@@ -41,6 +43,46 @@ class Remote:
         return self.path.is_file() and self.size in (None, self.path.stat().st_size)
 
 
+class PassingError(Exception):
+    """A fault that may pass; its words are the reason to ask again."""
+
+
+def insist(ask: Callable[[], T], what: str, attempts: int) -> T:
+    """Return what `ask` returns; ask again, ever later, after a `PassingError`.
+
+    Parameters
+    ----------
+    ask : callable
+    what : str
+        For messages.
+    attempts : int
+
+    Raises
+    ------
+    SourceError
+        If it has not passed in all attempts.
+    """
+    reason = ""
+    for attempt in range(attempts):
+        if attempt:
+            pause = PAUSE * 2 ** (attempt - 1)
+            log.info("%s: %s, again in %g s", what, reason, pause)
+            time.sleep(pause)
+        try:
+            return ask()
+        except PassingError as fault:
+            reason = str(fault)
+    raise SourceError(
+        f"{what}: {reason} (asked {attempts} times). Check the network and run again, it goes on where it "
+        "stopped; without a network set `cache` to a folder that holds the files."
+    )
+
+
+def may_pass(status: int) -> bool:
+    """Return whether it is worth to ask again after an HTTP status that is an error."""
+    return status >= 500 or status in TRANSIENT
+
+
 def fetch(url: str, patience: Patience, size: int | None = None) -> bytes:
     """Return the bytes at `url`; ask again, ever later, after a fault that may pass.
 
@@ -52,34 +94,28 @@ def fetch(url: str, patience: Patience, size: int | None = None) -> bytes:
     """
     if not url.startswith(("http://", "https://")):
         raise DataError(f"{url}: not an http(s) address. Check `url`.")
-    reason = ""
-    for attempt in range(patience.attempts):
-        if attempt:
-            pause = PAUSE * 2 ** (attempt - 1)
-            log.info("%s: %s, again in %g s", url, reason, pause)
-            time.sleep(pause)
+
+    def ask() -> bytes:
         try:
             with urlopen(Request(url, headers={"User-Agent": "truemap"}), timeout=patience.timeout) as answer:
                 # Raises IncompleteRead where less than Content-Length comes.
                 content = answer.read()
         except HTTPError as error:
             reason = f"the server answered {error.code} {error.reason}"
-            if error.code < 500 and error.code not in TRANSIENT:
-                raise DataError(
-                    f"{url}: {reason}. Check `url` and `collection` in a browser; if only this file is gone, list its "
-                    "subject under `exclude`."
-                ) from None
+            if may_pass(error.code):
+                raise PassingError(reason) from None
+            raise DataError(
+                f"{url}: {reason}. Check `url` and `collection` in a browser; if only this file is gone, list its "
+                "subject under `exclude`."
+            ) from None
         except (OSError, HTTPException) as error:
             # A timeout, no network, no such host, a connection cut in the middle.
-            reason = str(getattr(error, "reason", "") or error or type(error).__name__)
-        else:
-            if size in (None, len(content)):
-                return content
-            reason = f"{len(content)} bytes came, {size} were announced"
-    raise SourceError(
-        f"{url}: {reason} (asked {patience.attempts} times). Check the network and run again, it goes on where it "
-        "stopped; without a network set `cache` to a folder that holds the files."
-    )
+            raise PassingError(str(getattr(error, "reason", "") or error or type(error).__name__)) from None
+        if size not in (None, len(content)):
+            raise PassingError(f"{len(content)} bytes came, {size} were announced")
+        return content
+
+    return insist(ask, url, patience.attempts)
 
 
 def store(file: Remote, patience: Patience) -> None:

@@ -179,6 +179,8 @@ def identified(
 
     samples = samples.assign(checksum=samples["image"].map(checksum))
     checksums = dict(zip(samples["image"], samples["checksum"], strict=True))
-    check_copies(samples, checksums)
+    # Images that are made from one file are its parts, and no copies of each other.
+    parts = samples["image"].map(lambda image: tuple(files[image]))
+    check_copies(samples[~parts.duplicated()], checksums)
     source.verify(checksums, source.options, root)
     return samples, found

@@ -15,9 +15,10 @@ from truemap.config.options import Count, MethodOptions, NonNegative, Positive, 
 from truemap.data.nifti import decode_map, files_of, read_map
 from truemap.data.tables import read_tsv
 from truemap.datasets import _contrasts as contrasts
+from truemap.datasets._missing import incomplete
 from truemap.datasets._s3 import WORKERS, each, is_s3, read_tagged, store_all
 from truemap.datasets._trees import Bucket, Disk, kept
-from truemap.runtime.files import DataError, IncompleteSubjects, joined
+from truemap.runtime.files import DataError, joined
 from truemap.runtime.log import log
 
 #: Table 1 of McClure et al. 2020, with the cope that holds each condition in HCP's level-2 analyses.
@@ -172,7 +173,7 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     if missing and options.simulate:
         raise DataError(f"{missing[0]['image']}: missing, though it was simulated. Delete {base}, run again.")
     if missing:
-        raise _incomplete(store, base, options, subjects, missing)
+        raise incomplete(missing, subjects, _remedy(store, base, options, missing[0]))
     samples = pd.DataFrame(rows)
     # What else the list hangs on: `truemap.data.seen`.
     named = [] if options.simulate else _check_names(store, base, options, subjects)
@@ -269,24 +270,6 @@ def _folder(base: str, options: Options, subject: str, task: str) -> str | None:
     above = head.rpartition("/")[0]
     head = above if above.endswith(".feat") and not head.endswith(".feat") else head
     return f"{base}/{head.format(subject=subject, task=task, statistic=options.statistic)}"
-
-
-def _incomplete(
-    store: Bucket | Disk, base: str, options: Options, subjects: list[str], missing: list[dict[str, Any]]
-) -> DataError:
-    """Return the error of rows whose maps are missing; where all subjects lack some, none can be left out."""
-    lacking: dict[str, list[dict[str, Any]]] = {}
-    for row in missing:
-        lacking.setdefault(row["subject"], []).append(row)
-    first = missing[0]
-    message = (
-        f"{first['image']}: missing (task {first['label']}, condition {first['condition']}); {len(missing)} maps "
-        f"of {len(lacking)} subjects are. {_remedy(store, base, options, first)}"
-    )
-    if len(lacking) == len(subjects):
-        return DataError(message)
-    reasons = {who: (own[0]["image"], f"{len(own)} of its maps are missing") for who, own in lacking.items()}
-    return IncompleteSubjects(message, reasons)
 
 
 def _remedy(store: Bucket | Disk, base: str, options: Options, row: dict[str, Any]) -> str:

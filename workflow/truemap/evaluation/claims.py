@@ -23,6 +23,8 @@ NOT_RUN = "not run: no such dataset, model or method here"
 SEPARATOR = "; "
 #: What data must not be called for a claim about them to be tested.
 SIMULATED = "simulated"
+#: What data are called on which a claim about others is tested.
+REPLICATION = "replication"
 #: Of a mean's distance from the published one: what is rounding of decimal numbers.
 ROUNDING = 1e-9
 
@@ -129,7 +131,7 @@ def _judge_one(
     elif holds is None:
         verdict = f"not testable here ({test})"
     else:
-        verdict = "reproduced" if holds else "not reproduced"
+        verdict = f"{'' if holds else 'not '}{'replicated on other data' if REPLICATION in data else 'reproduced'}"
     found = {"data": data, "configuration": _configuration(row, known), "ours": ours, "test": test}
     return {**found, "verdict": verdict}
 

@@ -71,7 +71,12 @@ def truth_images(truths: Sequence[Truth], shape: tuple[int, ...]) -> tuple[dict[
 
 
 def informative_figure(
-    classes: Sequence[str], means: Mapping[str, np.ndarray], average: np.ndarray, rows: Sequence[Row], colormap: str
+    classes: Sequence[str],
+    means: Mapping[str, np.ndarray],
+    average: np.ndarray,
+    rows: Sequence[Row],
+    colormap: str,
+    called: str,
 ) -> plt.Figure:
     """Return Figure 1a: class means, their difference from the average, and each method's mean map of the class.
 
@@ -83,9 +88,11 @@ def informative_figure(
         Class -> mean image (template, where it is known), a 2D array.
     average : ndarray
         Mean over all classes of the dataset.
+    called : str
+        What a class's mean is (`truemap.datasets._contract.Source.mean`).
     """
-    panels = [("template", [means[label] for label in classes] + [average], None)]
-    panels.append(("template − average", [means[label] - average for label in classes], None))
+    panels = [(called, [means[label] for label in classes] + [average], None)]
+    panels.append((f"{called} − average", [means[label] - average for label in classes], None))
     for row in rows:
         r = [r_words(row.scores, label, label, row.conditions) for label in classes]
         panels.append((row.label, [row.means.get((label, label)) for label in classes], r))
@@ -93,11 +100,11 @@ def informative_figure(
 
 
 def pairwise_figure(
-    classes: Sequence[str], means: Mapping[str, np.ndarray], rows: Sequence[Row], colormap: str
+    classes: Sequence[str], means: Mapping[str, np.ndarray], rows: Sequence[Row], colormap: str, called: str
 ) -> plt.Figure:
     """Return Figure 1b: for each change from one class to another the difference and each method's mean map."""
     pairs = list(itertools.permutations(classes, 2))
-    panels = [("template difference", [means[b] - means[a] for a, b in pairs], None)]
+    panels = [(f"{called} difference", [means[b] - means[a] for a, b in pairs], None)]
     for row in rows:
         r = [r_words(row.scores, a, b, row.conditions) for a, b in pairs]
         panels.append((row.label, [row.means.get((a, b)) for a, b in pairs], r))

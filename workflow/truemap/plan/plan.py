@@ -187,6 +187,15 @@ class Plan:
 
         return signed(file)
 
+    def trained(self, wildcards: Any) -> list[str]:
+        """Input function: weights of networks that are trained already, each with the file beside it.
+
+        Of the job's model and seed, where it has them, else of the dataset.
+        """
+        job = named(wildcards)
+        found = [path for of, path in self.jobs.weights(wildcards, job.get("seed")) if job.get("model", of) == of]
+        return [file for path in found for file in (path, str(beside(path)))]
+
     def sheet_of_maps(self, wildcards: Any) -> str:
         """Input function: the sheet of a model that is maps from elsewhere."""
         return self.jobs.dataset(wildcards).given[wildcards.model].maps[wildcards.method]
@@ -199,15 +208,6 @@ class Plan:
             return tables(wildcards) if self.jobs.dataset(wildcards).on_bad_subject == "skip" else []
 
         return signed(files)
-
-    def given(self, wildcards: Any) -> list[str]:
-        """Input function: weights of networks that are trained already, each with the file beside it.
-
-        Of the job's model and seed, where it has them, else of the dataset.
-        """
-        job = named(wildcards)
-        found = [path for of, path in self.jobs.weights(wildcards, job.get("seed")) if job.get("model", of) == of]
-        return [file for path in found for file in (path, str(beside(path)))]
 
     def simulation_file(self, key: str) -> Files:
         """Input function: the table that `simulate` names, or the workflow's own."""
@@ -233,11 +233,11 @@ class Plan:
             }
             for prefix, part in parts.items():
                 found += [(f"datasets.{name}.{prefix}{key}", part[key]) for key in NAMED if part.get(key)]
-            for model, given in dataset.given.items():
-                found += [(f"datasets.{name}.models.{model}.maps", path) for path in given.maps.values()]
             for model, path in self.jobs.weights(SimpleNamespace(dataset=name)):
                 key = f"datasets.{name}.models.{model}.weights"
                 found += [(key, path), (f"{key}, JSON beside it", str(beside(path)))]
+            for model, given in dataset.given.items():
+                found += [(f"datasets.{name}.models.{model}.maps", path) for path in given.maps.values()]
             root = dataset.source.get("root")
             if root and "://" not in root:
                 found.append((f"datasets.{name}.source.root", f"{root.rstrip('/')}/"))

@@ -51,7 +51,10 @@ class JobSettings:
 
     def grid(self, wildcards: Any) -> Settings:
         """The grid and mask."""
-        return {**self._shared(wildcards, "source", "mask", "nan", "on_bad_subject"), "seed": self._config.seed}
+        return {
+            **self._shared(wildcards, "source", "mask", "nan", "downsample", "on_bad_subject"),
+            "seed": self._config.seed,
+        }
 
     def words(self, wildcards: Any) -> Settings:
         """The check of words that only the data know."""
@@ -90,7 +93,7 @@ class JobSettings:
     def volumes(self, wildcards: Any) -> Settings:
         """One shard of volumes."""
         part = {"seed": self._config.seed, "split": wildcards.split, "shard": int(wildcards.shard)}
-        names = ("source", "nan", "standardize", "precision", "shards", "on_bad_subject")
+        names = ("source", "nan", "downsample", "standardize", "precision", "shards", "on_bad_subject")
         return {**self._shared(wildcards, *names), **part}
 
     def quality(self, wildcards: Any) -> Settings:
@@ -99,7 +102,7 @@ class JobSettings:
 
     def truth(self, wildcards: Any) -> Settings:
         """The class means."""
-        return {**self._shared(wildcards, "source"), "chosen": self._jobs.listed(wildcards)}
+        return {**self._shared(wildcards, "source", "downsample"), "chosen": self._jobs.listed(wildcards)}
 
     def background(self, wildcards: Any) -> Settings:
         """The class means of the training maps."""
@@ -170,19 +173,17 @@ class JobSettings:
 
     def judge(self, wildcards: Any) -> Settings:
         """What the data, models and methods of a dataset are that claims are judged in, beside their names."""
-        found = self._shared(wildcards, "source", "split", "standardize", "voxels", "explained", "models")
+        found = self._shared(wildcards, "source", "split", "downsample", "standardize", "voxels", "explained", "models")
         found["source"].pop("fetch", None)  # changes no result
         of_model = ("network", "training", "calibrate", "seeds", "saliency")
-        models = {
-            name: {key: model[key] for key in of_model if key in model} for name, model in found["models"].items()
-        }
+        models = {m: {key: model[key] for key in of_model if key in model} for m, model in found["models"].items()}
         return {**found, "models": models}
 
     def figure_1(self, wildcards: Any) -> Settings:
         """The figures of maps."""
         return {
             "data": self._data(wildcards),
-            **self._shared(wildcards, "show", "average"),
+            **self._shared(wildcards, "source", "show", "average"),
             "seed": self._config.seed,
             **self._headline(wildcards),
             "entries": self._labels(self._jobs.drawn(wildcards), wildcards),
