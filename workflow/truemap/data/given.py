@@ -112,7 +112,7 @@ def _samples(path: Path, cells: pd.Series, samples: pd.DataFrame) -> list[int]:
     for line, number in _lines(found, found.map(samples["split"]) != "test"):
         raise DataError(
             f"{path}, line {line}: sample {number} is a {samples.loc[number, 'split']} map, and agreement is that of "
-            "test maps (column `split` of samples.tsv). Drop the line."
+            "test maps (column `split` of samples.tsv; numbers shift when maps come or go). Drop or mend the line."
         )
     return found.tolist()
 
