@@ -1,5 +1,5 @@
 # What has to hold before the first job; included last, since it looks at what all rules make.
-from snakemake.io import strip_wildcard_constraints
+from snakemake.io import strip_wildcard_constraints as plain
 
 from truemap.runtime import sourcecode, work
 from truemap.runtime.files import DataError
@@ -16,8 +16,8 @@ if os.path.realpath(workflow.main_snakefile) in map(os.path.realpath, doors):
         if workflow.is_main_process:
             plan.start = Start(
                 plan,
-                {rule.name: [strip_wildcard_constraints(file) for file in rule.output] for rule in workflow.rules},
-                {rule.name: str(rule.benchmark) for rule in workflow.rules if rule.benchmark},
+                {rule.name: [plain(str(file)) for file in rule.output] for rule in workflow.rules},
+                {rule.name: plain(str(rule.benchmark)) for rule in workflow.rules if rule.benchmark},
             )
     except DataError as error:
         raise WorkflowError(without_ids(str(error))) from None

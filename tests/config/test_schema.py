@@ -539,3 +539,47 @@ def test_keys_that_differ_by_blanks_are_not_two_that_become_one():
 
 def test_seeds_are_what_pytorch_takes():
     assert "linear.seeds" in refusal((*LINEAR, "seeds"), [2**63])
+
+
+# Maps from elsewhere
+
+GIVEN = {"maps": "maps.tsv", "signed": True}
+
+
+def test_maps_from_elsewhere_are_one_sheet_or_several():
+    found = parse(changed(LINEAR, GIVEN)).datasets["synthetic"]
+    assert found.given["linear"].maps == {"maps": "maps.tsv"}
+    assert (found.networks, found.given["linear"].seeds) == ({}, [0])
+    several = {"ig": "a.tsv", "shap": "b.tsv"}
+    found = parse(changed(LINEAR, {"maps": several, "signed": False})).datasets["synthetic"]
+    assert list(found.models["linear"].saliency) == ["ig", "shap"]
+    assert not found.given["linear"].signed
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"maps": "maps.tsv"}, "models.linear.signed: Field required"),
+        ({**GIVEN, "signed": "yes"}, "models.linear.signed: must be true or false"),
+        ({**GIVEN, "network": "linear"}, "models.linear: 'network' is of a network, and `maps` come without one"),
+        ({**GIVEN, "sweep": ["maps"]}, "models.linear: 'sweep' is of a network"),
+        ({**GIVEN, "lable": "x"}, "models.linear: unknown key 'lable'; did you mean 'label'?"),
+        ({**GIVEN, "label": "a\x07"}, "models.linear.label: a label is drawn as text"),
+        ({**GIVEN, "maps": {}}, "models.linear.maps: "),
+        ({**GIVEN, "maps": ""}, "models.linear.maps.maps: "),
+        ({**GIVEN, "maps": ["a.tsv"]}, "models.linear.maps: give a sheet, or a mapping from a label to a sheet"),
+        ({**GIVEN, "maps": {"a b": "a.tsv"}}, "models.linear.maps: 'a b' becomes a file name"),
+        ({**GIVEN, "maps": {"a": "a.tsv", "A": "b.tsv"}}, "are one file on disks that know no case"),
+    ],
+)
+def test_slips_in_maps_from_elsewhere_are_refused_at_their_place(model, words):
+    assert words in refusal(LINEAR, model)
+
+
+def test_maps_from_elsewhere_can_be_drawn_by_their_labels():
+    raw = changed(LINEAR, GIVEN)
+    raw["datasets"]["synthetic"]["drawn"] = ["linear/maps"]
+    parse(raw)
+    raw["datasets"]["synthetic"]["drawn"] = ["linear/gradient"]
+    with pytest.raises(ConfigError, match="drawn: no 'linear/gradient'"):
+        parse(raw)

@@ -3,9 +3,10 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr
 
+from truemap.config.names import NO_MAP, NO_SIGNS
 from truemap.data.conditions import condition_sets
 from truemap.data.maps import MapWriter, is_brain, read_blocks
-from truemap.evaluation.agreement import ABSOLUTE, COLUMNS, score_block
+from truemap.evaluation.agreement import ABSOLUTE, COLUMNS, score_block, without_maps
 from truemap.evaluation.truth import OwnMaps, Truth, class_means
 
 VOXELS = 30
@@ -303,6 +304,39 @@ def test_absolute_rows_are_made_on_demand_only_and_null_where_the_others_are():
     assert set(found["reason"]) == {"", "the saliency map is zero", "the subject has no map of class c"}
     plain = score_block(every, saliency, truths_from(rows, maps), None)
     assert set(plain["criterion"]) == {"informative", "pairwise"}
+
+
+def test_maps_without_signs_have_no_r_with_signs_and_that_of_sizes_stays():
+    rows, maps = subject_of("aab")
+    every, saliency = explained(rows)
+    truths = truths_from(rows, maps)
+    signed = score_block(every, saliency, truths, None, OwnMaps(rows, maps), absolute=True)
+    found = score_block(every, saliency, truths, None, OwnMaps(rows, maps), absolute=True, signed=False)
+    absolute = found["criterion"].str.endswith(ABSOLUTE)
+    pd.testing.assert_frame_equal(found[absolute], signed[absolute])
+    assert found.loc[~absolute, "r"].isna().all()
+    # What has no truth in any case says so.
+    reasons = signed.loc[~absolute, "reason"].where(signed.loc[~absolute, "reason"] != "", NO_SIGNS)
+    assert list(found.loc[~absolute, "reason"]) == list(reasons)
+    assert NO_SIGNS in set(reasons) and len(set(reasons)) > 1
+
+
+def test_pairs_without_maps_are_null_rows_in_place_of_those_there_would_be():
+    rows, maps = subject_of("aabbcc")
+    every, saliency = explained(rows)
+    truths = truths_from(rows, maps)
+    whole = score_block(every, saliency, truths, None, OwnMaps(rows, maps), absolute=True)
+    own = (every["label"] == every["target"]).to_numpy()
+    part = score_block(
+        every[own].reset_index(drop=True), saliency[own], truths, None, OwnMaps(rows, maps), absolute=True
+    )
+    null = without_maps(part, LABELS)
+    keys = ["sample", "target", "criterion", "conditions", "truth"]
+    both = pd.concat([part, null]).sort_values(keys)[[*COLUMNS[:9]]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(both, whole.sort_values(keys)[[*COLUMNS[:9]]].reset_index(drop=True))
+    assert set(null["reason"]) == {NO_MAP}
+    assert null["r"].isna().all()
+    assert without_maps(whole, LABELS).empty
 
 
 def test_without_subjects_nothing_is_left_out():

@@ -190,7 +190,7 @@ def test_a_model_or_method_that_did_not_run_is_said_so_even_on_simulated_data(pu
 def test_a_dataset_of_one_entry_has_no_comparisons_and_orders_are_not_run():
     family = {"criterion": "informative", "conditions": "all", "truth": "full"}
     family = {**family, "model": "nn", "method": "gradient", "seed": 0}
-    units = pd.DataFrame({**family, "unit": ["s1", "s2"], "value": [0.1, 0.2], "missing": 0})
+    units = pd.DataFrame({**family, "unit": ["s1", "s2"], "value": [0.1, 0.2], "missing": 0, "reason": ""})
     nothing = compare(units)
     nothing.insert(0, "dataset", "synthetic")
     assert verdict(order(), comparisons=nothing)["verdict"].startswith("not run")

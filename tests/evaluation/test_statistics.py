@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from truemap.evaluation.statistics import FAMILY, agreement_units, compare, share_units, summarise
+from truemap.config.names import NO_NETWORK
+from truemap.evaluation.statistics import (
+    FAMILY,
+    agreement_units,
+    compare,
+    share_units,
+    summarise,
+    without_network,
+)
 
 ENTRIES = [("linear", "gradient"), ("linear", "weights"), ("nn", "gradient"), ("nn", "smoothgrad")]
 BOTH = ["all", "no_negated"]
@@ -28,11 +36,12 @@ def units_of(values, criterion="informative", conditions="all", truth="full"):
             f"s{number}",
             value,
             int(np.isnan(value)),
+            "",
         )
         for key, column in values.items()
         for number, value in enumerate(column)
     ]
-    columns = ["criterion", "conditions", "truth", "model", "method", "seed", "unit", "value", "missing"]
+    columns = ["criterion", "conditions", "truth", "model", "method", "seed", "unit", "value", "missing", "reason"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -76,6 +85,34 @@ def test_a_unit_without_any_r_is_null_and_counted():
     assert np.isnan(units.set_index("unit").loc["s1", "value"])
     row = summarise(units).query("seed == 'mean'").iloc[0]
     assert (row["n"], row["mean"], row["missing"]) == (2, pytest.approx(0.6), 2)
+
+
+def test_a_mean_of_nothing_says_why_where_all_units_have_one_reason():
+    scores = scores_of((1, "s1", np.nan), (2, "s2", np.nan))
+    assert set(summarise(agreement_units(scores.assign(reason="no map")))["reason"]) == {"no map"}
+    scores["reason"] = ["no map", "no truth"]
+    assert set(summarise(agreement_units(scores))["reason"]) == {
+        "no unit has a value; the scores say why",
+    }
+    scores.loc[0, "r"] = 0.5
+    assert set(summarise(agreement_units(scores))["reason"]) == {"one unit: no spread to see"}
+
+
+def test_maps_from_elsewhere_have_null_accuracies_and_tests_of_others_stay_as_they_are():
+    values = {("nn", "gradient"): [0.1, 0.5, 0.3], ("cnn", "gradient"): [0.4, 0.2, 0.9], ("other", "maps"): [0.2] * 3}
+    agreement = units_of(values)
+    accuracies = units_of({("nn", ""): [1.0, 0.5, 0.75], ("cnn", ""): [0.5, 0.75, 1.0]}, "accuracy", truth="")
+    none = without_network(agreement, ["other"], ["pgd"])
+    assert list(none["criterion"]) == ["accuracy"] * 3 + ["robust_accuracy"] * 3
+    summary = summarise(pd.concat([agreement, none, accuracies])).query("seed == 'mean'").set_index("criterion")
+    for criterion, method in (("accuracy", ""), ("robust_accuracy", "pgd")):
+        row = summary[summary["model"] == "other"].loc[criterion]
+        assert (row["n"], row["method"], row["missing"], row["reason"]) == (0, method, 0, NO_NETWORK)
+        assert np.isnan(row["mean"])
+    alone, tests = compare(accuracies), compare(pd.concat([accuracies, none]))
+    others = (tests["criterion"] == "accuracy") & (tests["model_a"] != "other") & (tests["model_b"] != "other")
+    pd.testing.assert_frame_equal(tests[others].reset_index(drop=True), alone, check_dtype=False)
+    assert set(tests.loc[~others, "n"]) == {0}
 
 
 def test_units_keep_criteria_conditions_truths_models_methods_and_seeds_apart():

@@ -124,6 +124,17 @@ def test_bars_without_a_standard_error_are_drawn():
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.100", "0.200", "0.300", "0.400"]
 
 
+def test_words_stand_in_place_of_bars_that_there_are_none_of():
+    """Maps without signs have an agreement of sizes, in bars; others, of pairs say, have none."""
+    rows = summary_of([[0.1, np.nan, np.nan, 0.4]])
+    sizes = summary_of([[0.6, 0.7, np.nan, 0.9]]).query("criterion == 'informative'")
+    sizes = sizes.assign(criterion="informative_absolute")
+    figure = bars.agreement_bars(pd.concat([rows, sizes]), "informative", ENTRIES, "b")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0.100", "|0.700|\nno signs", "no r", "0.400"]
+    ((container, _),) = bars_of(figure)
+    np.testing.assert_allclose([bar.get_height() for bar in container], [0.1, 0, 0, 0.4])
+
+
 def test_saved_figures_say_what_is_drawn_and_that_data_are_simulated(tmp_path):
     figure = bars.agreement_bars(summary_of([[0.1, 0.2, 0.3, 0.4]]), "informative", ENTRIES, "b")
     note = hcp.Options(simulate={}).kind()
@@ -291,16 +302,34 @@ def panels_of(figure, columns):
     return [axes[start : start + columns] for start in range(0, len(axes), columns)]
 
 
-def test_mean_r_is_of_all_conditions_and_of_maps_that_have_one():
+def test_r_under_a_map_is_a_mean_over_all_conditions_and_maps_that_have_one():
     scores = scores_of()
-    assert style.mean_r(scores, "B", "C") == pytest.approx(0.5)
+    assert style.r_words(scores, "B", "C") == "r = 0.50"
     scores.loc[scores.index[20], "r"] = np.nan  # the first of the two of (B, C)
-    assert style.mean_r(scores, "B", "C") == pytest.approx(0.55)
+    assert style.r_words(scores, "B", "C") == "r = 0.55"
 
 
-def test_mean_r_is_of_the_set_asked_for_and_so_is_r_in_figure_1():
+def test_r_under_a_map_without_signs_is_that_of_sizes_and_without_any_says_so():
     scores = scores_of()
-    assert style.mean_r(scores, "B", "C", "no_negated") == pytest.approx(7.5)
+    sizes = scores.assign(criterion=scores["criterion"] + "_absolute", r=scores["r"] / 2)
+    assert style.r_words(pd.concat([scores, sizes]), "B", "C") == "r = 0.50"
+    scores["r"] = np.nan
+    assert style.r_words(pd.concat([scores, sizes]), "B", "C") == "|r| = 0.25"
+    assert style.r_words(scores, "B", "C") == "no r"
+
+
+def test_a_pair_without_maps_says_so_in_its_place():
+    maps = {pair: image for pair, image in image_maps().items() if pair[0] == pair[1]}
+    truth = {label: np.zeros((6, 5)) for label in CLASSES}
+    figure = images.pairwise_figure(CLASSES, truth, [images.Row("other", maps, scores_of())], "RdBu_r", "template")
+    _, below = panels_of(figure, 6)
+    assert [[text.get_text() for text in axis.texts] for axis in below] == [["no map"]] * 6
+    assert not any(axis.images for axis in below)
+
+
+def test_r_under_a_map_is_of_the_set_asked_for_and_so_is_r_in_figure_1():
+    scores = scores_of()
+    assert style.r_words(scores, "B", "C", "no_negated") == "r = 7.50"
     truth = {label: np.full((6, 5), float(k)) for k, label in enumerate(CLASSES, 1)}
     rows = [images.Row("NN", image_maps(), scores, "no_negated")]
     informative = images.informative_figure(CLASSES, truth, np.zeros((6, 5)), rows, "RdBu_r", "mean map")
@@ -354,10 +383,10 @@ def test_glass_brains_show_a_map_a_panel_and_their_words(tmp_path):
     shape, affine = hcp_grid(8)
     values = np.zeros(shape)
     values[5:9, 10:14, 8:12] = 1e-12
-    rows = [("truth", [("WM", values), ("", None)]), ("CNN, smoothgrad", [("", None), ("MOTOR", -values.ravel())])]
+    rows = [("truth", [("WM", values), ("", None)]), ("CNN, smoothgrad", [("REST", None), ("MOTOR", -values.ravel())])]
     figure = brains.glass_brains(rows, shape, affine, "RdBu_r")
     drawn = [text.get_text() for text in figure.texts]
-    assert {"truth", "CNN\nsmoothgrad", "WM", "MOTOR"} <= set(drawn)
+    assert {"truth", "CNN\nsmoothgrad", "WM", "MOTOR", "REST: no map"} <= set(drawn)
     style.save(figure, [tmp_path / "brains.png"], "simulated data, not HCP", 40)
     picture = plt.imread(tmp_path / "brains.png")[..., :3]
     height, width = picture.shape[:2]

@@ -8,6 +8,7 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgba
 
+from truemap.config.names import NO_MAP, NO_NETWORK, NO_SIGNS
 from truemap.evaluation.statistics import compare, summarise
 from truemap.figures import style
 from truemap.figures.grid import grid_figure, winner
@@ -52,7 +53,7 @@ def summary_of():
     rows += [(criterion, "all", "", *entry, "mean", mean) for (criterion, *entry), mean in ACCURACIES.items()]
     rows += [(*row[:5], "0", -5.0) for row in rows]
     columns = ["criterion", "conditions", "truth", "model", "method", "seed", "mean"]
-    return pd.DataFrame(rows, columns=columns).sample(frac=1, random_state=0)
+    return pd.DataFrame(rows, columns=columns).assign(reason="").sample(frac=1, random_state=0)
 
 
 def comparisons_of(better=(), model="nn", methods=METHODS):
@@ -132,7 +133,8 @@ def test_a_winner_is_what_the_tests_say():
     random = np.random.default_rng(0)
     units = pd.concat(
         pd.DataFrame({"unit": [f"s{k}" for k in range(20)], "value": random.normal(mean, 0.05, 20)}).assign(
-            criterion="informative", conditions="all", truth="full", model=model, method=method, seed=0, missing=0
+            criterion="informative", conditions="all", truth="full", model=model, method=method, seed=0, missing=0,
+            reason="",
         )
         for (model, method), mean in {
             ("nn", "gradient"): 0.1, ("nn", "smoothgrad"): 0.5, ("nn", "lrp"): 0.1,
@@ -147,8 +149,32 @@ def test_a_winner_is_what_the_tests_say():
 # The heat map
 
 
+def test_what_a_model_of_given_maps_lacks_stands_in_words():
+    """Without signs: sizes alone; without maps of pairs: no r; without a network: no accuracies."""
+    rows = [
+        ("informative", "full", "mine", "gradient", np.nan, NO_SIGNS),
+        ("informative_absolute", "full", "mine", "gradient", 0.37, ""),
+        ("pairwise", "full", "mine", "gradient", np.nan, NO_MAP),
+        ("pairwise_absolute", "full", "mine", "gradient", np.nan, NO_MAP),
+        ("accuracy", "", "mine", "", np.nan, NO_NETWORK),
+        ("robust_accuracy", "", "mine", "pgd", np.nan, NO_NETWORK),
+    ]
+    columns = ["criterion", "truth", "model", "method", "mean", "reason"]
+    table = pd.DataFrame(rows, columns=columns).assign(
+        conditions="all", seed="mean", n=0, se=np.nan, ci_low=np.nan, ci_high=np.nan, share=np.nan
+    )
+    entries = [{"model": "mine", "method": "gradient", "label": "Mine"}]
+    for criterion, cell in (("informative", "|0.37|"), ("pairwise", "no r")):
+        figure = grid_figure(table, comparisons_of(methods=[]), criterion, entries, (), "pgd", "viridis")
+        assert cells(figure.axes[0]) == {(0, 0): cell}
+        assert cells(figure.axes[1]) == {(0, 0): "no\nnetwork", (0, 1): "no\nnetwork"}
+    page = page_rows(grid_page(table.assign(dataset="d", data="maps"), "pgd", None))
+    assert {(row["accuracy"], row["robust_accuracy"]) for row in page} == {(NO_NETWORK, NO_NETWORK)}
+    assert "nan" not in {value.lower() for row in page for value in row.values()}
+
+
 @pytest.mark.parametrize(("criterion", "shift"), [("informative", 0.0), ("pairwise", 0.05)])
-def test_each_cell_holds_its_mean_and_cells_without_one_are_blank(criterion, shift):
+def test_each_cell_holds_its_mean_or_that_there_is_none_and_cells_without_a_row_are_blank(criterion, shift):
     """And below it the agreement of sizes, where there is one: here of informative means only."""
     figure = drawn(criterion=criterion)
     axis = figure.axes[0]
@@ -158,8 +184,8 @@ def test_each_cell_holds_its_mean_and_cells_without_one_are_blank(criterion, shi
         for (model, method), mean in MEANS.items()
         if np.isfinite(mean)
     }
-    assert cells(axis) == expected
     assert len(expected) == 7
+    assert cells(axis) == {**expected, (1, 2): "no r"}
     values = np.ma.filled(axis.images[0].get_array(), np.nan)
     for row, model in enumerate(MODELS):
         wanted = [MEANS.get((model, method), np.nan) - shift for method in METHODS]
@@ -294,7 +320,7 @@ def test_page_leaves_null_means_blank():
     assert "nan" not in {value.lower() for row in rows for value in row.values()}
 
 
-def test_page_warns_first_with_the_means_of_references_and_the_best_map_of_a_network():
+def test_page_warns_first_with_the_means_of_references_and_the_best_map():
     page = grid_page(whole_summary(), "pgd", "group_truth")
     said = page[page.index("Read this first") : page.index("<table")]
     for truth, shift in (("full", 0.0), ("leave_out", 0.02)):
@@ -303,7 +329,7 @@ def test_page_warns_first_with_the_means_of_references_and_the_best_map_of_a_net
             (line,) = re.findall(rf"<li>{criterion}, {truth} truth: (.*?)</li>", said)
             for name, mean in REFERENCES.items():
                 assert f"{name} {mean - down:.3f}" in line
-            assert line.endswith(f"best map of a network {0.711 - down:.3f}")
+            assert line.endswith(f"best map {0.711 - down:.3f}")
     assert said.count("<li>") == 4
 
 
@@ -311,7 +337,7 @@ def test_page_warns_of_the_condition_set_that_figures_show():
     page = grid_page(whole_summary(), "pgd", "group_truth", "no_negated")
     said = page[page.index("Read this first") : page.index("<table")]
     assert said.count("<li>") == 2
-    assert f"best map of a network {0.711 - 0.04:.3f}" in said
+    assert f"best map {0.711 - 0.04:.3f}" in said
     assert page_rows(page) == page_rows(grid_page(whole_summary(), "pgd", "group_truth"))
 
 

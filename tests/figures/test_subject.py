@@ -76,3 +76,9 @@ def test_the_subject_drawn_has_all_classes_shown():
     assert drawn == {"s2", "s5", "s8"}
     with pytest.raises(DataError, match="no test subject has maps of all of a, d"):
         choose_subject(truths, "all", 0, ["a", "d"])
+
+
+def test_a_subject_without_a_map_for_the_class_drawn_is_said_before_it_is_drawn(tmp_path):
+    written(tmp_path / "maps.parquet")
+    with pytest.raises(DataError, match="no map of the test subject drawn is of class c in these conditions"):
+        subject_maps(tmp_path / "maps.parquet", "s1", "c", INSIDE)

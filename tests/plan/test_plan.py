@@ -1,6 +1,7 @@
 import copy
 import importlib.metadata
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -56,7 +57,7 @@ BRAINS = at(
 SETTINGS = [
     name
     for name, member in vars(JobSettings).items()
-    if not name.startswith("_") and name not in ("of", "pseudonyms", "simulate")
+    if not name.startswith("_") and name not in ("of", "pseudonyms", "simulate", "adopt")
 ]
 
 
@@ -453,3 +454,55 @@ def test_how_data_are_fetched_is_recorded_nowhere() -> None:
     assert few[0] == many[0]
     assert [told.source["fetch"]["parallel"] for _, told in (few, many)] == [1, 8]
     assert any("source.collection" in line for line in few[0] if line)
+
+
+# Maps from elsewhere
+
+GIVEN = changed(("models", "other"), {"maps": {"ig": "a.tsv", "shap": "b.tsv"}, "signed": False})
+#: The same name, of a network.
+GIVEN["datasets"]["brains"]["models"]["other"] = {"network": "linear"}
+OTHER = at(dataset="images", model="other", seed="0", method="shap")
+
+
+def test_maps_from_elsewhere_have_maps_and_scores_and_no_job_of_a_network() -> None:
+    p = plan(GIVEN)
+    models = {rule: {job["model"] for job in p.jobs.of(rule, IMAGES)} for rule in ("train", "model", "robustness")}
+    assert set.union(*models.values()) == {"nn"}
+    given = [{"model": "other", "seed": 0, "method": method} for method in ("ig", "shap")]
+    assert p.jobs.of("adopt", IMAGES) == given
+    assert p.jobs.of("explain", IMAGES) == plan().jobs.of("explain", IMAGES)
+    assert p.jobs.of("score", IMAGES) == [*p.jobs.of("explain", IMAGES), *given]
+    assert p.jobs.drawn(IMAGES)[-2:] == given
+    assert p.jobs.of("adopt", BRAINS) == []
+    assert p.sheet_of_maps(OTHER) == "b.tsv"
+
+
+def test_their_settings_say_of_signs_and_those_of_others_stay() -> None:
+    p = plan(GIVEN)
+    expected = {"signed": False, "seed": 0, "nan": "refuse", "explained": None, "stored": "all"}
+    assert p.settings.adopt(OTHER) == expected
+    assert p.settings.score(OTHER)["signed"] is False
+    changes = settings_that_differ(RAW, GIVEN)
+    assert changes == {"statistics", "judge", "figure_1", "figure_2", "figure_3", "figure_grid"}
+    assert p.settings.statistics(IMAGES)["given"] == ["other"]
+    assert p.settings.statistics(IMAGES)["attacks"] == ["pgd"]
+
+
+def test_each_path_of_maps_is_of_one_rule_whatever_names_a_dataset_shares_with_another() -> None:
+    def matching(p: Plan, given: bool) -> set[str]:
+        model = f"(?P<model>{p.models(given)})"
+        pattern = re.compile(f"results/(?P<dataset>.+)/saliency/{model}/seed-(?P<seed>.+)/(?P<method>.+).parquet")
+        names = [(d, m) for d in ("images", "brains") for m in ("nn", "other", "another", "other-2", "linear")]
+        return {f"{d} {m}" for d, m in names if pattern.fullmatch(f"results/{d}/saliency/{m}/seed-0/ig.parquet")}
+
+    every = matching(plan(), given=False)
+    assert len(every) == 10 and matching(plan(), given=True) == set()
+    assert matching(plan(GIVEN), given=True) == {"images other"}
+    assert matching(plan(GIVEN), given=False) == every - {"images other"}
+
+
+def test_tables_of_test_maps_are_asked_for_where_subjects_may_be_left_out() -> None:
+    pattern = "{dataset}/{split}/{shard}"
+    assert plan(GIVEN).kept(pattern)(OTHER) == []
+    skipping = changed(("on_bad_subject",), "skip", GIVEN)
+    assert plan(skipping).kept(pattern)(OTHER) == ["images/test/0"]

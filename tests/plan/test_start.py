@@ -28,6 +28,7 @@ RAW = {
 OUTPUTS = {
     "samples": ["results/{dataset}/samples.tsv", "private/{dataset}/images.tsv"],
     "volumes": ["results/{dataset}/volumes/{split}/{shard}.npy"],
+    "adopt": ["results/{dataset}/saliency/{model}/seed-{seed}/{method}.mean.nii.gz"],
     "claims": ["results/claims.tsv"],
     "all": [],
 }
@@ -79,6 +80,7 @@ def listed(*paths: str) -> None:
         ({"source": {"name": "sheet", "sheet": "data/sampels.tsv"}}, "source.sheet: data/sampels.tsv: no such file"),
         ({"source": {"name": "sheet", "sheet": "data"}}, "source.sheet: data: no such file"),
         ({"family": "famly.tsv"}, "datasets.k.family: famly.tsv: no such file"),
+        ({"models": {"a": {"maps": "m.tsv", "signed": True}}}, "datasets.k.models.a.maps: m.tsv: no such file"),
         ({"mask": "none.nii.gz"}, "datasets.k.mask: none.nii.gz: no such file"),
         ({"source": {"name": "hcp", "root": "/none/HCP"}}, "source.root: /none/HCP/: no such folder"),
         ({"source": {"name": "hcp", "root": "data/samples.tsv"}}, "data/samples.tsv/: no such folder"),
@@ -154,6 +156,22 @@ def test_a_dataset_that_a_target_is_of_is_looked_at_though_the_run_does_not_list
     raw["datasets"]["k"]["mask"] = "none.nii.gz"
     with pytest.raises(DataError, match=r"mask: none\.nii\.gz: no such file"):
         value(Start(Plan(raw, ROOT, False), OUTPUTS, BENCHMARKS), "volumes", **K, split="train", shard="0")
+
+
+def test_a_map_from_elsewhere_that_was_exchanged_has_them_taken_over_again():
+    output, job = "results/k/saliency/a/seed-0/ig.mean.nii.gz", {"model": "a", "seed": "0", "method": "ig"}
+    listed("data/samples.tsv")
+    write_text("maps/a.npy", "one")
+    make(output, "mean")
+    seen.write(seen.list_of("k", "a", "ig"), seen.look(["maps/a.npy"]))
+    assert value(Start(plan(), OUTPUTS, BENCHMARKS), "adopt", **K, **job) == ""
+    os.utime("maps/a.npy", (1e9, 1e9))
+    assert value(Start(plan(), OUTPUTS, BENCHMARKS), "adopt", **K, **job) == ""
+    write_text("maps/a.npy", "two")
+    start = Start(plan(), OUTPUTS, BENCHMARKS)
+    assert value(start, "adopt", **K, **job) == record.read_entry(output)["job"]
+    assert value(start, "samples", **K) == ""
+    assert "1 of 1 files" in start.reasons[output]
 
 
 def test_samples_without_their_list_are_made_again():

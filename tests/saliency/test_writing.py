@@ -9,12 +9,13 @@ from hypothesis.extra.numpy import arrays
 from methods import as_method
 from small_decoders import context
 
+from truemap.data.maps import MeanMaps, unit_peak
 from truemap.data.volumes import Volumes
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder, build_network
 from truemap.runtime.files import DataError
 from truemap.saliency import gradient, integrated_gradients, smoothgrad
-from truemap.saliency._writer import MEGABYTE, MeanMaps, chunk_size, explain_blocks, unit_peak
+from truemap.saliency._writer import MEGABYTE, chunk_size, explain_blocks
 
 torch.set_num_threads(1)
 SHAPE, CLASSES = (3, 2, 2), ["a", "b", "c"]

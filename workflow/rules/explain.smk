@@ -19,6 +19,8 @@ rule explain:
         "logs/{dataset}/explain-{model}-{seed}-{method}.log",
     benchmark:
         "results/benchmarks/{dataset}/explain-{model}-{seed}-{method}.tsv"
+    wildcard_constraints:
+        model=plan.models(given=False),
     conda:
         "../../envs/torch.yaml"
     threads: plan.config.threads
@@ -30,6 +32,37 @@ rule explain:
         **plan.params("explain"),
     script:
         "../scripts/explain.py"
+
+
+# Maps from elsewhere. What is wrong with them is said before anything is trained. The first output is another one than
+# of `explain`: by that jobs are told apart.
+rule adopt:
+    input:
+        sheet=plan.sheet_of_maps,
+        samples=rules.samples.output.samples,
+        images=rules.samples.output.images,
+        grid=rules.grid.output[0],
+        kept=plan.kept(rules.volumes.output.table),
+    output:
+        mean=rules.explain.output.mean,
+        mean_table=rules.explain.output.mean_table,
+        maps=rules.explain.output.maps,
+    log:
+        "logs/{dataset}/adopt-{model}-{seed}-{method}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/adopt-{model}-{seed}-{method}.tsv"
+    wildcard_constraints:
+        model=plan.models(given=True),
+    priority: 100
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(120),
+    params:
+        **plan.params("adopt"),
+    script:
+        "../scripts/adopt.py"
 
 
 rule subject_maps:

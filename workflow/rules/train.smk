@@ -6,7 +6,7 @@ rule networks:
     input:
         samples=rules.samples.output.samples,
         grid=rules.grid.output[0],
-        given=plan.given,
+        trained=plan.trained,
     output:
         "results/{dataset}/networks.tsv",
     log:
@@ -58,7 +58,7 @@ rule model:
     input:
         weights=plan.each("train", rules.train.output.weights, plan.jobs.candidates),
         validation=plan.each("train", rules.train.output.validation, plan.jobs.candidates),
-        given=plan.given,
+        trained=plan.trained,
         grid=rules.grid.output[0],
         validation_maps=plan.each("volumes", rules.volumes.output.maps, split="validation"),
         validation_tables=plan.each("volumes", rules.volumes.output.table, split="validation"),

@@ -3,7 +3,7 @@
 from truemap.config.registry import method
 from truemap.data.background import read_background
 from truemap.data.grid import read_grid
-from truemap.data.maps import MapWriter
+from truemap.data.maps import MapWriter, MeanMaps
 from truemap.data.rows import of_job
 from truemap.data.volumes import read_volumes
 from truemap.networks._batches import Batches
@@ -15,7 +15,7 @@ from truemap.runtime.job import job
 from truemap.runtime.log import log
 from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
-from truemap.saliency._writer import MeanMaps, explain_blocks
+from truemap.saliency._writer import explain_blocks
 
 with job(snakemake) as settings:
     device = prepare_device(settings["device"], settings["threads"])
@@ -35,4 +35,4 @@ with job(snakemake) as settings:
             writer.write(rows, maps)
             means.add(rows, maps)
     means.write(snakemake.output.mean, snakemake.output.mean_table, grid.affine, **of_job(snakemake.wildcards))
-    log.info("%d maps for %d classes each", means.count.sum(), len(decoder.classes))
+    log.info("%d maps for %d classes each", means.count.trace(), len(decoder.classes))

@@ -28,8 +28,8 @@ with job(snakemake) as settings:
     description = {"network": settings["network"], "shape": list(volumes.shape)}
     description |= {"classes": sorted(volumes.table["label"].unique()), "temperature": 1.0, "calibration": "off"}
     trained, remedy = None, "Delete the file, it is then made again."
-    if snakemake.input.given:
-        weights, trained = snakemake.input.given[0], read_trained(snakemake.input.given[1])
+    if snakemake.input.trained:
+        weights, trained = snakemake.input.trained[0], read_trained(snakemake.input.trained[1])
         description |= fitted(weights, trained, read_grid(snakemake.input.grid), description["classes"])
         subjects = {split: list(part.table["subject"].unique()) for split, part in splits.items()}
         refuse_leaked(weights, trained, subjects, settings["pseudonyms"])

@@ -4,17 +4,21 @@ import pandas as pd
 
 from truemap.config.names import REFERENCE
 from truemap.data.conditions import condition_sets
-from truemap.evaluation.statistics import agreement_units, compare, share_units, summarise
+from truemap.evaluation.statistics import agreement_units, compare, share_units, summarise, without_network
 from truemap.runtime.files import whole
 from truemap.runtime.job import job
 
 with job(snakemake) as settings:
     files = snakemake.input
     scores = pd.concat(map(pd.read_parquet, [*files.scores, *files.references]))
-    predictions = pd.concat(map(pd.read_parquet, files.predictions)).query("split == 'test'").assign(method="")
-    # Of all test maps: those that were attacked may hold no negated one.
-    sets = condition_sets(predictions["negated"], settings["chosen"])
-    units = [agreement_units(scores), share_units(predictions, "correct", "accuracy", sets, settings["chosen"])]
+    units = [agreement_units(scores)]
+    if settings["given"]:
+        units.append(without_network(units[0], settings["given"], settings["attacks"]))
+    if files.predictions:
+        predictions = pd.concat(map(pd.read_parquet, files.predictions)).query("split == 'test'").assign(method="")
+        # Of all test maps: those that were attacked may hold no negated one.
+        sets = condition_sets(predictions["negated"], settings["chosen"])
+        units.append(share_units(predictions, "correct", "accuracy", sets, settings["chosen"]))
     if files.robustness:
         attacked = pd.concat(map(pd.read_parquet, files.robustness))
         units.append(share_units(attacked, "robust", "robust_accuracy", sets, settings["chosen"]))

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from truemap.config.names import SPLITS
+from truemap.config.names import NO_NETWORK, SPLITS
 from truemap.config.registry import method, resolve_method
 from truemap.data.background import read_background
 from truemap.data.grid import Grid, read_grid
@@ -71,6 +71,8 @@ class Results:
         """Return a trained decoder: its network (frozen, in evaluation mode), temperature and classes."""
         folder = self.folder / "models" / model / f"seed-{seed}"
         if not folder.is_dir():
+            if (self.folder / "saliency" / model).is_dir():
+                raise FileNotFoundError(f"{folder}: {NO_NETWORK}. They are in {self.folder}/saliency/{model}.")
             known = sorted(path.name for path in (self.folder / "models").glob("*"))
             raise FileNotFoundError(f"{folder}: no such model. There are: {', '.join(known)}.")
         return load_decoder(folder / "weights.safetensors", read_json(folder / "model.json"), self.device)
@@ -126,18 +128,21 @@ class Results:
         classes: Sequence[str] | None = None,
         voxels: str = "all",
         average: str = "classes",
+        signed: bool = True,
     ) -> pd.DataFrame:
         """Return Pearson's r of saliency maps with the truth, as the workflow's score files have it.
 
         Parameters
         ----------
         maps : ndarray, shape (n, classes, *shape)
-            Of `explain`.
+            Of `explain`, or of another tool.
         rows : DataFrame
             Rows of the test maps that were explained, in the same order.
         classes : sequence of str, optional
             Default: those of the test maps, sorted, as decoders have them.
         voxels : {"all", "brain"}
+        signed : bool
+            False: the maps have no signs, so that there is no r with signs.
 
         Returns
         -------
@@ -152,5 +157,6 @@ class Results:
         absolute = bool((flat >= 0).all())
         for subject, part in table.groupby("subject", sort=False):
             own, block = given.own(str(subject)), part.reset_index(drop=True)
-            blocks.append(score_block(block, flat[part.index], given.truths, inside, own, absolute))
+            maps_of = flat[part.index]
+            blocks.append(score_block(block, maps_of, given.truths, inside, own, absolute, signed=signed))
         return pd.concat(blocks, ignore_index=True)

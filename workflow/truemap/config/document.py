@@ -15,7 +15,19 @@ from pydantic_core import PydanticUndefined
 
 from truemap.config.options import MethodOptions
 from truemap.config.registry import names, options_of
-from truemap.config.schema import Config, Dataset, Maps, Model, Provenance, Robustness, Split, Style, TruthOptions
+from truemap.config.schema import (
+    Config,
+    Dataset,
+    GivenMaps,
+    Maps,
+    Model,
+    Provenance,
+    Robustness,
+    Split,
+    Style,
+    TruthOptions,
+)
+from truemap.config.trained import Trained
 
 ROOT = Path(__file__).parents[3]
 README = ROOT / "config" / "README.md"
@@ -36,6 +48,8 @@ def tables() -> str:
     """Return the tables of all parameters, as Markdown."""
     parts = [_section("Top level", Config), _section("`datasets.<name>`", Dataset)]
     parts += [_section("`datasets.<name>.split`", Split), _section("`datasets.<name>.models.<name>`", Model)]
+    parts += [_section("The JSON file beside `weights`", Trained)]
+    parts += [_section("`datasets.<name>.models.<name>`, where `maps` is set", GivenMaps)]
     parts += [_section("`datasets.<name>.truth`", TruthOptions), _section("`datasets.<name>.robustness`", Robustness)]
     parts += [_section("`maps`", Maps), _section("`style`", Style), _section("`provenance`", Provenance)]
     for family, key in FAMILIES.items():

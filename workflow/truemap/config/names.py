@@ -27,6 +27,10 @@ LEFT_OUT, NOT_IN_SET = "left out: ", "not in this set of conditions: "
 BY_DESIGN = (LEFT_OUT, NOT_IN_SET)
 #: Units (test subjects; images, where there are no subjects) that a test needs, and below which results tell little.
 LEAST_UNITS, FEW_UNITS = 3, 5
+#: Why maps from elsewhere have no accuracies; no r with signs, where they have none; and none of pairs, without maps.
+NO_NETWORK = "no network: the maps come from elsewhere"
+NO_SIGNS = "the maps have no signs (`signed: false`): sizes alone are compared"
+NO_MAP = "the sheet has maps for a sample's own class only"
 #: Bytes of a word in a file's name: the longest one, explain-{model}--{candidate}-{seed}-{method}.log, may have 255.
 LONGEST = 50
 #: Bytes of a folder's name that encrypted file systems allow too.

@@ -140,7 +140,7 @@ REMEDIES = {
     "bool_type": "must be true or false, without quotes",
 }
 #: Parts of a fault's place that are no keys: the types that a value may have.
-OF_UNION = re.compile(r"function-|constrained-|list\[|literal\[")
+OF_UNION = re.compile(r"function-|constrained-|list\[|literal\[|model\[")
 
 
 def faults(error: ValidationError) -> list[tuple[str, str]]:

@@ -6,7 +6,16 @@ import math
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from truemap.config.folders import check_folders
 from truemap.config.names import HEADLINES, LONGEST_FOLDER, REFERENCE, RESERVED, STRENGTHS, path_word, path_words
@@ -36,10 +45,20 @@ class ConfigError(ValueError):
     """The config is not usable; the message says where and what to do."""
 
 
+def _drawable(text: str) -> str:
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise ValueError("a label is drawn as text: use no control characters")
+    return text
+
+
+Label = Annotated[str, AfterValidator(_drawable)]
+LABEL = "name in figures and tables; default: the key"
+
+
 class Model(Strict):
     """A decoder: a network, a way to train it, and the ways to explain it."""
 
-    label: str | None = Field(None, description="name in figures and tables; default: the key")
+    label: Label | None = Field(None, description=LABEL)
     network: dict[str, Any] = Field(description="name of a module in truemap/networks, with its options")
     weights: str | None = Field(
         None,
@@ -77,13 +96,6 @@ class Model(Strict):
         description="labels among `saliency` whose maps are made for every candidate of the grid too, not only for the "
         "chosen one: r and accuracy against the strength (figure `strength`)",
     )
-
-    @field_validator("label")
-    @classmethod
-    def _text(cls, value: str | None) -> str | None:
-        if any(unicodedata.category(character) in ("Cc", "Cs") for character in value or ""):
-            raise ValueError("a label is drawn as text: use no control characters")
-        return value
 
     @field_validator("network", mode="before")
     @classmethod
@@ -151,6 +163,68 @@ class Model(Strict):
         if self.sweep and self.training is not None and not set(STRENGTHS) & set(self.training):
             raise ValueError(f"sweep: training '{self.training['name']}' has no strength")
         return self
+
+
+class GivenMaps(Strict):
+    """Saliency maps that another tool made: scored, tested and drawn without a network; what needs one is left out."""
+
+    label: Label | None = Field(None, description=LABEL)
+    maps: dict[str, Annotated[str, Field(min_length=1)]] = Field(
+        min_length=1,
+        description="TSV with columns image (NIfTI, or a .npy stack of shape (n, *shape) or (n, voxels); relative to "
+        "the sheet), row (of a stack, from 0), sample (what the column image of results/{dataset}/samples.tsv says, or "
+        "the number of its line, 0 below the header: numbers shift when maps come or go) and target (the class "
+        "explained). Every test map that is explained needs a line for its own class, and all or none have lines for "
+        "the other classes. Or a mapping from a label to such a sheet, for several ways to explain. Accuracies, robust "
+        "ones too, need a network: tables and figures say that there is none",
+    )
+    signed: bool = Field(
+        description="whether the sign of a value means something (for or against the class). false: sizes only, none "
+        "negative; agreement is then that of sizes with the truth's sizes (criteria with the ending _absolute)"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_network(cls, values: Any) -> Any:
+        for key in values if isinstance(values, dict) else ():
+            if key in Model.model_fields and key not in cls.model_fields:
+                raise ValueError(f"'{key}' is of a network, and `maps` come without one. Drop one of the two.")
+        return values
+
+    @field_validator("maps", mode="before")
+    @classmethod
+    def _sheets(cls, value: Any) -> Any:
+        if not isinstance(value, str | dict):
+            raise ValueError("give a sheet, or a mapping from a label to a sheet")
+        return {"maps": value} if isinstance(value, str) else value
+
+    @field_validator("maps")
+    @classmethod
+    def _labels(cls, value: dict[str, str]) -> dict[str, str]:
+        path_words(value)
+        return value
+
+    @property
+    def seeds(self) -> list[int]:
+        """The one replicate that there is."""
+        return [0]
+
+    @property
+    def saliency(self) -> dict[str, str]:
+        """The ways to explain: label -> sheet."""
+        return self.maps
+
+
+def _kind(model: Any) -> str:
+    """Return which of the two a model is: maps from elsewhere are known by their key."""
+    given = isinstance(model, GivenMaps) or (isinstance(model, dict) and "maps" in model)
+    return "model[maps]" if given else "model[network]"
+
+
+#: Tags are no part of a fault's place (`truemap.config.options.OF_UNION`).
+AnyModel = Annotated[
+    Annotated[Model, Tag("model[network]")] | Annotated[GivenMaps, Tag("model[maps]")], Discriminator(_kind)
+]
 
 
 class Split(Strict):
@@ -291,7 +365,9 @@ class Dataset(Strict):
         min_length=1,
         description="rows of Figures 1, 2 and 3, each 'model/method'; default: every method of every model",
     )
-    models: dict[str, Model] = Field(min_length=1, description="the decoders, by name")
+    models: dict[str, AnyModel] = Field(
+        min_length=1, description="the decoders, by name: networks, or maps that another tool made (key `maps`)"
+    )
 
     @field_validator("source", mode="before")
     @classmethod
@@ -312,7 +388,7 @@ class Dataset(Strict):
 
     @field_validator("models")
     @classmethod
-    def _names(cls, value: dict[str, Model]) -> dict[str, Model]:
+    def _names(cls, value: dict[str, AnyModel]) -> dict[str, AnyModel]:
         path_words(value)
         for name in value:
             if "--" in name:
@@ -337,6 +413,16 @@ class Dataset(Strict):
             if entry not in known:
                 raise ValueError(f"drawn: no '{entry}'{suggest(entry, known)}")
         return self
+
+    @property
+    def networks(self) -> dict[str, Model]:
+        """Those of the models that are networks."""
+        return {name: model for name, model in self.models.items() if isinstance(model, Model)}
+
+    @property
+    def given(self) -> dict[str, GivenMaps]:
+        """Those of the models that are maps from elsewhere."""
+        return {name: model for name, model in self.models.items() if isinstance(model, GivenMaps)}
 
 
 class Maps(Strict):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
 
 from truemap.data.nifti import write_map
 from truemap.runtime.files import DataError
@@ -57,6 +58,24 @@ def read_grid(path: str | Path) -> Grid:
 def same_grid(shape: tuple[int, ...], affine: np.ndarray, other: tuple[int, ...], other_affine: np.ndarray) -> bool:
     """Return whether two grids agree (affines to a thousandth of a millimetre)."""
     return tuple(shape) == tuple(other) and np.allclose(affine, other_affine, rtol=0, atol=1e-3)
+
+
+def turned(values: np.ndarray, affine: np.ndarray, grid: Grid) -> np.ndarray | None:
+    """Return a map with its axes in the grid's order and direction; None if it then is not on the grid.
+
+    Programs write the same voxels from left to right or the other way (RAS, LAS); none is moved or interpolated.
+
+    Parameters
+    ----------
+    values : ndarray, shape (x, y, z)
+    affine : ndarray, shape (4, 4)
+        Voxel indices to mm.
+    """
+    if same_grid(grid.shape, grid.affine, values.shape, affine):
+        return values
+    way = ornt_transform(io_orientation(affine), io_orientation(grid.affine))
+    found, place = apply_orientation(values, way), affine @ inv_ornt_aff(way, values.shape)
+    return found if same_grid(grid.shape, grid.affine, found.shape, place) else None
 
 
 def block_means(values: np.ndarray, affine: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarray]:

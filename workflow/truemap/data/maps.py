@@ -1,4 +1,4 @@
-"""Maps in Parquet: one row a map, row groups by subject, and reading them back one group at a time."""
+"""Maps in Parquet: one row a map, row groups by subject, and reading them back one group at a time; their means."""
 
 from __future__ import annotations
 
@@ -11,9 +11,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from truemap.data.nifti import write_map
+from truemap.data.rows import made_by
 from truemap.numerics import LOST, SAMPLE
-from truemap.runtime.files import DataError
+from truemap.runtime.files import DataError, whole
 from truemap.runtime.log import log
+
+
+def unit_peak(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return maps divided by their largest absolute value, and that value; maps of zero, or not finite, stay.
+
+    Float16 has 11 bits but a narrow range: at unit peak a map keeps its shape however small it is.
+    """
+    peak = np.abs(maps).max(axis=1)
+    return maps / np.where((peak > 0) & np.isfinite(peak), peak, 1.0)[:, None], peak
 
 
 class MapWriter:
@@ -143,3 +154,52 @@ def read_blocks(path: str | Path) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
             column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
             maps = column.values.to_numpy(zero_copy_only=False).reshape(len(table), -1)
             yield table.drop_columns(["map"]).to_pandas(), maps
+
+
+class MeanMaps:
+    """Mean saliency map of each (class of the map, explained class).
+
+    Parameters
+    ----------
+    classes : list of str
+    shape : tuple of int
+        Of one map.
+    """
+
+    def __init__(self, classes: list[str], shape: tuple[int, ...]) -> None:
+        self.classes = classes
+        self.total = np.zeros((len(classes), len(classes), *shape))
+        self.count = np.zeros((len(classes), len(classes)), dtype=int)
+
+    def add(self, rows: pd.DataFrame, maps: np.ndarray) -> None:
+        """Add maps at their own scale (not unit peak), as averaging the method's output would."""
+        scaled = maps * rows["scale"].to_numpy()[:, None]
+        for (label, target), part in rows.groupby(["label", "target"]):
+            a, b = self.classes.index(label), self.classes.index(target)
+            self.total[a, b] += scaled[part.index].sum(axis=0).reshape(self.total.shape[2:])
+            self.count[a, b] += len(part)
+
+    def write(self, image: str | Path, table: str | Path, affine: np.ndarray, **entry: str | int) -> None:
+        """Write the means as one 4D NIfTI, unit peak each, and which volume is what as TSV.
+
+        Parameters
+        ----------
+        entry
+            What they are of (`truemap.data.rows.made_by`).
+        """
+        size = len(self.classes)
+        means = self.total / np.maximum(self.count, 1).reshape(size, size, *(1 for _ in self.total.shape[2:]))
+        flat, scale = unit_peak(means.reshape(size * size, -1))
+        write_map(image, np.moveaxis(flat.reshape(size * size, *means.shape[2:]), 0, -1), affine)
+        pairs = [(a, b) for a in range(size) for b in range(size)]
+        rows = pd.DataFrame(
+            {
+                "volume": range(size * size),
+                "label": [self.classes[a] for a, _ in pairs],
+                "target": [self.classes[b] for _, b in pairs],
+                "maps": [self.count[a, b] for a, b in pairs],
+                "scale": scale,
+            }
+        )
+        with whole(table) as temporary:
+            made_by(rows, **entry).to_csv(temporary, sep="\t", index=False, lineterminator="\n")

@@ -1,7 +1,8 @@
-"""What the samples of a dataset were listed from: every file and folder that was read, by content.
+"""What the samples of a dataset were listed from, and maps from elsewhere: every file and folder read, by content.
 
-Such files are no inputs that Snakemake could know: a list of them is made first, from them. The list is
-``private/{dataset}/seen.tsv``, and each start compares it with what is there.
+Such files are no inputs that Snakemake could know: a list of them is made first, from them. The lists are
+``private/{dataset}/seen.tsv`` and ``private/{dataset}/seen/{model}/{method}.tsv``, and each start compares them with
+what is there.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ WORKERS = 4
 Seen = dict[str, tuple[list[int] | None, str]]
 
 
-def list_of(dataset: str) -> Path:
-    """Return where a dataset's list is."""
-    return Path("private", dataset, NAME)
+def list_of(dataset: str, *maps: str) -> Path:
+    """Return where a dataset's list is; with model and method, that of these maps from elsewhere."""
+    return Path("private", dataset, "seen", *maps).with_suffix(".tsv")
 
 
 def look(paths: Iterable[str], known: Seen | None = None, remote: Mapping[str, str] | None = None) -> Seen:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from truemap.config.names import ABSOLUTE
+from truemap.config.names import ABSOLUTE, NO_MAP, NO_SIGNS
 from truemap.data.conditions import CONDITION_SETS, in_set
 from truemap.evaluation.truth import OwnMaps, Truth
 from truemap.numerics import pearson
@@ -26,6 +26,7 @@ def score_block(
     absolute: bool = False,
     chosen: Sequence[str] = (),
     brain: bool = False,
+    signed: bool = True,
 ) -> pd.DataFrame:
     """Return the agreement of each map of one subject, for each condition set it belongs to.
 
@@ -47,6 +48,8 @@ def score_block(
         See `truemap.data.conditions.in_set`.
     brain : bool
         The maps have the voxels `inside` only, shape (rows, inside.sum()).
+    signed : bool
+        False: the maps have no signs, so that there is no r with signs.
 
     Returns
     -------
@@ -76,9 +79,28 @@ def score_block(
             for truth, of in found.items():
                 entries = [of.of(label, target) for label, target in zip(labels[at], targets[at], strict=True)]
                 for ending in ("", ABSOLUTE)[: 1 + absolute]:
-                    results = _score(values, entries, inside, bool(ending))
+                    none = [(None, reason or NO_SIGNS) for _, reason in entries]
+                    results = _score(values, entries if signed or ending else none, inside, bool(ending))
                     scored[name, truth, ending] += [(row, *result) for row, result in zip(at, results, strict=True)]
     return pd.concat([_rows(rows, kind, entries) for kind, entries in scored.items()], ignore_index=True)[COLUMNS]
+
+
+def without_maps(scores: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """Return null scores of the pairs that a sheet has no maps of: those of the other classes.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Of `score_block`.
+    classes : sequence of str
+        Of the dataset.
+    """
+    own = scores[scores["label"] == scores["target"]].drop(columns="target")
+    pairs = own.merge(pd.DataFrame({"target": list(classes)}), how="cross")
+    made = pd.MultiIndex.from_frame(scores[["sample", "target"]])
+    pairs = pairs[~pd.MultiIndex.from_frame(pairs[["sample", "target"]]).isin(made)]
+    criterion = pairs["criterion"].str.replace("informative", "pairwise")
+    return pairs.assign(criterion=criterion, r=np.nan, reason=NO_MAP)[COLUMNS]
 
 
 def _rows(rows: pd.DataFrame, kind: tuple[str, str, str], entries: list[tuple[int, float, str]]) -> pd.DataFrame:

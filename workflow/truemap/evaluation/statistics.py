@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from truemap.config.names import BY_DESIGN, LEAST_UNITS
+from truemap.config.names import BY_DESIGN, LEAST_UNITS, NO_NETWORK
 from truemap.data.conditions import in_set
 from truemap.data.rows import owners
 
@@ -36,13 +36,15 @@ def agreement_units(scores: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``criterion, conditions, truth, model, method, seed, unit, value, missing``; `missing` counts null r, but for
-        those that the set of conditions or the truth leaves out by design (`truemap.config.names.BY_DESIGN`).
+        ``criterion, conditions, truth, model, method, seed, unit, value, missing, reason``; `missing` counts null r,
+        but for those that the set of conditions or the truth leaves out by design (`truemap.config.names.BY_DESIGN`).
+        The reason is the first why a unit without a value has none.
     """
     keys = [*FAMILY, *ENTRY, "seed", "subject", "sample"]
     missing = scores["r"].isna() & ~scores["reason"].str.startswith(BY_DESIGN)
     samples = scores.assign(missing=missing.astype(int)).groupby(keys, sort=False)
-    return _to_units(samples.agg(value=("r", "mean"), missing=("missing", "sum")).reset_index())
+    found = samples.agg(value=("r", "mean"), missing=("missing", "sum"), reason=("reason", "first"))
+    return _to_units(found.reset_index())
 
 
 def share_units(
@@ -61,8 +63,22 @@ def share_units(
     chosen : sequence of str
         See `truemap.data.conditions.in_set`.
     """
-    table = table.assign(criterion=criterion, truth="", value=table[right].astype(float), missing=0)
+    table = table.assign(criterion=criterion, truth="", value=table[right].astype(float), missing=0, reason="")
     return _to_units(pd.concat([table[in_set(table, name, chosen)].assign(conditions=name) for name in sets]))
+
+
+def without_network(units: pd.DataFrame, models: Sequence[str], attacks: Iterable[str]) -> pd.DataFrame:
+    """Return null accuracies, robust ones too, of models that are maps from elsewhere, as `agreement_units` has values.
+
+    Parameters
+    ----------
+    units : DataFrame
+        Of `agreement_units`.
+    """
+    own = units[units["model"].isin(models)].drop_duplicates(["conditions", "model", "seed", UNIT])
+    shares = [("accuracy", ""), *(("robust_accuracy", attack) for attack in attacks)]
+    null = {"truth": "", "value": np.nan, "missing": 0, "reason": NO_NETWORK}
+    return pd.concat([own.assign(criterion=criterion, method=method, **null) for criterion, method in shares])
 
 
 def _to_units(samples: pd.DataFrame) -> pd.DataFrame:
@@ -71,7 +87,7 @@ def _to_units(samples: pd.DataFrame) -> pd.DataFrame:
     return (
         samples.assign(unit=unit)
         .groupby(keys, sort=False)
-        .agg(value=("value", "mean"), missing=("missing", "sum"))
+        .agg(value=("value", "mean"), missing=("missing", "sum"), reason=("reason", "first"))
         .reset_index()
     )
 
@@ -101,7 +117,9 @@ def summarise(units: pd.DataFrame, confidence: float = 0.95, group: tuple[str, s
     for key, part in both.groupby([*FAMILY, *ENTRY, "seed"], sort=False):
         lowest = 0.0 if dict(zip(FAMILY, key, strict=False))["truth"] == "" else -1.0
         values = part["value"].dropna().to_numpy()
-        rows.append((*key, *_interval(values, confidence, lowest), int(part["missing"].sum())))
+        reasons = {*part["reason"]} - {""}
+        none = reasons.pop() if len(reasons) == 1 else "no unit has a value; the scores say why"
+        rows.append((*key, *_interval(values, confidence, lowest, none), int(part["missing"].sum())))
     columns = [*FAMILY, *ENTRY, "seed", "n", "mean", "se", "ci_low", "ci_high", "reason", "missing"]
     summary = pd.DataFrame(rows, columns=columns)
     reference = summary[(summary["model"] == group[0]) & (summary["method"] == group[1])] if group else summary[:0]
@@ -110,12 +128,17 @@ def summarise(units: pd.DataFrame, confidence: float = 0.95, group: tuple[str, s
     return summary.assign(share=summary["mean"] / summary["share"])[[*columns[:-2], "missing", "share", "reason"]]
 
 
-def _interval(values: np.ndarray, confidence: float, lowest: float) -> tuple[int, float, float, float, float, str]:
-    """Return n, mean, standard error, the interval's ends within [lowest, 1], and why there is none."""
+def _interval(
+    values: np.ndarray, confidence: float, lowest: float, none: str
+) -> tuple[int, float, float, float, float, str]:
+    """Return n, mean, standard error, the interval's ends within [lowest, 1], and why there is none.
+
+    `none` says why there are no values, where there are none.
+    """
     n = len(values)
     mean = values.mean() if n else np.nan
     if n < 2:
-        reason = "one unit: no spread to see" if n else "no unit has a value; the scores say why"
+        reason = "one unit: no spread to see" if n else none
         return n, mean, np.nan, np.nan, np.nan, reason
     sd = values.std(ddof=1)
     if sd <= ROUNDING * np.abs(values).max():
@@ -165,7 +188,8 @@ def compare(units: pd.DataFrame, alpha: float = 0.05, reference: str | None = No
 
 def _over_seeds(units: pd.DataFrame) -> pd.DataFrame:
     keys = [*FAMILY, *ENTRY, UNIT]
-    return units.groupby(keys, sort=False).agg(value=("value", "mean"), missing=("missing", "sum")).reset_index()
+    of_units = {"value": ("value", "mean"), "missing": ("missing", "sum"), "reason": ("reason", "first")}
+    return units.groupby(keys, sort=False).agg(**of_units).reset_index()
 
 
 def _paired(a: np.ndarray, b: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from truemap.config.names import REFERENCE
+from truemap.config.names import ABSOLUTE, REFERENCE
 from truemap.figures.backend import plt
 from truemap.figures.style import CRITERIA, SETS, entry_label, set_shown, together
 
@@ -23,7 +23,8 @@ def agreement_bars(
 ) -> plt.Figure:
     """Return a bar for each entry and condition set: mean r over units, with its standard error.
 
-    References are lines, for the first set.
+    References are lines, for the first set. Where maps have no signs, or there are none of pairs, words stand in place
+    of the bar: the agreement of sizes, or that there is none.
 
     Parameters
     ----------
@@ -36,7 +37,8 @@ def agreement_bars(
     conditions : str
         The set that comes first.
     """
-    rows = summary[(summary["criterion"] == criterion) & (summary["seed"] == "mean")].set_index(["model", "method"])
+    both = summary[summary["seed"] == "mean"].set_index(["model", "method"])
+    rows, sizes = both[both["criterion"] == criterion], both[both["criterion"] == criterion + ABSOLUTE]
     made = [name for name in SETS if name in set(rows["conditions"])]
     first = set_shown(made, conditions)
     sets = [first, *(name for name in made if name != first)]
@@ -46,8 +48,10 @@ def agreement_bars(
         part = rows[rows["conditions"] == name].loc[[(e["model"], e["method"]) for e in entries]]
         x = np.arange(len(entries)) + (number - (len(sets) - 1) / 2) * width
         alpha = (1.0, 0.5, 0.25)[number]
-        axis.bar(x, part["mean"], width, yerr=part["se"], capsize=3, color=color, alpha=alpha, label=SETS[name])
-        _write(axis, x, part)
+        axis.bar(
+            x, part["mean"].fillna(0.0), width, yerr=part["se"], capsize=3, color=color, alpha=alpha, label=SETS[name]
+        )
+        _write(axis, x, part, sizes.loc[sizes["conditions"] == name, "mean"].reindex(part.index))
     axis.set_xticks(range(len(entries)), [entry_label(entry).replace(" ", "\n") for entry in entries])
     axis.axhline(0, color="0.2", linewidth=0.8)
     axis.margins(y=0.12)
@@ -68,9 +72,13 @@ def units(summary: pd.DataFrame, entries: Sequence[dict[str, Any]]) -> str:
     return f"n = {n.max()}" if n.nunique() == 1 else f"n = {n.min()} to {n.max()}"
 
 
-def _write(axis: plt.Axes, x: np.ndarray, part: pd.DataFrame) -> None:
-    """Write each mean above its bar, or below."""
-    for position, (mean, se) in zip(x, part[["mean", "se"]].to_numpy(), strict=True):
+def _write(axis: plt.Axes, x: np.ndarray, part: pd.DataFrame, sizes: pd.Series) -> None:
+    """Write each mean above its bar, or below; where there is no bar, that of sizes, or that there is none."""
+    for position, (mean, se), size in zip(x, part[["mean", "se"]].to_numpy(), sizes, strict=True):
+        if np.isnan(mean):
+            words = f"|{size:.3f}|\nno signs" if np.isfinite(size) else "no r"
+            axis.annotate(words, (position, 0), (0, 3), textcoords="offset points", ha="center", fontsize=6)
+            continue
         offset = 3 if mean >= 0 else -10
         top = mean + (np.nan_to_num(se) if mean >= 0 else -np.nan_to_num(se))
         axis.annotate(f"{mean:.3f}", (position, top), (0, offset), textcoords="offset points", ha="center", fontsize=7)

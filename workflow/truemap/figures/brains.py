@@ -36,9 +36,11 @@ def glass_brains(
         bottom = 1 - (line + 1) * height
         figure.text(left * 0.95, bottom + height / 2, label.replace(", ", "\n"), ha="right", va="center", fontsize=10)
         for number, (title, values) in enumerate(panels):
-            if values is None:
-                continue
             width = (1 - left) / columns
+            if values is None:
+                words = f"{title}: no map" if title else ""
+                figure.text(left + (number + 0.485) * width, bottom + height / 2, words, ha="center", fontsize=9)
+                continue
             axis = figure.add_axes((left + number * width, bottom, width * 0.97, height * 0.82))
             peak = np.abs(values).max() or 1.0
             image = nib.Nifti1Image((values / peak).reshape(shape).astype(np.float32), affine)

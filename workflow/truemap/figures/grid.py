@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from truemap.config.names import ABSOLUTE, REFERENCE
+from truemap.config.names import ABSOLUTE, NO_NETWORK, REFERENCE
 from truemap.figures.backend import plt
 from truemap.figures.style import CRITERIA, together
 
@@ -44,7 +44,8 @@ def grid_figure(
     """Return a heat map, one row a model and one column a method, with accuracies beside it.
 
     A frame marks the method of a row that beats each other one of its row; lines in the colour bar are the
-    references. Where maps have no signs, the agreement of sizes with the truth's sizes stands below, in bars.
+    references. Where maps have no signs, the agreement of sizes with the truth's sizes stands below, in bars. What has
+    been left out (`truemap.config.names.NO_NETWORK`, no r) says so.
 
     Parameters
     ----------
@@ -57,25 +58,29 @@ def grid_figure(
     attack : str, optional
         Whose robust accuracy is shown; None: it was not asked for, and the figure says so.
     """
-    means = summary[summary["seed"] == "mean"].set_index(["criterion", "model", "method"])["mean"]
+    found = summary[summary["seed"] == "mean"].set_index(["criterion", "model", "method"])
+    means = found["mean"]
     labels = {entry["model"]: entry["label"] for entry in entries}
     methods = list(dict.fromkeys(entry["method"] for entry in entries))
     values = np.array([[means.get((criterion, m, method), np.nan) for method in methods] for m in labels])
     beside = {"accuracy": "", "robust_accuracy": attack}
     titles = [BESIDE[name] + ("\nnot asked for" if method is None else "") for name, method in beside.items()]
     extra = np.array([[means.get((name, m, method), np.nan) for name, method in beside.items()] for m in labels])
+    said = pd.Series(np.where(found["reason"] == NO_NETWORK, "no\nnetwork", "no r"), found.index)
+    none = np.array([[said.get((criterion, m, method), "") for method in methods] for m in labels])
+    none_beside = np.array([[said.get((name, m, method), "") for name, method in beside.items()] for m in labels])
     width = [len(methods), len(beside)]
     figure, (axis, side) = plt.subplots(
         1, 2, figsize=(0.62 * sum(width) + 3.2, 0.46 * len(labels) + 2.2), width_ratios=width, layout="constrained"
     )
-    found = {name: means.get((criterion, REFERENCE, name), np.nan) for name in references}
-    lines = {name: value for name, value in found.items() if np.isfinite(value)}
+    lines = {name: means.get((criterion, REFERENCE, name), np.nan) for name in references}
+    lines = {name: value for name, value in lines.items() if np.isfinite(value)}
     shown = [*values[np.isfinite(values)], *lines.values(), 0.0]
     image = axis.imshow(values, cmap=colormap, vmin=min(shown), vmax=max(shown), aspect="auto")
     side.imshow(extra, cmap="Greys", vmin=0, vmax=1.4, aspect="auto")
     unsigned = [[means.get((f"{criterion}{ABSOLUTE}", m, method), np.nan) for method in methods] for m in labels]
-    _write(axis, values, image, np.array(unsigned))
-    _write(side, extra)
+    _write(axis, values, none, image, np.array(unsigned))
+    _write(side, extra, none_beside)
     turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     axis.set_xticks(range(len(methods)), methods, **turned)
     axis.set_yticks(range(len(labels)), list(labels.values()))
@@ -105,13 +110,17 @@ def _mark(bar: plt.Axes, lines: dict[str, float], span: float) -> None:
         bar.annotate(name, (0, value), (-3, 0), **place, ha="right", va="center", fontsize=6, color=MARK)
 
 
-def _write(axis: plt.Axes, values: np.ndarray, image: Any = None, unsigned: np.ndarray | None = None) -> None:
+def _write(
+    axis: plt.Axes, values: np.ndarray, none: np.ndarray, image: Any = None, unsigned: np.ndarray | None = None
+) -> None:
+    """Write each value into its cell, and that of sizes below it; the words `none` where there is neither."""
     for (row, column), value in np.ndenumerate(values):
-        if np.isnan(value):
-            continue
-        text = f"{value:.2f}"
+        lines = [f"{value:.2f}"] if np.isfinite(value) else []
         if unsigned is not None and np.isfinite(unsigned[row, column]):
-            text += f"\n|{unsigned[row, column]:.2f}|"
-        dark = image is not None and np.dot(image.cmap(image.norm(value))[:3], (0.3, 0.6, 0.1)) < 0.5
+            lines.append(f"|{unsigned[row, column]:.2f}|")
+        if not (text := "\n".join(lines) or none[row, column]):
+            continue
+        painted = image is not None and np.isfinite(value)
+        dark = painted and np.dot(image.cmap(image.norm(value))[:3], (0.3, 0.6, 0.1)) < 0.5
         color = "white" if dark else "black"
         axis.text(column, row, text, ha="center", va="center", fontsize=7, color=color, linespacing=1.1)

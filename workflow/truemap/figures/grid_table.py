@@ -6,7 +6,7 @@ from html import escape
 
 import pandas as pd
 
-from truemap.config.names import REFERENCE
+from truemap.config.names import NO_NETWORK, REFERENCE
 from truemap.figures.page import sortable_page, table_html
 
 NOT_ASKED = " Robust accuracy was not asked for (<code>robustness: {attacks: pgd}</code> does)."
@@ -28,7 +28,8 @@ def grid_page(summary: pd.DataFrame, attack: str | None, group: str | None, cond
     """
     rows = summary[summary["seed"] == "mean"]
     beside = rows[rows["criterion"].isin(["accuracy", "robust_accuracy"]) & rows["method"].isin(["", attack])]
-    accuracies = beside.pivot_table(index=["model", "conditions"], columns="criterion", values="mean")
+    said = beside["mean"].map("{:.3f}".format).where(beside["reason"] != NO_NETWORK, NO_NETWORK)
+    accuracies = beside.assign(said=said).pivot(index=["model", "conditions"], columns="criterion", values="said")
     table = rows[~rows["criterion"].isin(["accuracy", "robust_accuracy"])]
     table = table.join(accuracies, on=["model", "conditions"])
     columns = ["model", "method", "criterion", "conditions", "truth", "n", "mean", "se", "ci_low", "ci_high", "share"]
@@ -49,8 +50,9 @@ def _warning(table: pd.DataFrame, conditions: str) -> str:
     said = []
     for (criterion, truth), part in full[full["model"] == REFERENCE].groupby(["criterion", "truth"], sort=False):
         methods = ours[(ours["criterion"] == criterion) & (ours["truth"] == truth)]["mean"]
+        best = f"{methods.max():.3f}" if methods.notna().any() else "has no r with signs"
         names = ", ".join(f"{row.method} {row.mean:.3f}" for row in part.itertuples(index=False))
-        said.append(f"<li>{criterion}, {truth} truth: {escape(names)}; best map of a network {methods.max():.3f}</li>")
+        said.append(f"<li>{criterion}, {truth} truth: {escape(names)}; best map {best}</li>")
     return (
         "<p>Read this first: agreement with these truths does not show by itself that a map explains the network. "
         "References that know nothing of any network are scored beside it: noise, the input itself, and the average "

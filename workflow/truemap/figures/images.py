@@ -12,7 +12,7 @@ import pandas as pd
 
 from truemap.evaluation.truth import Truth
 from truemap.figures.backend import plt
-from truemap.figures.style import mean_r
+from truemap.figures.style import r_words
 from truemap.runtime.files import DataError
 
 
@@ -51,11 +51,11 @@ def flat(volume: np.ndarray) -> np.ndarray:
 
 
 def read_means(image: str, table: str) -> tuple[tuple[str, str], dict[tuple[str, str], np.ndarray]]:
-    """Return (model, method), and (class, target) -> its 2D mean map, of a file of `truemap.saliency._writer`."""
+    """Return (model, method), and (class, target) -> its 2D mean map, where it has maps, of a file of `MeanMaps`."""
     volumes = np.asarray(nib.load(image).dataobj)
     text = dict.fromkeys(("model", "method", "label", "target"), str)
     rows = pd.read_csv(table, sep="\t", dtype=text, keep_default_na=False)
-    maps = {(row.label, row.target): flat(volumes[..., row.volume]) for row in rows.itertuples()}
+    maps = {(row.label, row.target): flat(volumes[..., row.volume]) for row in rows.itertuples() if row.maps}
     return (rows["model"].iloc[0], rows["method"].iloc[0]), maps
 
 
@@ -94,8 +94,8 @@ def informative_figure(
     panels = [(called, [means[label] for label in classes] + [average], None)]
     panels.append((f"{called} − average", [means[label] - average for label in classes], None))
     for row in rows:
-        r = [mean_r(row.scores, label, label, row.conditions) for label in classes]
-        panels.append((row.label, [row.means[label, label] for label in classes], r))
+        r = [r_words(row.scores, label, label, row.conditions) for label in classes]
+        panels.append((row.label, [row.means.get((label, label)) for label in classes], r))
     return _draw([*classes, "average"], panels, colormap)
 
 
@@ -106,13 +106,13 @@ def pairwise_figure(
     pairs = list(itertools.permutations(classes, 2))
     panels = [(f"{called} difference", [means[b] - means[a] for a, b in pairs], None)]
     for row in rows:
-        r = [mean_r(row.scores, a, b, row.conditions) for a, b in pairs]
-        panels.append((row.label, [row.means[a, b] for a, b in pairs], r))
+        r = [r_words(row.scores, a, b, row.conditions) for a, b in pairs]
+        panels.append((row.label, [row.means.get((a, b)) for a, b in pairs], r))
     return _draw([f"{a} → {b}" for a, b in pairs], panels, colormap)
 
 
 def _draw(
-    columns: Sequence[str], panels: Sequence[tuple[str, list[np.ndarray], list[float] | None]], colormap: str
+    columns: Sequence[str], panels: Sequence[tuple[str, list[np.ndarray | None], list[str] | None]], colormap: str
 ) -> plt.Figure:
     figure, axes = plt.subplots(
         len(panels), len(columns), figsize=(1.35 * len(columns) + 1.2, 1.5 * len(panels)), squeeze=False
@@ -124,10 +124,14 @@ def _draw(
             if number >= len(images):
                 axis.axis("off")
                 continue
-            limit = np.abs(images[number]).max() or 1.0
-            axis.imshow(images[number], cmap=colormap, vmin=-limit, vmax=limit, interpolation="nearest")
+            image = images[number]
+            if image is None:
+                axis.text(0.5, 0.5, "no map", ha="center", va="center", transform=axis.transAxes)
+                continue
+            limit = np.abs(image).max() or 1.0
+            axis.imshow(image, cmap=colormap, vmin=-limit, vmax=limit, interpolation="nearest")
             if r is not None:
-                axis.set_xlabel(f"r = {r[number]:.2f}", labelpad=2)
+                axis.set_xlabel(r[number], labelpad=2)
         line[0].set_ylabel(label.replace(", ", "\n"), rotation=0, ha="right", va="center")
     for axis, column in zip(axes[0], columns, strict=True):
         axis.set_title(column)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from truemap.config.names import CHOSEN
+from truemap.config.names import ABSOLUTE, CHOSEN
 from truemap.config.options import suggest
 from truemap.figures.backend import plt
 from truemap.runtime.files import DataError, whole
@@ -135,7 +135,11 @@ def note(kind: str, conditions: str) -> str:
     return kind if conditions == "all" else f"{kind}; {SETS[conditions]}"
 
 
-def mean_r(scores: pd.DataFrame, label: str, target: str, conditions: str = "all") -> float:
-    """Return the mean agreement of a set's test maps of `label` explained for `target`, signs and all."""
+def r_words(scores: pd.DataFrame, label: str, target: str, conditions: str = "all") -> str:
+    """Return the mean r of a set's test maps of `label` explained for `target`: with signs, or else of sizes."""
     rows = scores[(scores["label"] == label) & (scores["target"] == target) & (scores["conditions"] == conditions)]
-    return rows.loc[rows["criterion"].isin(list(CRITERIA)), "r"].mean()
+    for ending, words in (("", "r = {:.2f}"), (ABSOLUTE, "|r| = {:.2f}")):
+        mean = rows.loc[rows["criterion"].isin([criterion + ending for criterion in CRITERIA]), "r"].mean()
+        if pd.notna(mean):
+            return words.format(mean)
+    return "no r"

@@ -68,8 +68,14 @@ def subject_maps(
         if rows["subject"].iloc[0] == subject:
             maps = on_grid(maps, inside) if is_brain(path) else maps
             of_target = rows[(rows["target"] == target) & in_set(rows, conditions, chosen)]
-            return {
+            means = {
                 label: (maps[part.index].astype(np.float64) * part["scale"].to_numpy()[:, None]).mean(axis=0)
                 for label, part in of_target.groupby("label")
             }
+            if not means:
+                raise DataError(
+                    f"{path}: no map of the test subject drawn is of class {target} in these conditions. Set "
+                    "`explained: null`, or `drawn` without this method."
+                )
+            return means
     raise DataError(f"{path}: has no maps of the test subject drawn. Run the saliency stage again.")

@@ -63,9 +63,8 @@ def require(decoder: Decoder, needs: Collection[str], method: str) -> None:
     """
     lacking = [] if decoder.traits is None else sorted(set(needs) - decoder.traits)
     if lacking:
-        words = "; ".join(
-            WORDS.get(trait, f"{trait}, counted from the input, that runs once and in that place") for trait in lacking
-        )
+        layer = "{}, counted from the input, that runs once and in that place"
+        words = "; ".join(WORDS.get(trait, layer.format(trait)) for trait in lacking)
         others = f" It calls: {', '.join(decoder.others)}." if decoder.others else ""
         raise DataError(
             f"{method}: cannot explain network '{decoder.kind}' rightly. It needs {words}.{others} Leave the method "

@@ -9,7 +9,7 @@ from typing import Any
 
 from truemap.config.candidates import candidates
 from truemap.config.names import SPLITS
-from truemap.config.schema import Config, Dataset, Model
+from truemap.config.schema import Config, Dataset, GivenMaps, Model
 from truemap.plan.record import named
 
 #: Wildcards of a job by name, but for its dataset's.
@@ -34,7 +34,8 @@ class Jobs:
             "background_chosen": self._if(self.listed),
             "train": self._trainings,
             "model": self.replicates,
-            "explain": self.explained,
+            "explain": lambda wildcards: self._of_kind(Model, wildcards),
+            "adopt": lambda wildcards: self._of_kind(GivenMaps, wildcards),
             "subject_maps": lambda wildcards: self.drawn(wildcards) if self._brains(wildcards) else [],
             "score": self.explained,
             "refer": lambda wildcards: [{"reference": name} for name in self.dataset(wildcards).references],
@@ -64,8 +65,11 @@ class Jobs:
         return self.config.datasets[wildcards.dataset]
 
     def model(self, wildcards: Any) -> Model:
-        """Return the model's definition; of a swept candidate, its own."""
-        return self._models[wildcards.dataset][wildcards.model]
+        """Return the definition of a network; of a swept candidate, its own."""
+        model = self._models[wildcards.dataset][wildcards.model]
+        if not isinstance(model, Model):
+            raise TypeError(f"'{wildcards.model}' is no network")
+        return model
 
     def methods(self, family: str, wildcards: Any) -> list[dict[str, Any]]:
         """Return a family's methods that a job uses, with their options: one, of a job that is of a model's one."""
@@ -76,7 +80,7 @@ class Jobs:
             key = family.removesuffix("s")
             found = dataset.references if family == "references" else dataset.robustness.attacks
             return [found[job[key]]] if key in job else list(found.values())
-        models = [self.model(wildcards)] if "model" in job else list(dataset.models.values())
+        models = [self.model(wildcards)] if "model" in job else list(dataset.networks.values())
         if family == "saliency":
             labelled = [(label, method) for model in models for label, method in model.saliency.items()]
             return [method for label, method in labelled if job.get("method", label) == label]
@@ -85,7 +89,7 @@ class Jobs:
 
     def weights(self, wildcards: Any, seed: Any = None) -> list[tuple[str, str]]:
         """Return name and file of every network of a dataset that is trained already; of one seed, if it is given."""
-        given = [(name, model) for name, model in self.dataset(wildcards).models.items() if model.weights]
+        given = [(name, model) for name, model in self.dataset(wildcards).networks.items() if model.weights]
         seeds = [(name, str(model.weights), f"{one}") for name, model in given for one in model.seeds]
         return [(name, path.replace("{seed}", one)) for name, path, one in seeds if seed is None or one == f"{seed}"]
 
@@ -107,12 +111,14 @@ class Jobs:
     def replicates(self, wildcards: Any) -> list[Job]:
         """Return model and seed of every trained network."""
         models = self._models[wildcards.dataset].items()
-        return [{"model": name, "seed": seed} for name, model in models for seed in model.seeds]
+        return [{"model": name, "seed": s} for name, model in models if isinstance(model, Model) for s in model.seeds]
 
     def explained(self, wildcards: Any) -> list[Job]:
-        """Return model, seed and method of every file of saliency maps."""
-        models = self._models[wildcards.dataset]
-        return [{**job, "method": m} for job in self.replicates(wildcards) for m in models[job["model"]].saliency]
+        """Return model, seed and method of every file of saliency maps, be they made here or given."""
+        models = self._models[wildcards.dataset].items()
+        return [
+            {"model": n, "seed": s, "method": m} for n, model in models for s in model.seeds for m in model.saliency
+        ]
 
     def finalists(self, wildcards: Any) -> list[Job]:
         """Return the first seed of every model of the config and each of its methods."""
@@ -133,7 +139,7 @@ class Jobs:
 
     def swept_trainings(self, wildcards: Any) -> list[Job]:
         """Return the trainings of the swept candidates."""
-        models = self.dataset(wildcards).models
+        models = self.dataset(wildcards).networks
         swept = self.swept(wildcards).values()
         return [{"model": m, "seed": s, "candidate": candidate} for m, candidate in swept for s in models[m].seeds]
 
@@ -141,6 +147,10 @@ class Jobs:
 
     def _if(self, holds: Callable[[Any], Any]) -> Callable[[Any], list[Job]]:
         return lambda wildcards: [{}] if holds(wildcards) else []
+
+    def _of_kind(self, kind: type, wildcards: Any) -> list[Job]:
+        models = self._models[wildcards.dataset]
+        return [job for job in self.explained(wildcards) if isinstance(models[job["model"]], kind)]
 
     def _brains(self, wildcards: Any) -> bool:
         return self.dataset(wildcards).figures == "glass_brain"
@@ -154,7 +164,7 @@ class Jobs:
         return [{"split": split, "shard": shard} for split in SPLITS for shard in shards]
 
     def _trainings(self, wildcards: Any) -> list[Job]:
-        models = self.dataset(wildcards).models.items()
+        models = self.dataset(wildcards).networks.items()
         return [
             {"model": name, "seed": seed, "candidate": candidate}
             for name, model in models
@@ -171,7 +181,7 @@ class Jobs:
         return {
             name: {
                 f"{model_name}--{candidate}": (model_name, candidate)
-                for model_name, model in dataset.models.items()
+                for model_name, model in dataset.networks.items()
                 if model.sweep
                 for candidate in candidates(model)
             }
@@ -179,13 +189,13 @@ class Jobs:
         }
 
     @cached_property
-    def _models(self) -> dict[str, dict[str, Model]]:
+    def _models(self) -> dict[str, dict[str, Model | GivenMaps]]:
         """Dataset -> name -> model, swept candidates after the models of the config."""
-        result = {}
+        result: dict[str, dict[str, Model | GivenMaps]] = {}
         for name, dataset in self.config.datasets.items():
             result[name] = dict(dataset.models)
             for swept, (model_name, candidate) in self._swept[name].items():
-                model = dataset.models[model_name]
+                model = dataset.networks[model_name]
                 methods = {label: model.saliency[label] for label in model.sweep}
                 changes = {"training": candidates(model)[candidate], "saliency": methods, "sweep": []}
                 result[name][swept] = model.model_copy(update=changes)

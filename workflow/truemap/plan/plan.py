@@ -159,6 +159,18 @@ class Plan:
         """Return a saliency output's path, marked by Snakemake's `temp` where the config does not keep maps."""
         return path if self.config.maps.keep else temp(path)
 
+    def models(self, given: bool) -> str:
+        """Return an expression for `model` in paths of saliency maps: that of maps from elsewhere, or of the rest.
+
+        Two rules make such paths, and a name may be a network's in one dataset and of given maps in another.
+        """
+        datasets = [(name, dataset.given) for name, dataset in self.config.datasets.items() if dataset.given]
+        names = [
+            rf"(?<=/{re.escape(name)}/saliency/)(?:{'|'.join(map(re.escape, models))})" for name, models in datasets
+        ]
+        expression = "|".join(names) or "(?!)"
+        return expression if given else f"(?!(?:{expression})/)[^/]+"
+
     # Files that are there before the first job
 
     def own(self, path: str) -> str:
@@ -175,7 +187,7 @@ class Plan:
 
         return signed(file)
 
-    def given(self, wildcards: Any) -> list[str]:
+    def trained(self, wildcards: Any) -> list[str]:
         """Input function: weights of networks that are trained already, each with the file beside it.
 
         Of the job's model and seed, where it has them, else of the dataset.
@@ -183,6 +195,19 @@ class Plan:
         job = named(wildcards)
         found = [path for of, path in self.jobs.weights(wildcards, job.get("seed")) if job.get("model", of) == of]
         return [file for path in found for file in (path, str(beside(path)))]
+
+    def sheet_of_maps(self, wildcards: Any) -> str:
+        """Input function: the sheet of a model that is maps from elsewhere."""
+        return self.jobs.dataset(wildcards).given[wildcards.model].maps[wildcards.method]
+
+    def kept(self, pattern: str) -> Files:
+        """Input function: tables of the test maps (`pattern`), where subjects may have been left out; else none."""
+        tables = self.each("volumes", pattern, split="test")
+
+        def files(wildcards: Any) -> list[str]:
+            return tables(wildcards) if self.jobs.dataset(wildcards).on_bad_subject == "skip" else []
+
+        return signed(files)
 
     def simulation_file(self, key: str) -> Files:
         """Input function: the table that `simulate` names, or the workflow's own."""
@@ -211,6 +236,8 @@ class Plan:
             for model, path in self.jobs.weights(SimpleNamespace(dataset=name)):
                 key = f"datasets.{name}.models.{model}.weights"
                 found += [(key, path), (f"{key}, JSON beside it", str(beside(path)))]
+            for model, given in dataset.given.items():
+                found += [(f"datasets.{name}.models.{model}.maps", path) for path in given.maps.values()]
             root = dataset.source.get("root")
             if root and "://" not in root:
                 found.append((f"datasets.{name}.source.root", f"{root.rstrip('/')}/"))

@@ -50,8 +50,8 @@ class Start:
         self._refuse(record.strangers(found), "have no record of what they were made from (results/.snakemake)")
         firsts = {_expression(self._first[rule]): pattern for rule, pattern in benchmarks.items()}
         catch_up(self._record, lambda first: _same_job(firsts, first))
-        #: Dataset -> how the files differ that its samples were listed from.
-        self._changes: dict[str, str] = {}
+        #: List of files (`truemap.data.seen`) -> how they differ by now.
+        self._changes: dict[Path, str] = {}
         self.reasons: dict[str, str] = {}
 
     def value(self, rule: str, wildcards: Any) -> str:
@@ -69,6 +69,8 @@ class Start:
         entry = self._record.entries.get(output)
         changes = self._look(names["dataset"]) if "dataset" in names else ""
         reason = changes if rule == "samples" else ""
+        if rule == "adopt":
+            reason = self._look(names["dataset"], names["model"], names["method"])
         reason = reason or ", ".join(self._record.others(output)[:LISTED])
         if entry and reason and output not in self.reasons:
             self.reasons[output] = reason
@@ -80,11 +82,13 @@ class Start:
         """Return whether a job's only output is not what it made of the files that are there now."""
         return self._record.settled(output) is None or bool(self._record.others(output))
 
-    def _look(self, dataset: str) -> str:
-        if dataset not in self._changes:
+    def _look(self, dataset: str, *maps: str) -> str:
+        place = seen.list_of(dataset, *maps)
+        if place not in self._changes:
             check_files(self._plan, [dataset])
-            self._changes[dataset] = _changes(self._plan, dataset)
-        return self._changes[dataset]
+            source = self._plan.config.datasets[dataset].source
+            self._changes[place] = _changes(place, source.get("endpoint_url"), source.get("cache"))
+        return self._changes[place]
 
     @staticmethod
     def end() -> None:
@@ -125,23 +129,21 @@ def check_files(plan: Plan, datasets: Iterable[str]) -> None:
                 )
 
 
-def _changes(plan: Plan, dataset: str) -> str:
-    """Return how the files that a dataset's samples were listed from differ by now; empty where they do not."""
-    place = seen.list_of(dataset)
+def _changes(place: Path, endpoint_url: str | None = None, cache: str | None = None) -> str:
+    """Return how the files of a list (`truemap.data.seen`) differ by now; empty where they do not."""
     before = seen.read(place)
     if before is None:
         return "there is no list of the files they were listed from"
-    source = plan.config.datasets[dataset].source
-    now = seen.look(before, before, _remote(dataset, before, source.get("endpoint_url")))
+    now = seen.look(before, before, _remote(place, before, endpoint_url))
     # What is gone from a cache is fetched again when it is needed.
-    gone = {path for path in before if source.get("cache") and not now[path][1] and path.startswith(source["cache"])}
+    gone = {path for path in before if cache and not now[path][1] and path.startswith(cache)}
     found = [path for path in seen.changed(before, now) if path not in gone]
     if not found and not gone and now != before:
         seen.write(place, now)
     return f"{len(found)} of {len(before)} files and folders they were listed from have changed" if found else ""
 
 
-def _remote(dataset: str, before: seen.Seen, endpoint_url: str | None) -> dict[str, str]:
+def _remote(place: Path, before: seen.Seen, endpoint_url: str | None) -> dict[str, str]:
     """Return what a bucket says of the objects that were listed; what was noted, where it does not answer."""
     urls = [path for path in before if "://" in path]
     if not urls:
@@ -153,7 +155,7 @@ def _remote(dataset: str, before: seen.Seen, endpoint_url: str | None) -> dict[s
         return tags(urls, endpoint_url)
     except DataError as error:
         reason = without_ids(str(error))
-        log.warning("%s: its %d maps are taken as they were, as the bucket is silent: %s", dataset, len(urls), reason)
+        log.warning("%s: its %d maps are taken as they were, as the bucket is silent: %s", place, len(urls), reason)
         return {url: before[url][1] for url in urls}
 
 

@@ -200,7 +200,8 @@ class Record:
         entry = self.entries.get(output)
         if entry is None or self.settled(output) is None:
             return []
-        return [path for path, was in entry["inputs"].items() if self._now(path) not in (None, was)]
+        # Another rule's first output, if it made these before, is another one.
+        return [path for path, was in entry.get("inputs", {}).items() if self._now(path) not in (None, was)]
 
     def _now(self, path: str) -> str | None:
         """Return an input's sha256 as it is; None where it is to be made first, and the job after it."""

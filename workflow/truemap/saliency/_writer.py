@@ -1,34 +1,24 @@
-"""From a method's maps to what is stored: unit-peak maps by sample and class, and their means."""
+"""From a method's maps to what is stored: unit-peak maps by sample and class."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
-from truemap.data.nifti import write_map
-from truemap.data.rows import by_target, choose_explained, made_by, subject_blocks
+from truemap.data.maps import unit_peak
+from truemap.data.rows import by_target, choose_explained, subject_blocks
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
-from truemap.runtime.files import DataError, whole
+from truemap.runtime.files import DataError
 from truemap.runtime.log import progress
 from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
 
 MEGABYTE = 1 << 20
-
-
-def unit_peak(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return maps divided by their largest absolute value, and that value; maps of zero, or not finite, stay.
-
-    Float16 has 11 bits but a narrow range: at unit peak a map keeps its shape however small it is.
-    """
-    peak = np.abs(maps).max(axis=1)
-    return maps / np.where((peak > 0) & np.isfinite(peak), peak, 1.0)[:, None], peak
 
 
 def chunk_size(decoder: Decoder, x: torch.Tensor, megabytes: float) -> int:
@@ -108,52 +98,3 @@ def explain_blocks(
                 "the training's log and the method's options."
             )
         yield table, maps
-
-
-class MeanMaps:
-    """Mean saliency map of each (class of the map, explained class).
-
-    Parameters
-    ----------
-    classes : list of str
-    shape : tuple of int
-        Of one map.
-    """
-
-    def __init__(self, classes: list[str], shape: tuple[int, ...]) -> None:
-        self.classes = classes
-        self.total = np.zeros((len(classes), len(classes), *shape))
-        self.count = np.zeros(len(classes), dtype=int)
-
-    def add(self, rows: pd.DataFrame, maps: np.ndarray) -> None:
-        """Add maps at their own scale (not unit peak), as averaging the method's output would."""
-        scaled = maps * rows["scale"].to_numpy()[:, None]
-        for (label, target), part in rows.groupby(["label", "target"]):
-            a, b = self.classes.index(label), self.classes.index(target)
-            self.total[a, b] += scaled[part.index].sum(axis=0).reshape(self.total.shape[2:])
-            self.count[a] += len(part) if a == b else 0
-
-    def write(self, image: str | Path, table: str | Path, affine: np.ndarray, **entry: str | int) -> None:
-        """Write the means as one 4D NIfTI, unit peak each, and which volume is what as TSV.
-
-        Parameters
-        ----------
-        entry
-            What they are of (`truemap.data.rows.made_by`).
-        """
-        size = len(self.classes)
-        means = self.total / np.maximum(self.count, 1)[:, None, None, None, None]
-        flat, scale = unit_peak(means.reshape(size * size, -1))
-        write_map(image, np.moveaxis(flat.reshape(size * size, *means.shape[2:]), 0, -1), affine)
-        pairs = [(a, b) for a in range(size) for b in range(size)]
-        rows = pd.DataFrame(
-            {
-                "volume": range(size * size),
-                "label": [self.classes[a] for a, _ in pairs],
-                "target": [self.classes[b] for _, b in pairs],
-                "maps": [self.count[a] for a, _ in pairs],
-                "scale": scale,
-            }
-        )
-        with whole(table) as temporary:
-            made_by(rows, **entry).to_csv(temporary, sep="\t", index=False, lineterminator="\n")
