@@ -245,6 +245,15 @@ def test_a_broken_file_is_named_with_what_to_do(server, options):
         read(image, options(), 0)
 
 
+def test_a_folder_that_was_filled_can_be_read_where_it_cannot_be_written(server, options, tmp_path):
+    samples = index(options(), 0)
+    (tmp_path / "cache/.lock").unlink()
+    (tmp_path / "cache/.lock").mkdir()  # root may write anywhere, but not over a folder
+    server.requests.clear()
+    assert index(options(), 0).equals(samples)
+    assert not server.requests
+
+
 FETCH = "import sys; from truemap.datasets.localizer import *; index(Options(subjects=2, cache=sys.argv[1]), 0)"
 
 

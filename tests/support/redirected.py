@@ -113,9 +113,10 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def write(self, path, piece):
-        self.wfile.write(piece)
+        # Counted first: whoever has the piece finds it counted.
         with self.server.lock:
             self.server.sent[path] += len(piece)
+        self.wfile.write(piece)
 
     def handle(self):
         # The other side may be killed.

@@ -61,7 +61,7 @@ class Files(Protocol):
     """Says where a map is."""
 
     def __call__(self, image: str, options: Any) -> Sequence[str]:
-        """Return the files that a map is read from; none where it is made."""
+        """Return the files that a map is read from; none where it is made, and the same ones for parts of one file."""
         ...
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,18 @@ def fetched(fetcher: Callable[..., Any], what: str, cache: str, **arguments: Any
                 "or `MD5SUMS`) and run again, or look for a newer nilearn."
             ) from None
 
-    folder = Path(cache)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _turn(Path(cache)):
         return insist(ask, what, ATTEMPTS)
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """Wait until no other job fetches into this folder; not where it cannot be written, and so nothing is fetched."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            fcntl.flock(stack.enter_context((folder / ".lock").open("w")), fcntl.LOCK_EX)
+        yield
 
 
 def _words(error: Any) -> str:
