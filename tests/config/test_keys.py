@@ -1,6 +1,8 @@
+import codecs
 from pathlib import Path
 
 import pytest
+from snakemake.common.configfile import load_configfile
 
 from truemap.config.keys import refuse_repeated
 from truemap.config.schema import ConfigError
@@ -45,3 +47,13 @@ def test_other_files_are_not(tmp_path, text):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_the_presets_repeat_no_key(path):
     refuse_repeated(path)
+
+
+def test_a_byte_order_mark_and_windows_line_ends_change_nothing(tmp_path):
+    (tmp_path / "plain.yaml").write_bytes(text := b"run: [a]\nseed: 1\n")
+    (tmp_path / "windows.yaml").write_bytes(codecs.BOM_UTF8 + text.replace(b"\n", b"\r\n"))
+    (tmp_path / "twice.yaml").write_bytes(codecs.BOM_UTF8 + b"run: [a]\r\nrun: [b]\r\n")
+    assert load_configfile(tmp_path / "windows.yaml") == load_configfile(tmp_path / "plain.yaml")
+    refuse_repeated(tmp_path / "windows.yaml")
+    with pytest.raises(ConfigError, match="line 2: 'run' is there a second time"):
+        refuse_repeated(tmp_path / "twice.yaml")

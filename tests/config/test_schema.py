@@ -541,6 +541,20 @@ def test_seeds_are_what_pytorch_takes():
     assert "linear.seeds" in refusal((*LINEAR, "seeds"), [2**63])
 
 
+@pytest.mark.parametrize(
+    ("robustness", "attacks"),
+    [(None, []), ({"maps": 7}, []), ({"attacks": "pgd"}, ["pgd"]), ({"attacks": {"weak": {"name": "pgd"}}}, ["weak"])],
+)
+def test_peoples_own_maps_are_attacked_where_they_ask_for_it(robustness, attacks):
+    source = {"name": "sheet", "sheet": "maps.tsv"}
+    asked = {} if robustness is None else {"robustness": robustness}
+    raw = changed(("datasets", "synthetic"), {**RAW["datasets"]["synthetic"], "source": source, **asked})
+    found = parse(raw).datasets["synthetic"].robustness
+    assert list(found.attacks) == attacks
+    assert found.maps == (robustness or {}).get("maps", 100)
+    assert list(parse(RAW).datasets["synthetic"].robustness.attacks) == ["pgd"]
+
+
 # Maps from elsewhere
 
 GIVEN = {"maps": "maps.tsv", "signed": True}

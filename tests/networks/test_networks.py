@@ -16,6 +16,7 @@ from truemap.runtime.files import DataError
 
 torch.set_num_threads(1)
 HCP_2MM, HCP_8MM = (91, 109, 91), (23, 28, 23)
+TABLE_2 = cnn3d.Options(filters=[32, 32, 64, 64, 64])
 NETWORKS = [
     (linear, (4, 3, 2), {}),
     (mlp, (4, 3, 2), {"hidden": 5}),
@@ -54,10 +55,34 @@ def test_cnn_with_stride_2_ends_on_768_inputs_at_2_mm():
     assert cnn_on_paper(HCP_2MM)[-1].in_features == 64 * 2 * 3 * 2 == 768
 
 
-def test_cnn_leaves_out_the_block_that_would_pool_nothing():
-    network = cnn3d.build(HCP_8MM, 7, cnn3d.Options())
+def test_cnn_leaves_out_the_block_that_would_pool_nothing(caplog):
+    caplog.set_level("INFO")
+    network = cnn3d.build(HCP_8MM, 7, TABLE_2)
+    assert "4 of 5 blocks fit maps of shape (23, 28, 23)" in caplog.text
     assert sizes_after_blocks(network, HCP_8MM) == [(11, 14, 11), (5, 7, 5), (2, 3, 2), (1, 1, 1)]
     assert network(torch.zeros(2, *HCP_8MM)).shape == (2, 7)
+
+
+@pytest.mark.parametrize(
+    ("shape", "filters", "last"),
+    [
+        (HCP_2MM, [32, 32, 64, 64, 64], (2, 3, 2)),
+        ((45, 54, 45), [16, 16, 32, 32], (2, 3, 2)),
+        (HCP_8MM, [8, 8, 16], (2, 3, 2)),
+        ((8, 8, 1), [8, 8], (2, 2, 1)),
+        ((3, 40, 3), [8], (1, 20, 1)),
+        ((1, 1, 1), [8], (1, 1, 1)),
+        ((300, 300, 300), [32, 32, 64, 64, 64], (9, 9, 9)),
+    ],
+)
+def test_cnn_chooses_filters_by_the_grid_where_none_are_given(shape, filters, last, caplog):
+    caplog.set_level("INFO")
+    assert cnn3d.fitting(shape) == filters
+    network = cnn3d.build(shape, 7, cnn3d.Options())
+    assert [layer.out_channels for layer in network if isinstance(layer, nn.Conv3d)] == filters
+    assert network[-1].in_features == filters[-1] * math.prod(last)
+    assert f"filters {filters}, by the shape of the maps" in caplog.text
+    assert "blocks fit" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -69,7 +94,7 @@ def test_cnn_leaves_out_the_block_that_would_pool_nothing():
     ],
 )
 def test_cnn_does_not_pool_a_thin_axis(shape, sizes):
-    network = cnn3d.build(shape, 3, cnn3d.Options())
+    network = cnn3d.build(shape, 3, TABLE_2)
     assert sizes_after_blocks(network, shape) == sizes
     assert network(torch.zeros(2, *shape)).shape == (2, 3)
 

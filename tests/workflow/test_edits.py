@@ -22,7 +22,7 @@ SYNTHETIC_ONLY = {"subject_maps", "figure_3", "figure_strength"}
 HEADLINES = {"figure_2", "figure_3", "figure_grid", "figure_strength"}
 NOTHING: set[str] = set()
 AFTER_VOLUMES = {"quality", "truth", "background", "refer", *AFTER_TRAINING}
-AFTER_SAMPLES = {"grid", "words", "volumes", *AFTER_VOLUMES}
+AFTER_SAMPLES = {"grid", "words", "networks", "volumes", *AFTER_VOLUMES}
 
 Edit = Callable[[Path], None]
 
@@ -157,7 +157,7 @@ def peaks(root: Path) -> None:
 
 
 SIMULATED = {
-    *("simulate", "samples", "grid", "words", "volumes", "quality", "truth", "background", "refer"),
+    *("simulate", "samples", "grid", "words", "networks", "volumes", "quality", "truth", "background", "refer"),
     *(AFTER_TRAINING - {"figure_1"}),
 }
 TABLE: list[tuple[str, Edit, set[str]]] = [
@@ -186,14 +186,17 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("a statement at import", source("numerics.py", "def zscore", "print()\n\n\ndef zscore"),
      {"simulate", "samples", *AFTER_SAMPLES}),
     ("a method of a class", source("data/volumes.py", "return self.parts[0]", "return (*self.parts, None)[0]"),
-     AFTER_VOLUMES),
+     {"networks", *AFTER_VOLUMES}),
     ("the config's words", source("config/options.py", "must be text: write it", "must be text. Write it"), NOTHING),
-    ("a helper that only training imports", source("training/_objective.py", "0.5 * l2", "0.25 * l2"), AFTER_TRAINING),
-    ("a training method", source("training/free.py", "total / options.steps", "total"), AFTER_TRAINING - {"figure_1"}),
+    ("a helper that only training imports", source("training/_objective.py", "0.5 * l2", "0.25 * l2"),
+     {"networks", *AFTER_TRAINING}),
+    ("a training method", source("training/free.py", "total / options.steps", "total"),
+     {"networks", *AFTER_TRAINING} - {"figure_1"}),
     ("one saliency method", source("saliency/smoothgrad.py", "/= options.n", "/= options.n + 0"),
-     {"explain", *AFTER_HCP_MAPS}),
+     {"networks", "explain", *AFTER_HCP_MAPS}),
     ("a reference", source("references/input.py", "0.0)", "0)"), {"refer", *TABLES}),
-    ("an attack", source("attacks/pgd.py", "bound: float", "bound: float | int"), {"robustness", *TABLES}),
+    ("an attack", source("attacks/pgd.py", "bound: float", "bound: float | int"),
+     {"networks", "robustness", *TABLES}),
     ("the background of methods", source("data/background.py", "BLOCK = 64", "BLOCK = 65"),
      {"background", "refer", "explain", *AFTER_MAPS}),
     ("the table of quality", source("data/quality.py", "BLOCK = 16", "BLOCK = 17"), {"quality", "resources"}),
@@ -205,10 +208,10 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("two equal-typed options swapped", config(swap_blob_and_field), SIMULATED),
     ("the order of keys", config(reverse_keys), NOTHING),
     ("a default written out", config(write_default), NOTHING),
-    ("one more seed", config(add_seed), AFTER_TRAINING - {"figure_1", *SYNTHETIC_ONLY}),
-    ("one more saliency method", config(add_method), {"explain", *AFTER_HCP_MAPS}),
-    ("one more model", config(add_model), AFTER_TRAINING - SYNTHETIC_ONLY),
-    ("one more strength", config(add_strength), AFTER_TRAINING - {"figure_1"}),
+    ("one more seed", config(add_seed), {"networks", *AFTER_TRAINING} - {"figure_1", *SYNTHETIC_ONLY}),
+    ("one more saliency method", config(add_method), {"networks", "explain", *AFTER_HCP_MAPS}),
+    ("one more model", config(add_model), {"networks", *AFTER_TRAINING} - SYNTHETIC_ONLY),
+    ("one more strength", config(add_strength), {"networks", *AFTER_TRAINING} - {"figure_1"}),
     ("one more reference", config(add_reference), {"refer", *TABLES} - {"figure_strength"}),
     ("which truth figures show", config(leave_out), HEADLINES),
     ("which conditions figures show", config(no_negated), {"words", "subject_maps", *HEADLINES}),

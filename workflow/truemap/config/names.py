@@ -13,6 +13,8 @@ REFERENCE = "reference"
 RESERVED = ("benchmarks", "salt")
 #: Sources whose subjects are people, by numbers that those who have the data know them by.
 PEOPLE = ("hcp", "localizer", "neurovault")
+#: Sources whose maps are attacked only where the config asks for it.
+NOT_ATTACKED = ("sheet",)
 #: What the set of the conditions that a config lists is called, beside `all` and `no_negated`.
 CHOSEN = "chosen"
 #: Condition set that figures show first, by what the config calls it.

@@ -18,7 +18,16 @@ from pydantic import (
 )
 
 from truemap.config.folders import check_folders
-from truemap.config.names import HEADLINES, LONGEST_FOLDER, REFERENCE, RESERVED, STRENGTHS, path_word, path_words
+from truemap.config.names import (
+    HEADLINES,
+    LONGEST_FOLDER,
+    NOT_ATTACKED,
+    REFERENCE,
+    RESERVED,
+    STRENGTHS,
+    path_word,
+    path_words,
+)
 from truemap.config.options import (
     EPSILON_UNIT,
     Count,
@@ -258,7 +267,8 @@ class Robustness(Strict):
     attacks: dict[str, dict[str, Any]] = Field(
         default="pgd",
         description="modules in truemap/attacks: a name, a list of names, or a mapping from a label to options; "
-        "autoattack needs the package pyautoattack",
+        "autoattack needs the package pyautoattack; {}: none, which is the default for the source sheet: attacks take "
+        "longer than all else",
     )
     epsilon: Positive = Field(0.1, description="radius of the ball; 0.1 a voxel is the paper's 95 at 2 mm")
     epsilon_unit: EpsilonUnit = Field("voxel", description=EPSILON_UNIT)
@@ -368,6 +378,17 @@ class Dataset(Strict):
     models: dict[str, AnyModel] = Field(
         min_length=1, description="the decoders, by name: networks, or maps that another tool made (key `maps`)"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unasked(cls, values: Any) -> Any:
+        """People's own maps are attacked where they ask for it."""
+        if isinstance(values, dict):
+            source, robustness = values.get("source"), values.get("robustness", {})
+            name = source.get("name") if isinstance(source, dict) else source
+            if name in NOT_ATTACKED and isinstance(robustness, dict):
+                return {**values, "robustness": {"attacks": {}, **robustness}}
+        return values
 
     @field_validator("source", mode="before")
     @classmethod
