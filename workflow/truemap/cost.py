@@ -19,7 +19,7 @@ from truemap.config.registry import method
 from truemap.data.background import Background
 from truemap.data.volumes import Volumes
 from truemap.geometry import radius
-from truemap.networks._batches import Batches
+from truemap.networks._batches import MAPS, Batches
 from truemap.networks._decoder import Decoder, build_network
 from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError
@@ -34,6 +34,8 @@ from truemap.training._objective import log_odds
 ENOUGH = 0.5
 #: Maps that are explained, or meet a network, at a time, at most.
 TOGETHER = 8
+#: Voxels of all maps of noise, at most: 1 GB.
+LARGEST = 1 << 28
 #: By how much `Unmoved` prefers the first class, and how much of the map it sees.
 PREFERENCE, SEEN = 50.0, 1e-4
 Settings = Mapping[str, Any]
@@ -90,7 +92,9 @@ class Costs:
         each = tested.groupby(["subject", "label"]).size()
         self._explained = int(each.clip(upper=settings["explained"]).sum())
         sizes = [self._batch(model) for model in settings["models"].values()]
-        self._noise = _noise(shape, self._classes, max(*sizes, len(self._classes), TOGETHER), settings["seed"])
+        most = max(LARGEST // math.prod(shape), len(self._classes), TOGETHER)
+        count = min(max(*sizes, len(self._classes), TOGETHER), most)
+        self._noise = _noise(shape, self._classes, count, settings["seed"])
 
     def of(self, name: str) -> dict[str, Any]:
         """Return what a model costs.
@@ -143,6 +147,7 @@ class Costs:
     def _training(self, model: Settings, network: nn.Module, batches: Batches) -> float:
         training = method("training", model["training"], Training)
         size, random = self._batch(model), torch.Generator().manual_seed(0)
+        tried = min(size, len(batches))
         minibatches, options = math.ceil(self._count["train"] / size), []
         prepare = self._once(lambda: options.append(training.prepare(network, training.options, batches, 0)))
         optimizer = torch.optim.Adam(network.parameters(), lr=training.options.learning_rate)
@@ -150,9 +155,9 @@ class Costs:
         network.train()
 
         def update() -> None:
-            training.update(network, optimizer, *batches.get(torch.arange(size)), options[0], random)
+            training.update(network, optimizer, *batches.get(torch.arange(tried)), options[0], random)
 
-        epoch = minibatches * self._seconds(update) + self._count["validation"] * one_pass
+        epoch = minibatches * self._seconds(update) * size / tried + self._count["validation"] * one_pass
         whole = prepare * self._count["train"] / len(batches) + training.options.epochs * epoch
         chosen = (self._count["validation"] + self._count["test"]) * one_pass
         return model["trainings"] * (self._start + whole) + model["replicates"] * (self._start + chosen)
@@ -184,8 +189,13 @@ class Costs:
         for settings in robustness["attacks"].values():
             attack, unmoved = method("attacks", settings, Attack), Unmoved(self._noise.shape, len(self._classes))
             target = Decoder(unmoved.to(self._device).eval().requires_grad_(False), 1.0, self._classes, "")
-            attack.perturb(target, x, torch.zeros_like(labels), [0], bound, attack.options, 0)
-            total += self._start + maps * unmoved.maps * self._there_and_back(decoder.network, batches)
+            own = self._once(
+                lambda attack=attack, target=target: attack.perturb(
+                    target, x, torch.zeros_like(labels), [0], bound, attack.options, 0
+                )
+            )
+            passes = maps * unmoved.maps * self._there_and_back(decoder.network, batches)
+            total += self._start + math.ceil(maps / MAPS) * own + passes
         return model["replicates"] * total
 
     def _decoder(self, model: Settings, network: nn.Module) -> Decoder:
