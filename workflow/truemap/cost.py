@@ -189,11 +189,11 @@ class Costs:
         for settings in robustness["attacks"].values():
             attack, unmoved = method("attacks", settings, Attack), Unmoved(self._noise.shape, len(self._classes))
             target = Decoder(unmoved.to(self._device).eval().requires_grad_(False), 1.0, self._classes, "")
-            own = self._once(
-                lambda attack=attack, target=target: attack.perturb(
-                    target, x, torch.zeros_like(labels), [0], bound, attack.options, 0
-                )
-            )
+
+            def attacked(attack: Attack = attack, target: Decoder = target) -> None:
+                attack.perturb(target, x, torch.zeros_like(labels), [0], bound, attack.options, 0)
+
+            own = self._once(attacked)
             passes = maps * unmoved.maps * self._there_and_back(decoder.network, batches)
             total += self._start + math.ceil(maps / MAPS) * own + passes
         return model["replicates"] * total
