@@ -71,16 +71,26 @@ def test_an_attack_on_a_network_that_is_never_wrong_takes_all_its_steps():
 
 def test_passes_are_counted_by_epochs_minibatches_maps_and_jobs(monkeypatch):
     """Everything that is timed takes a second here: by hand, 36 training maps in 5 minibatches, 8 to validate."""
-    monkeypatch.setattr(Costs, "_once", lambda self, work: work() or 1.0)
+    monkeypatch.setattr(Costs, "_once", lambda self, work: (work(), 1.0)[1])
     found = costs(model(trainings=4, replicates=2, saliency=("gradient", "weights")), start=10.0).of("m")
     training = 10 + 36 / 8 + 3 * (5 + 8)  # to prepare is for 8 maps of noise
     assert found["training_seconds"] == 4 * training + 2 * (10 + 8 + 12)
     assert found["explaining_seconds"] == 2 * 2 * (10 + 3 * 2)
-    assert found["robustness_seconds"] == 2 * (10 + 5 * 2 * (4 + 1))
+    assert found["robustness_seconds"] == 2 * (10 + 1 + 5 * 2 * (4 + 1))
     everything = costs(model(), explained=None).of("m")
     assert everything["explaining_seconds"] == 12
     none = costs(model(), robustness={"attacks": {}, "epsilon": 0.1, "epsilon_unit": "voxel", "maps": None}).of("m")
     assert none["robustness_seconds"] == 0
+
+
+def test_a_batch_that_is_too_large_to_try_is_tried_in_part(monkeypatch):
+    monkeypatch.setattr(Costs, "_once", lambda self, work: (work(), 1.0)[1])
+    whole = {"name": "standard", "epochs": 3, "batch_size": None}
+    in_one = costs(model(training=whole)).of("m")["training_seconds"]
+    monkeypatch.setattr("truemap.cost.LARGEST", 9 * VOXELS)
+    in_part = costs(model(training=whole)).of("m")["training_seconds"]
+    assert in_one == 1 + 3 * (1 + 8) + 20
+    assert in_part == 4 + 3 * (4 + 8) + 20
 
 
 def test_a_network_that_cannot_have_the_maps_is_refused_by_the_models_name():

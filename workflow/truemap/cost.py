@@ -21,7 +21,7 @@ from truemap.data.background import Background
 from truemap.data.grid import Grid
 from truemap.data.volumes import Volumes
 from truemap.geometry import radius
-from truemap.networks._batches import Batches
+from truemap.networks._batches import MAPS, Batches
 from truemap.networks._decoder import Decoder, build_network, read_decoder
 from truemap.networks._look import look
 from truemap.networks._structure import require
@@ -39,6 +39,8 @@ from truemap.training._objective import log_odds
 ENOUGH = 0.5
 #: Maps that are explained, or meet a network, at a time, at most.
 TOGETHER = 8
+#: Voxels of all maps of noise, at most: 1 GB.
+LARGEST = 1 << 28
 #: By how much `Unmoved` prefers the first class, and how much of the map it sees.
 PREFERENCE, SEEN = 50.0, 1e-4
 Settings = Mapping[str, Any]
@@ -96,7 +98,9 @@ class Costs:
         each = tested.groupby(["subject", "label"]).size()
         self._explained = int(each.clip(upper=settings["explained"]).sum())
         sizes = [self._batch(model) for model in settings["models"].values()]
-        self._noise = _noise(grid.shape, self._classes, max(*sizes, len(self._classes), TOGETHER), settings["seed"])
+        most = max(LARGEST // math.prod(grid.shape), len(self._classes), TOGETHER)
+        count = min(max(*sizes, len(self._classes), TOGETHER), most)
+        self._noise = _noise(grid.shape, self._classes, count, settings["seed"])
 
     def of(self, name: str) -> dict[str, Any]:
         """Return what a model costs.
@@ -182,15 +186,16 @@ class Costs:
             return chosen
         training = method("training", model["training"], Training)
         size, random = self._batch(model), torch.Generator().manual_seed(0)
+        tried = min(size, len(batches))
         minibatches, options = math.ceil(self._count["train"] / size), []
         prepare = self._once(lambda: options.append(training.prepare(network, training.options, batches, 0)))
         optimizer = torch.optim.Adam(network.parameters(), lr=training.options.learning_rate)
         network.train()
 
         def update() -> None:
-            training.update(network, optimizer, *batches.get(torch.arange(size)), options[0], random)
+            training.update(network, optimizer, *batches.get(torch.arange(tried)), options[0], random)
 
-        epoch = minibatches * self._seconds(update) + self._count["validation"] * one_pass
+        epoch = minibatches * self._seconds(update) * size / tried + self._count["validation"] * one_pass
         whole = prepare * self._count["train"] / len(batches) + training.options.epochs * epoch
         return model["trainings"] * (self._start + whole) + chosen
 
@@ -221,8 +226,13 @@ class Costs:
         for settings in robustness["attacks"].values():
             attack, unmoved = method("attacks", settings, Attack), Unmoved(self._noise.shape, len(self._classes))
             target = Decoder(unmoved.to(self._device).eval().requires_grad_(False), 1.0, self._classes, "")
-            attack.perturb(target, x, torch.zeros_like(labels), [0], bound, attack.options, 0)
-            total += self._start + maps * unmoved.maps * self._there_and_back(decoder.network, batches)
+
+            def attacked(attack: Attack = attack, target: Decoder = target) -> None:
+                attack.perturb(target, x, torch.zeros_like(labels), [0], bound, attack.options, 0)
+
+            own = self._once(attacked)
+            passes = maps * unmoved.maps * self._there_and_back(decoder.network, batches)
+            total += self._start + math.ceil(maps / MAPS) * own + passes
         return model["replicates"] * total
 
     def _decoder(self, model: Settings, network: nn.Module) -> Decoder:
