@@ -41,8 +41,7 @@ def test_noise_may_leave_the_range_of_the_maps():
     assert ((x + noise).abs() > 1).any()
 
 
-@pytest.mark.parametrize("classes", [2, 3, 7])
-@pytest.mark.parametrize("name", ["mlp", "cnn3d"])
+@pytest.mark.parametrize(("name", "classes"), [("mlp", 2), ("mlp", 3), ("mlp", 7), ("cnn3d", 3)])
 def test_is_as_strong_as_pgd(name, classes):
     model, x = decoder(name, classes), maps(40)
     labels = predicted(model, x)

@@ -200,7 +200,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("the background of methods", source("data/background.py", "BLOCK = 64", "BLOCK = 65"),
      {"background", "refer", "explain", *AFTER_MAPS}),
     ("the table of quality", source("data/quality.py", "BLOCK = 16", "BLOCK = 17"), {"quality", "resources"}),
-    ("the agreement", source("evaluation/agreement.py", '"informative", "pair', '"informative", "p'),
+    ("the agreement", source("evaluation/agreement.py", '"informative", "pairwise").as', '"informative", "p").as'),
      {"refer", *AFTER_MAPS} - {"subject_maps", "figure_3"}),
     ("the statistics", source("evaluation/statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
      TABLES),

@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import tracing
 import yaml
 from conftest import ROOT, Clone, clone, results
@@ -65,7 +66,7 @@ def unrecorded(plan: Plan, script: str, found: set[tuple[str, str]]) -> set[tupl
 def test_every_function_that_a_job_calls_is_in_its_record(finished: Clone) -> None:
     plan = Plan(yaml.safe_load((finished.path / "tests/workflow/tiny.yaml").read_text()), finished.path, False)
     calls = tracing.calls(finished.path)
-    # One more is run, and looked at, by test_given.py.
+    # One more is run, and looked at, by test_given_maps.py.
     assert {*calls, "adopt"} == {path.stem for path in SCRIPTS.glob("*.py")}
     for script, found in sorted(calls.items()):
         assert not unrecorded(plan, script, found), script
@@ -81,6 +82,7 @@ TARGETS = (
 )
 
 
+@pytest.mark.full
 def test_what_is_said_to_be_no_code_changes_no_byte(finished: Clone, tmp_path: Path, monkeypatch) -> None:
     copy = clone(tmp_path / "copy")
     (tmp_path / "sitecustomize.py").write_text(PLAIN)

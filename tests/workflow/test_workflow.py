@@ -53,8 +53,7 @@ def test_touching_every_input_and_script_changes_nothing(finished: Clone) -> Non
 
 def test_bytes_do_not_depend_on_cores_or_folder(finished: Clone, tmp_path: Path) -> None:
     other = clone(tmp_path / "elsewhere")
-    targets = ["tiny-hcp/scores/cnn/seed-0/smooth", "tiny-synthetic/scores/nn-adversarial/seed-0/gradient"]
-    result = other.snakemake(*(f"results/{target}.parquet" for target in targets), cores=1)
+    result = other.snakemake("results/tiny-hcp/scores/cnn/seed-0/smooth.parquet", cores=1)
     assert result.returncode == 0, result.stdout
     made = [path for ending in ("parquet", "safetensors", "npy") for path in other.path.glob(f"results/**/*.{ending}")]
     assert {path.suffix for path in made} == {".parquet", ".safetensors", ".npy"}

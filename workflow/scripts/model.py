@@ -3,7 +3,7 @@
 import pandas as pd
 import torch
 
-from truemap.config.trained import read_trained
+from truemap.config.trained import checked
 from truemap.data.grid import read_grid
 from truemap.data.rows import made_by, of_job
 from truemap.data.volumes import read_volumes
@@ -29,7 +29,7 @@ with job(snakemake) as settings:
     description |= {"classes": sorted(volumes.table["label"].unique()), "temperature": 1.0, "calibration": "off"}
     trained, remedy = None, "Delete the file, it is then made again."
     if snakemake.input.trained:
-        weights, trained = snakemake.input.trained[0], read_trained(snakemake.input.trained[1])
+        weights, trained = snakemake.input.trained[0], checked(snakemake.input.trained[1])
         description |= fitted(weights, trained, read_grid(snakemake.input.grid), description["classes"])
         subjects = {split: list(part.table["subject"].unique()) for split, part in splits.items()}
         refuse_leaked(weights, trained, subjects, settings["pseudonyms"])

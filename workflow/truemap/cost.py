@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from truemap.attacks._contract import Attack
 from truemap.config.registry import method
-from truemap.config.trained import beside, read_trained
+from truemap.config.trained import beside, checked
 from truemap.data.background import Background
 from truemap.data.grid import Grid
 from truemap.data.volumes import Volumes
@@ -142,7 +142,7 @@ class Costs:
         except ValueError as error:
             raise DataError(f"{error}. Choose another network, or other maps.") from None
         for weights in model["weights"]:
-            trained = read_trained(beside(weights))
+            trained = checked(beside(weights))
             description = fitted(weights, trained, self._grid, self._classes)
             refuse_leaked(weights, trained, self._subjects, model["pseudonyms"])
             known = {"network": model["network"], "temperature": trained.temperature, **description}
