@@ -3,7 +3,6 @@
 import pandas as pd
 import torch
 
-from truemap.config.trained import checked
 from truemap.data.grid import read_grid
 from truemap.data.rows import made_by, of_job
 from truemap.data.volumes import read_volumes
@@ -11,7 +10,7 @@ from truemap.networks._batches import Batches
 from truemap.networks._decoder import read_decoder, save_weights
 from truemap.networks._devices import prepare_device
 from truemap.networks._look import look
-from truemap.networks._trained import STATE_DICT, check_accuracy, fitted, mirrored, refuse_leaked
+from truemap.networks._trained import STATE_DICT, check_accuracy, handed_over, mirrored
 from truemap.runtime.files import whole, write_json
 from truemap.runtime.job import job
 from truemap.runtime.log import log
@@ -29,12 +28,11 @@ with job(snakemake) as settings:
     description |= {"classes": sorted(volumes.table["label"].unique()), "temperature": 1.0, "calibration": "off"}
     trained, remedy = None, "Delete the file, it is then made again."
     if snakemake.input.trained:
-        weights, trained = snakemake.input.trained[0], checked(snakemake.input.trained[1])
-        description |= fitted(weights, trained, read_grid(snakemake.input.grid), description["classes"])
-        subjects = {split: list(part.table["subject"].unique()) for split, part in splits.items()}
-        refuse_leaked(weights, trained, subjects, settings["pseudonyms"])
-        description |= {"chosen": "weights", "reason": "trained already", "temperature": trained.temperature}
-        remedy = STATE_DICT
+        weights, remedy = snakemake.input.trained[0], STATE_DICT
+        subjects = {split: part.table["subject"].unique() for split, part in splits.items()}
+        data = read_grid(snakemake.input.grid), description["classes"], subjects, settings["pseudonyms"]
+        trained, known = handed_over(weights, settings["network"], *data)
+        description |= {**known, "chosen": "weights", "reason": "trained already"}
     else:
         weights, choice = chosen(snakemake.input.weights, snakemake.input.validation, settings)
         description |= choice

@@ -16,7 +16,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from truemap.attacks._contract import Attack
 from truemap.config.registry import method
-from truemap.config.trained import beside, checked
 from truemap.data.background import Background
 from truemap.data.grid import Grid
 from truemap.data.volumes import Volumes
@@ -25,7 +24,7 @@ from truemap.networks._batches import MAPS, Batches
 from truemap.networks._decoder import Decoder, build_network, read_decoder
 from truemap.networks._look import look
 from truemap.networks._structure import require
-from truemap.networks._trained import STATE_DICT, fitted, refuse_leaked
+from truemap.networks._trained import STATE_DICT, handed_over
 from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError
 from truemap.runtime.log import log
@@ -138,15 +137,17 @@ class Costs:
     def _network(self, model: Settings) -> nn.Module:
         """Return the network, new or with the weights that are given."""
         try:
-            network = build_network(model["network"], self._noise.shape, len(self._classes)).to(self._device)
+            # All files are looked at; what one costs, each does.
+            for weights in model["weights"]:
+                data = self._grid, self._classes, self._subjects, model["pseudonyms"]
+                _, known = handed_over(weights, model["network"], *data)
+                network = read_decoder(weights, known, self._device, STATE_DICT).network
+            if not model["weights"]:
+                network = build_network(model["network"], self._noise.shape, len(self._classes)).to(self._device)
+        except DataError:
+            raise
         except ValueError as error:
             raise DataError(f"{error}. Choose another network, or other maps.") from None
-        for weights in model["weights"]:
-            trained = checked(beside(weights))
-            description = fitted(weights, trained, self._grid, self._classes)
-            refuse_leaked(weights, trained, self._subjects, model["pseudonyms"])
-            known = {"network": model["network"], "temperature": trained.temperature, **description}
-            network = read_decoder(weights, known, self._device, STATE_DICT).network
         return network
 
     def _fits(self, model: Settings, network: nn.Module) -> None:

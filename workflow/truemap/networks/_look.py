@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from truemap.networks._structure import only_linear, replaced, sequence
+from truemap.networks._structure import only_linear, relu_layers, replaced, sequence
 from truemap.runtime.files import DataError
 
 #: Functions that are activations, by the names that PyTorch's calls have; for messages only.
@@ -81,7 +81,7 @@ def look(network: nn.Module, x: torch.Tensor, classes: int, name: str) -> Looked
         _check_outputs(network, x, classes)
     except DataError as error:
         raise DataError(f"network '{name}': {error}. Mend the network, or take another.") from error
-    relus = [layer for layer in network.modules() if isinstance(layer, nn.ReLU)]
+    relus = relu_layers(network)
     calls, heard = _calls(network, relus, x)
     traits = {"relu"} if relus else set()
     with suppress(ValueError):
@@ -183,7 +183,7 @@ def _calls(network: nn.Module, relus: list[nn.ReLU], x: torch.Tensor) -> tuple[l
 
 def _is_affine(network: nn.Module, x: torch.Tensor, mode: Bare) -> bool:
     """Return whether the network is affine without its nn.ReLU layers, along two maps and noise."""
-    relus = [layer for layer in network.modules() if isinstance(layer, nn.ReLU)]
+    relus = relu_layers(network)
     generator = torch.Generator(device="cpu").manual_seed(0)
     noise = torch.randn(x[:1].shape, generator=generator, dtype=torch.float64).to(x.device) * x.std()
     points, shares = torch.stack([x[0], x[1], noise[0]]), x.new_tensor([0.7, -1.3, 1.6])

@@ -134,15 +134,20 @@ def voxel_weights(layer: nn.Linear, adapter: Adapter | None, shape: Sequence[int
     return adapter.back(weight.view(len(weight), -1, math.prod(shape)).sum(dim=1), shape)
 
 
+def relu_layers(network: nn.Module) -> list[nn.ReLU]:
+    """Return the network's ReLU layers in the order in which they were registered; there may be none."""
+    return [layer for layer in network.modules() if isinstance(layer, nn.ReLU)]
+
+
 def relus(network: nn.Module, method: str) -> list[nn.ReLU]:
-    """Return the network's ReLU layers, first to last.
+    """Return the network's ReLU layers, as `relu_layers`.
 
     Raises
     ------
     ValueError
         If there is none; the message names the method that needs them.
     """
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.ReLU)]
+    layers = relu_layers(network)
     if not layers:
         raise ValueError(f"{method} needs a network with nn.ReLU layers; this one has none")
     return layers

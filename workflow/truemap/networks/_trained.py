@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import binomtest
 from torch import nn
 
-from truemap.config.trained import Trained
+from truemap.config.trained import Trained, beside, checked
 from truemap.data.grid import Grid, grid_words, same_grid
 from truemap.networks._adapter import Adapter
 from truemap.networks._batches import Batches
@@ -24,6 +24,34 @@ from truemap.runtime.privacy import pseudonym, read_salt
 LEVEL = 1e-3
 #: What to do about weights that do not fit.
 STATE_DICT = "They are to be the state dict of that network, with the options that the config gives it."
+
+
+def handed_over(
+    weights: str,
+    network: Mapping[str, Any],
+    grid: Grid,
+    labels: Sequence[str],
+    subjects: Mapping[str, Collection[str]],
+    pseudonyms: bool,
+) -> tuple[Trained, dict[str, Any]]:
+    """Return what is said of a trained network, and what `truemap.networks._decoder.read_decoder` has to know of it.
+
+    Parameters
+    ----------
+    network : mapping
+        Its module and options.
+    others
+        See `fitted` and `refuse_leaked`.
+
+    Raises
+    ------
+    DataError
+        If it does not fit the data, or knows test subjects.
+    """
+    trained = checked(beside(weights))
+    description = {"network": network, "temperature": trained.temperature, **fitted(weights, trained, grid, labels)}
+    refuse_leaked(weights, trained, subjects, pseudonyms)
+    return trained, description
 
 
 def fitted(weights: str, trained: Trained, grid: Grid, labels: Sequence[str]) -> dict[str, Any]:

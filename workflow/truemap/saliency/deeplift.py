@@ -11,7 +11,7 @@ from torch import nn
 
 from truemap.config.options import MethodOptions
 from truemap.networks._decoder import Decoder
-from truemap.networks._structure import known, replaced
+from truemap.networks._structure import known, relu_layers, replaced
 from truemap.saliency._context import Context
 from truemap.saliency._outputs import incompleteness, logit_gradients
 
@@ -99,7 +99,7 @@ def contributions(network: nn.Module, x: torch.Tensor, start: torch.Tensor) -> t
     def forward(a: torch.Tensor) -> torch.Tensor:
         return network(torch.cat([a, start]))[:size]
 
-    with replaced([layer for layer in network.modules() if isinstance(layer, nn.ReLU)], rescaled):
+    with replaced(relu_layers(network), rescaled):
         return (x - start).double()[:, None] * logit_gradients(forward, x)
 
 
