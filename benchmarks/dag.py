@@ -69,11 +69,11 @@ def main() -> None:
         start = time.perf_counter()
         listed = len(hcp.index(hcp.Options(root=str(tree)), 0))
         indexed = time.perf_counter() - start
-    plan = Plan(LARGE, ROOT, False)
+    params = Plan(LARGE, ROOT, False).params("train").values()
     start = time.perf_counter()
     for seed in range(400):
         job = SimpleNamespace(dataset="large", model="nn", seed=str(seed), candidate="single", method="gradient")
-        [param(job) if callable(param) else param for param in plan.params("train").values()]
+        [param(job) if callable(param) else param for param in params]
     provenance = (time.perf_counter() - start) / 400
     print(f"snakemake --version                         {base:6.2f} s")
     print(f"dry run of about 2,000 jobs                 {large:6.2f} s  {large / base:5.1f} x")

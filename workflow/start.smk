@@ -1,12 +1,13 @@
 # What has to hold before the first job; included last, since it looks at what all rules make.
 from snakemake.io import strip_wildcard_constraints as plain
 
-from truemap.runtime import sourcecode, work
+from truemap.runtime import work
 from truemap.runtime.files import DataError
 from truemap.runtime.privacy import without_ids
 from truemap.plan.start import Start
 
-work.announce(sourcecode.hashed(), main=workflow.is_main_process)
+work.announce(plan.code.notes.hashed(), main=workflow.is_main_process)
+plan.code.notes.keep()
 
 # In another workflow (`module`) rules have other names and results other places: Snakemake's notes are all there is.
 doors = [os.path.join(folder, "Snakefile") for folder in (HERE, os.path.dirname(HERE))]

@@ -17,8 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from truemap.plan.notes import Notes
 from truemap.plan.packages import Packages
-from truemap.runtime.sourcecode import module_at
+from truemap.runtime.sourcecode import SCRIPTS, WORKFLOW, module_at
 from truemap.runtime.syntax import Chain, Import, Module, chain_of, digest
 
 #: What runs around a job's work and cannot change the bytes of its outputs: logs, progress, the record of what was
@@ -78,31 +79,37 @@ class Code:
     ----------
     folders : mapping
         Name of a user's package -> its folder.
+    place : path, optional
+        Where the answers are noted for the next process (`truemap.plan.notes`).
     """
 
-    def __init__(self, folders: Mapping[str, Path] | None = None) -> None:
+    def __init__(self, folders: Mapping[str, Path] | None = None, place: Path | None = None) -> None:
         self.packages = Packages(folders)
+        self.notes = Notes([WORKFLOW / "truemap", SCRIPTS, *(folders or {}).values()], place)
         self._reaches: dict[tuple[str, ...], Reach] = {}
-        self._methods: dict[tuple[str, ...], list[str]] = {}
         self._next: dict[ast.stmt, tuple[set[Unit], set[str]]] = {}
 
     def of_script(self, script: Path) -> dict[str, str]:
         """Return params that stand for a script and all that it reaches: parameter name -> ``module@hash``."""
+        return self.notes.get(f"script {script}", lambda: self._of_script(script))
+
+    def _of_script(self, script: Path) -> dict[str, str]:
         reach = self.reach(script)
         parts = {name.replace(".", "_"): self._named_hash(name, reach) for name in sorted(self._counted(reach))}
         return {"code_script": f"{script.name}@{module_at(script).digest[:10]}", **parts}
 
     def of_methods(self, script: Path, methods: Iterable[str]) -> list[str]:
         """Return ``module@hash`` of method modules, whole, and of what they reach beyond what `script` does."""
-        key = (str(script), *sorted(set(methods)))
-        if key not in self._methods:
-            own, both = self.reach(script), self.reach(script, *key[1:])
-            self._methods[key] = [
-                self._named_hash(name, both)
-                for name in sorted(self._counted(both))
-                if both.found.get(name) != own.found.get(name) or (name in both.loaded) != (name in own.loaded)
-            ]
-        return self._methods[key]
+        names = sorted(set(methods))
+        return self.notes.get(f"script {script} with {' '.join(names)}", lambda: self._of_methods(script, names))
+
+    def _of_methods(self, script: Path, methods: list[str]) -> list[str]:
+        own, both = self.reach(script), self.reach(script, *methods)
+        return [
+            self._named_hash(name, both)
+            for name in sorted(self._counted(both))
+            if both.found.get(name) != own.found.get(name) or (name in both.loaded) != (name in own.loaded)
+        ]
 
     def families(self, script: Path) -> tuple[str, ...]:
         """Return the families of which a script loads methods.
@@ -112,7 +119,7 @@ class Code:
         RuntimeError
             If a call does not say it by a word.
         """
-        return tuple(sorted(self.reach(script).families))
+        return tuple(self.notes.get(f"families of {script}", lambda: sorted(self.reach(script).families)))
 
     def reach(self, script: Path, *methods: str) -> Reach:
         """Return what a script can reach, and method modules with it."""

@@ -18,6 +18,7 @@ from truemap.config.schema import parse
 from truemap.config.trained import beside
 from truemap.plan.code import Code
 from truemap.plan.jobs import Job, Jobs
+from truemap.plan.notes import PLACE
 from truemap.plan.record import Params, Settings, line_params, named, settings_params, signed
 from truemap.plan.settings import JobSettings
 from truemap.runtime.privacy import SALT, read_salt
@@ -50,7 +51,7 @@ class Plan:
     def __init__(self, raw: Settings, root: str | Path, gpu_present: bool) -> None:
         self.config = parse(raw)
         self.jobs = Jobs(self.config)
-        self.code = Code({Path(folder).name: Path(folder) for folder in self.config.methods})
+        self.code = Code({Path(folder).name: Path(folder) for folder in self.config.methods}, PLACE)
         self.settings = JobSettings(self.jobs)
         self.root = Path(root)
         #: What a start found (`truemap.plan.start.Start`); None where the process is not a run's first one.
