@@ -45,9 +45,16 @@ def clone(path: Path) -> Clone:
         source, target = ROOT / part, path / part
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target)
         else:
             shutil.copy2(source, target)
+    return compiled(path)
+
+
+def compiled(path: Path) -> Clone:
+    """Have compiled code, copied together with its sources, be younger than these: a start removes what is older."""
+    for file in path.rglob("*.pyc"):
+        file.touch()
     return Clone(path)
 
 
@@ -63,7 +70,7 @@ def results(copy: Clone) -> dict[str, bytes]:
 def copied(source: Clone, path: Path) -> Clone:
     """A copy of a copy, with results and Snakemake's record of them: nothing is run again for the move."""
     shutil.copytree(source.path, path, symlinks=True)
-    return Clone(path)
+    return compiled(path)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
-from conftest import ROOT, Clone, clone
+from conftest import ROOT, Clone, clone, copied
 
 SHAPE, AFFINE = (5, 6, 5), np.diag([4.0, 4.0, 4.0, 1.0])
 MODEL = "results/k/models/linear/seed-0/model.json"
@@ -80,9 +80,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def again(made: Path, tmp_path: Path) -> Sheet:
     """A copy of it, to be spoilt."""
-    shutil.copytree(made, tmp_path / "again", symlinks=True)
     sheet = Sheet.__new__(Sheet)
-    sheet.copy, sheet.maps = Clone(tmp_path / "again"), tmp_path / "again/maps"
+    sheet.copy, sheet.maps = copied(Clone(made), tmp_path / "again"), tmp_path / "again/maps"
     sheet.dataset = yaml.safe_load((made / "k.yaml").read_text())["datasets"]["k"]
     return sheet
 
@@ -126,6 +125,7 @@ def test_a_table_that_is_exchanged_for_an_older_one_is_read_again(again: Sheet) 
     assert planned(again.run("--dry-run", MODEL)) == ALL
 
 
+@pytest.mark.faults
 def test_an_image_that_comes_later_is_no_longer_left_out(tmp_path: Path) -> None:
     sheet = Sheet(tmp_path / "clone")
     sheet.write(on_bad_subject="skip")
@@ -150,6 +150,7 @@ def test_a_file_that_is_not_there_is_an_error_though_old_results_are(again: Shee
     assert "Traceback" not in output
 
 
+@pytest.mark.faults
 def test_results_that_were_copied_without_snakemakes_folder_are_judged_by_their_record(again: Sheet) -> None:
     shutil.rmtree(again.copy.path / ".snakemake")
     again.write(epochs=5)
@@ -158,6 +159,7 @@ def test_results_that_were_copied_without_snakemakes_folder_are_judged_by_their_
     assert again.epochs() == 5
 
 
+@pytest.mark.faults
 def test_results_without_any_record_are_refused_by_name(again: Sheet) -> None:
     shutil.rmtree(again.copy.path / "results/.snakemake")
     output = again.run(MODEL, fails=True)
@@ -167,6 +169,7 @@ def test_results_without_any_record_are_refused_by_name(again: Sheet) -> None:
     again.run(MODEL)
 
 
+@pytest.mark.faults
 def test_results_that_two_clones_share_follow_the_config_of_the_one_that_runs(again: Sheet, tmp_path: Path) -> None:
     other = Sheet(tmp_path / "other")
     shutil.rmtree(other.maps)
@@ -188,6 +191,7 @@ def test_weights_that_were_put_in_by_hand_are_refused_by_name(again: Sheet) -> N
     assert "single/weights.safetensors: are not what their job wrote" in output
 
 
+@pytest.mark.faults
 def test_a_partial_run_under_a_clock_that_was_set_back_leaves_nothing_stale(again: Sheet) -> None:
     again.write(standardize="none")
     volumes = [f"results/k/volumes/{split}/0.npy" for split in ("train", "validation", "test")]
@@ -197,6 +201,7 @@ def test_a_partial_run_under_a_clock_that_was_set_back_leaves_nothing_stale(agai
     assert planned(again.run("--dry-run", MODEL)) == {"train", "model"}
 
 
+@pytest.mark.faults
 def test_pythonpath_of_another_clone_changes_nothing(again: Sheet, tmp_path: Path, monkeypatch) -> None:
     shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
     module = tmp_path / "workflow/truemap/data/samples.py"
@@ -217,6 +222,7 @@ def test_an_edit_that_keeps_size_and_time_is_run_though_python_has_compiled_the_
     assert again.read(volumes) != before
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("edited", ["workflow/truemap/training/standard.py", "workflow/scripts/train.py"])
 def test_code_that_is_edited_during_a_run_ends_its_jobs_and_no_others(sheet: Sheet, edited: str) -> None:
     """The sample list waits for us, so that the edit falls between plan and training."""
@@ -234,6 +240,7 @@ def test_code_that_is_edited_during_a_run_ends_its_jobs_and_no_others(sheet: She
     sheet.run(MODEL)
 
 
+@pytest.mark.faults
 def test_a_job_does_not_outlive_its_scheduler_and_cannot_spoil_what_another_makes(sheet: Sheet) -> None:
     sheet.write(epochs=100_000)
     process = start(sheet, MODEL)
@@ -268,6 +275,7 @@ def test_as_a_module(again: Sheet, tmp_path: Path, door: str) -> None:
     assert (outer / "results/k/samples.tsv").read_bytes() == again.read("results/k/samples.tsv")
 
 
+@pytest.mark.faults
 def test_as_a_module_of_a_workflow_in_its_own_folder(again: Sheet) -> None:
     """Rules have other names there, so that what this workflow makes sure of itself does not hold."""
     config = f"yaml.safe_load(open({str(again.copy.path / 'k.yaml')!r}))"
@@ -281,6 +289,7 @@ def test_as_a_module_of_a_workflow_in_its_own_folder(again: Sheet) -> None:
     )
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("door", ["Snakefile", "workflow/Snakefile"])
 def test_in_another_directory_by_each_door(again: Sheet, tmp_path: Path, door: str) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -311,6 +320,7 @@ def test_rules_that_are_read_from_elsewhere_than_a_folder_are_refused(again: She
     assert "clone it, and name a file in the clone" in snakemake(tmp_path / "outer", "--dry-run", fails=True)
 
 
+@pytest.mark.faults
 def test_simulated_subjects_of_other_shards_are_not_taken_for_these(fresh: Clone) -> None:
     def tables(shards: int, noise: float) -> list[bytes]:
         simulate = {"subjects": 4, "resolution": 8, "noise_sd": noise}

@@ -137,6 +137,7 @@ def test_nothing_is_to_be_done_and_the_record_names_the_files(own: Clone) -> Non
     assert str(Path(own.path)) not in "".join(notes)
 
 
+@pytest.mark.faults
 def test_an_edit_while_it_runs_is_noticed(own: Clone) -> None:
     """As for the project's own code; here between the plan and the job, by a job before it."""
     raw = yaml.safe_load((own.path / "own.yaml").read_text())

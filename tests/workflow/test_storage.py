@@ -33,6 +33,7 @@ def files(copy: Clone, pattern: str) -> set[str]:
     return {str(path.relative_to(copy.path)) for path in (copy.path / FOLDER).glob(pattern)}
 
 
+@pytest.mark.full
 def test_maps_go_and_their_means_stay(small: Clone, finished: Clone) -> None:
     assert files(finished, "saliency/**/*.parquet")
     assert not files(small, "saliency/**/*.parquet")
@@ -42,6 +43,7 @@ def test_maps_go_and_their_means_stay(small: Clone, finished: Clone) -> None:
         assert (small.path / name).read_bytes() == (finished.path / name).read_bytes()
 
 
+@pytest.mark.full
 def test_scores_are_those_of_maps_that_are_stored_whole_and_kept(small: Clone, finished: Clone) -> None:
     names = files(small, "scores/**/*.parquet")
     assert names == files(finished, "scores/**/*.parquet") != set()
@@ -51,6 +53,7 @@ def test_scores_are_those_of_maps_that_are_stored_whole_and_kept(small: Clone, f
         )
 
 
+@pytest.mark.full
 def test_nothing_is_left_to_do_and_a_new_colour_explains_nothing_again(small: Clone) -> None:
     assert "Nothing to be done" in small.snakemake(config="small.yaml").stdout
     raw = yaml.safe_load((small.path / "small.yaml").read_text())

@@ -12,12 +12,14 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, Clone, clone, copied
+from nilearn.decoding import Decoder as NilearnDecoder
 from residual import ResNet
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from test_edits import planned
 
 from truemap.api import Results
+from truemap.convert import main
 from truemap.plan.plan import Plan
 
 CONFIG = """
@@ -35,6 +37,13 @@ datasets:
         network: resnet
         weights: digits/mine.safetensors
         saliency: [gradient, guided_backprop]
+"""
+#: A linear decoder of nilearn's, beside.
+SECOND = """
+datasets:
+  digits:
+    models:
+      decoder: {network: linear, weights: digits/decoder.safetensors, saliency: [weights, gradient]}
 """
 TARGETS = ("results/digits/figures/figure-1a.png", "results/digits/figures/figure-2a.png")
 #: What a stranger would bring, in torchvision's manner: three channels, no thin axis.
@@ -106,6 +115,21 @@ def know(copy: Clone, **changes: object) -> None:
     (copy.path / "digits/mine.json").write_text(json.dumps(known))
 
 
+def decoder_of_nilearn(copy: Clone) -> NilearnDecoder:
+    """Train a decoder on the maps as the workflow standardizes them, and hand over what it has learnt."""
+    maps = Results(copy.path / "results/digits").maps("train")
+    images = [nib.Nifti1Image(one, np.eye(4)) for one in maps.take(range(len(maps))).reshape(-1, 8, 8, 1)]
+    mask = copy.path / "digits/all.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((8, 8, 1), np.int8), np.eye(4)), mask)
+    of = NilearnDecoder(estimator="svc", mask=str(mask), standardize=False, cv=2, screening_percentile=100)
+    of.fit(images, maps.table["label"].to_numpy())
+    learnt = copy.path / "digits/decoder.npz"
+    np.savez(learnt, coef_=of.coef_, intercept_=of.intercept_, classes_=of.classes_.astype(str))
+    assert main([str(learnt), "--mask", str(mask), "--standardize", "volume"]) == 0
+    (copy.path / "decoder.yaml").write_text(SECOND)
+    return of
+
+
 def dry(copy: Clone) -> dict[str, int]:
     return planned(copy.snakemake("--dry-run", *TARGETS, config="mine.yaml").stdout)
 
@@ -148,6 +172,30 @@ def test_it_is_scored_and_described(stranger: Clone) -> None:
     summary = pd.read_parquet(stranger.path / "results/digits/statistics/summary.parquet")
     assert set(summary[summary["model"] == "mine"]["method"]) >= {"gradient", "guided_backprop"}
     assert not summary["data"].str.contains("unknown").any()
+
+
+def test_a_decoder_of_nilearn_is_scored(stranger: Clone, tmp_path, monkeypatch) -> None:
+    """Both maps of a linear network are its coefficients, whose correlation with the truth NumPy tells."""
+    copy = copied(stranger, tmp_path / "copy")
+    monkeypatch.chdir(copy.path)
+    of = decoder_of_nilearn(copy)
+    targets = [f"results/digits/scores/decoder/seed-0/{method}.parquet" for method in ("weights", "gradient")]
+    done = copy.snakemake(*targets, "--configfile", "mine.yaml", "decoder.yaml", config=None)
+    assert done.returncode == 0, done.stdout
+    test = Results("results/digits").maps("test")
+    table, values = test.table, test.take(range(len(test))).reshape(len(test), -1).astype(float)
+    # Of two classes nilearn has the weights of the second.
+    sign = {label: 1 if label == of.classes_[1] else -1 for label in KNOWN["classes"]}
+    coefficients = of.coef_[-1].ravel()
+    for path in targets:
+        scores = pd.read_parquet(path).query("truth == 'full' and criterion in ('informative', 'pairwise')")
+        assert len(scores) == 2 * len(table) * scores["conditions"].nunique() > 0
+        for row in scores.itertuples():
+            own = table["subject"] == row.subject
+            means = {label: values[own & (table["label"] == label)].mean(axis=0) for label in sign}
+            true = means[row.target] - (values[own].mean(axis=0) if row.target == row.label else means[row.label])
+            expected = np.corrcoef(sign[row.target] * coefficients, true)[0, 1]
+            np.testing.assert_allclose(row.r, expected, atol=1e-4)
 
 
 def test_other_weights_and_other_words_of_them_run_again_what_follows(stranger: Clone, tmp_path, monkeypatch) -> None:

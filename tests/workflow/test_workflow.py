@@ -51,6 +51,7 @@ def test_touching_every_input_and_script_changes_nothing(finished: Clone) -> Non
     assert "Nothing to be done" in finished.snakemake("--dry-run").stdout
 
 
+@pytest.mark.full
 def test_bytes_do_not_depend_on_cores_or_folder(finished: Clone, tmp_path: Path) -> None:
     other = clone(tmp_path / "elsewhere")
     result = other.snakemake("results/tiny-hcp/scores/cnn/seed-0/smooth.parquet", cores=1)
@@ -229,6 +230,7 @@ def explain(decoder, x, samples, options, context):
 '''
 
 
+@pytest.mark.full
 def test_a_new_method_is_one_new_file(finished: Clone, tmp_path: Path) -> None:
     copy = copied(finished, tmp_path / "with-a-new-method")
     (copy.path / "workflow/truemap/saliency/squared.py").write_text(NEW_METHOD)

@@ -154,9 +154,9 @@ class Work:
 
 def _loaded() -> list[Path]:
     """Return the files of modules that were imported, as far as the run's first process read them."""
-    planned = _planned()
-    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    return [path for path in map(Path, filter(None, files)) if sourcecode.key_of(path) in planned]
+    planned = {os.path.join(sourcecode.WORKFLOW, key) for key in _planned()}  # noqa: PTH118  (a user's is absolute)
+    files = {str(getattr(module, "__file__", None)) for module in list(sys.modules.values())}
+    return sorted(map(Path, files & planned))
 
 
 def _planned() -> dict[str, Any]:
