@@ -12,10 +12,10 @@ from truemap.networks._decoder import untrained
 
 
 def explained(
-    network="mlp", saliency="gradient", n=3, seed=0, model=None, x=None, inside=None, targets=None, **options
+    network="mlp", saliency="gradient", count=3, seed=0, model=None, x=None, inside=None, targets=None, **options
 ):
     """Maps of one way to explain, and what metrics may ask of it."""
-    model, x = model or decoder(network), maps(network, n) if x is None else x
+    model, x = model or decoder(network), maps(network, count) if x is None else x
     shape = tuple(x.shape[1:])
     given, way = context(shape, seed), as_method(importlib.import_module(f"truemap.saliency.{saliency}"), **options)
     inside = torch.ones(shape, dtype=torch.bool) if inside is None else inside

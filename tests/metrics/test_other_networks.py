@@ -166,3 +166,53 @@ def test_what_no_bias_can_take_off_is_said_to_be(first):
     model = Decoder(Normed(first).eval().requires_grad_(False), 1.0, list("abcd"), "normed")
     with pytest.raises(Senseless, match=r"first layer|no bias"):
         measured("input_shift", explained("mlp", model=model))
+
+
+# Other options
+
+
+def test_a_map_moves_with_draws_steps_and_baseline_as_it_does_by_hand():
+    of = explained("mlp", "integrated_gradients", steps=3)
+    found = measured("hyperparameters", of)
+    assert found["change_by_draws"].tolist() == [0, 0, 0]
+
+    def moved(**options):
+        other = explained("mlp", "integrated_gradients", **options).own
+        return ((other - of.own).norm(dim=1) / of.own.norm(dim=1)).numpy()
+
+    np.testing.assert_allclose(found["change_by_steps"], moved(steps=6), rtol=1e-6)
+    others = [moved(steps=3, baseline=word) for word in ("blurred", "mean")]
+    np.testing.assert_allclose(found["change_by_baseline"], np.mean(others, axis=0), rtol=1e-6)
+
+
+def test_more_draws_move_less_and_what_has_no_options_has_no_values():
+    few, many = (measured("hyperparameters", explained("mlp", "smoothgrad", n=n, output="logit")) for n in (2, 200))
+    assert (many["change_by_draws"] < few["change_by_draws"] / 2).all()
+    assert few["change_by_baseline"].isnan().all()
+    plain = measured("hyperparameters", explained("mlp"))
+    assert plain["change_by_steps"].isnan().all() and plain["change_by_draws"].tolist() == [0, 0, 0]
+
+
+def test_alignment_and_distance_are_the_formulas_and_the_distance_is_reached():
+    of = explained("mlp", count=5)
+    found = measured("alignment", of)
+    for row, x in enumerate(of.x.flatten(1).double().numpy()):
+        own = of.own[row].numpy()
+        assert found["alignment"][row].item() == pytest.approx(abs(x @ own) / np.linalg.norm(own))
+        cosine = abs(x @ own) / np.linalg.norm(own) / np.linalg.norm(x)
+        assert found["alignment_cosine"][row].item() == pytest.approx(cosine)
+    linear = explained("linear", count=5, model=decoder("linear"))
+    distance = measured("alignment", linear)["boundary_distance"].numpy()
+    layer, x = linear.decoder.network[-1], linear.x.flatten(1).double().numpy()
+    weight, bias = layer.weight.double().numpy(), layer.bias.double().numpy()
+    for row, value in enumerate(x):
+        logits = weight @ value + bias
+        top = logits.argmax()
+        others = [k for k in range(4) if k != top]
+        away = [(logits[top] - logits[k]) / np.linalg.norm(weight[top] - weight[k]) for k in others]
+        assert distance[row] == pytest.approx(min(away), rel=1e-5)
+        nearest = others[int(np.argmin(away))]
+        step = (weight[nearest] - weight[top]) / np.linalg.norm(weight[nearest] - weight[top])
+        for by, same in ((0.999, True), (1.001, False)):
+            moved = weight @ (value + by * distance[row] * step) + bias
+            assert (moved.argmax() == top) == same

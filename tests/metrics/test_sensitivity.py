@@ -84,6 +84,6 @@ def test_maps_of_the_smallest_scale_are_measured_as_others():
 
 
 def test_a_wider_reach_moves_maps_further():
-    of = explained("mlp", output="logit", n=4)
+    of = explained("mlp", output="logit", count=4)
     near, far = (measured("sensitivity", of, radius=radius)["avg_sensitivity"].mean() for radius in (0.1, 1.0))
     assert near < far

@@ -63,7 +63,7 @@ def test_areas_are_those_of_the_curves_written_out(steps, baseline):
 
 
 def test_what_a_linear_class_uses_is_missed_soonest():
-    found = measured("removal", explained("linear", "gradient_x_input", output="logit", n=4))
+    found = measured("removal", explained("linear", "gradient_x_input", output="logit", count=4))
     assert (found["morf"] < found["lerf"]).all()
 
 
@@ -90,7 +90,7 @@ def test_a_map_without_structure_has_no_fidelity():
 
 
 def test_class_agnosticism_is_the_mean_of_scipys_correlations():
-    of = explained("mlp", "guided_backprop", n=4)
+    of = explained("mlp", "guided_backprop", count=4)
     found = measured("class_agnosticism", of)["class_agnosticism"]
     for row, target in enumerate(of.targets.tolist()):
         maps = of.maps[row].numpy()
