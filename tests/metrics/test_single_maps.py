@@ -12,6 +12,7 @@ from sklearn.metrics import auc
 from small_decoders import decoder
 
 from truemap.metrics._explained import Explained
+from truemap.metrics._removal import StepOptions, to_baseline
 
 
 def of_maps(maps):
@@ -60,6 +61,16 @@ def test_areas_are_those_of_the_curves_written_out(steps, baseline):
                 shares.append(gone / len(order))
                 values.append(f(x[None]).item())
             assert found[name][row].item() == pytest.approx(auc(shares, values), abs=1e-6)
+
+
+def test_a_random_baseline_is_a_training_map_and_another_draw_another_one():
+    of = explained("linear", "gradient_x_input", output="logit")
+    first, again, other = (measured("removal", of, baseline="random", draw=draw)["morf"] for draw in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.isclose(first, other).any()
+    away = to_baseline(of, StepOptions(baseline="random"))
+    ends = (of.x.flatten(1) + away).numpy()
+    maps = of.context.training.volumes.parts[0].reshape(24, -1)
+    assert all(np.isclose(maps, end, atol=1e-6).all(axis=1).sum() == 1 for end in ends)
 
 
 def test_what_a_linear_class_uses_is_missed_soonest():

@@ -223,8 +223,10 @@ rule metrics:
     input:
         plan.each("measure", rules.measure.output[0]),
     output:
-        parquet="results/{dataset}/statistics/metrics.parquet",
-        tsv="results/{dataset}/statistics/metrics.tsv",
+        metrics_parquet="results/{dataset}/statistics/metrics.parquet",
+        metrics_tsv="results/{dataset}/statistics/metrics.tsv",
+        reliability_parquet="results/{dataset}/statistics/reliability.parquet",
+        reliability_tsv="results/{dataset}/statistics/reliability.tsv",
     log:
         "logs/{dataset}/metrics.log",
     conda:

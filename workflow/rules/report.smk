@@ -210,7 +210,7 @@ rule resources:
     input:
         rules.statistics.output.summary_parquet,
         rules.quality.output.tsv,
-        plan.each("metrics", rules.metrics.output.tsv),
+        plan.each("metrics", rules.metrics.output.metrics_tsv),
     output:
         tsv="results/{dataset}/resources.tsv",
         html=report(

@@ -8,15 +8,21 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from truemap.config.options import Count, MethodOptions
+from truemap.config.options import Count, MethodOptions, Seed
 from truemap.metrics._explained import Explained
+from truemap.saliency._draws import training_maps
 
 
 class BaselineOptions(MethodOptions):
     """What a voxel is that was taken out."""
 
-    baseline: Literal["zero", "mean"] = Field(
-        "zero", description="what removed voxels are set to: 0, or the mean of the training maps there"
+    baseline: Literal["zero", "mean", "random"] = Field(
+        "zero",
+        description="what removed voxels are set to: 0, the mean of the training maps there, or there what a training "
+        "map has that is drawn for each sample",
+    )
+    draw: Seed = Field(
+        0, description="for baseline random, which draw it is: two labels with other draws are test and retest"
     )
 
 
@@ -32,9 +38,12 @@ class StepOptions(BaselineOptions):
 
 def to_baseline(explained: Explained, options: BaselineOptions) -> torch.Tensor:
     """Return b - x, by which each voxel moves when it is removed, shape (n, voxels)."""
-    x = explained.x[:, explained.inside]
-    start = explained.context.mean.to(x)[explained.inside] if options.baseline == "mean" else torch.zeros_like(x)
-    return start - x
+    inside, known = explained.inside, explained.context
+    x = explained.x[:, inside]
+    if options.baseline == "random":
+        sources = explained.draws(f"baseline {options.draw}")
+        return next(training_maps(known, sources, 1, explained.x))[:, inside] - x
+    return (known.mean.to(x)[inside] if options.baseline == "mean" else torch.zeros_like(x)) - x
 
 
 def parts(order: torch.Tensor, steps: int) -> Iterator[torch.Tensor]:
