@@ -42,7 +42,8 @@ def model(network="linear", training=None, saliency=("gradient",), replicates=1,
 def costs(one, start=0.0, samples=SAMPLES, shape=SHAPE, **changes):
     attacks = {"pgd": resolve_method("attacks", {"name": "pgd", "steps": 4, "restarts": 2})}
     robustness = {"attacks": attacks, "epsilon": 0.1, "epsilon_unit": "voxel", "maps": 5}
-    settings = {"models": {"m": one}, "explained": 1, "robustness": robustness, "memory": 100, "seed": 0, **changes}
+    rest = {"explained": 1, "metrics": {}, "measured": None, "robustness": robustness, "memory": 100, "seed": 0}
+    settings = {"models": {"m": one}, **rest, **changes}
     grid = Grid(np.ones(shape, dtype=bool), np.eye(4))
     return Costs(samples, grid, settings, torch.device("cpu"), start)
 
@@ -77,6 +78,10 @@ def test_passes_are_counted_by_epochs_minibatches_maps_and_jobs(monkeypatch):
     assert found["training_seconds"] == 4 * training + 2 * (10 + 8 + 12)
     assert found["explaining_seconds"] == 2 * 2 * (10 + 3 * 2)
     assert found["robustness_seconds"] == 2 * (10 + 1 + 5 * 2 * (4 + 1))
+    assert found["measuring_seconds"] == 0
+    metrics = {"metrics": {name: resolve_method("metrics", name) for name in ("complexity", "sanity")}, "measured": 4}
+    measured = costs(model(replicates=2, saliency=("gradient", "weights")), start=10.0, **metrics).of("m")
+    assert measured["measuring_seconds"] == 2 * 2 * 2 * (10 + 4)
     everything = costs(model(), explained=None).of("m")
     assert everything["explaining_seconds"] == 12
     none = costs(model(), robustness={"attacks": {}, "epsilon": 0.1, "epsilon_unit": "voxel", "maps": None}).of("m")
@@ -117,9 +122,11 @@ def test_what_does_not_work_on_noise_is_said_to_be_unknown(monkeypatch, caplog):
 
 def test_the_cost_is_said_in_words():
     cost = {"model": "cnn", "parameters": 45463, "multiply_adds": 11805056}
-    parts = {"training_seconds": 700.0, "explaining_seconds": 42.4, "robustness_seconds": 9000.0}
+    parts = {"training_seconds": 700.0, "explaining_seconds": 42.4, "measuring_seconds": 0.0}
+    parts["robustness_seconds"] = 9000.0
     assert sentence({**cost, **parts}, True) == (
         "cnn: about 2.7 hours on this machine, one job at a time: 12 minutes training, 42 s explaining, at most "
         "2.5 hours robust accuracy (45,463 parameters, 11,805,056 multiply-adds a map)"
     )
     assert "42 s explaining, robust accuracy not asked for (" in sentence({**cost, **parts}, False)
+    assert "42 s explaining, 9 s measuring maps, at" in sentence({**cost, **parts, "measuring_seconds": 9.0}, True)

@@ -341,6 +341,19 @@ def test_attacks_are_a_name_a_list_or_a_mapping_from_labels(written, full):
         assert attacks["long"]["steps"] == 77
 
 
+def test_metrics_are_none_unless_named_and_ask_networks():
+    assert parse(RAW).datasets["synthetic"].metrics == {}
+    found = parse(changed((*SYNTHETIC, "metrics"), {"removal": None, "fine": {"name": "removal", "steps": 99}}))
+    assert {label: options["steps"] for label, options in found.datasets["synthetic"].metrics.items()} == {
+        "removal": 20,
+        "fine": 99,
+    }
+    raw = changed((*SYNTHETIC, "metrics"), "complexity")
+    raw["datasets"]["synthetic"]["models"] = {"other": {"maps": "maps.tsv", "signed": True}}
+    with pytest.raises(ConfigError, match="all models here are maps from elsewhere"):
+        parse(raw)
+
+
 def test_references_and_attacks_have_defaults_with_every_option():
     dataset = parse(RAW).datasets["synthetic"]
     assert dataset.references == {
@@ -363,6 +376,8 @@ def test_references_and_attacks_have_defaults_with_every_option():
         ((*SYNTHETIC, "robustness"), {"attacks": "autoatack"}, "autoattack"),
         ((*SYNTHETIC, "robustness"), {"epsilom": 1.0}, "epsilon"),
         ((*SYNTHETIC, "truth"), {"leave_put": True}, "leave_out"),
+        ((*SYNTHETIC, "metrics"), ["sensitivty"], "sensitivity"),
+        ((*SYNTHETIC, "metrics"), {"removal": {"stps": 3}}, "steps"),
         ((*CNN, "sweep"), ["smothgrad"], "smoothgrad"),
         ((*SYNTHETIC, "drawn"), ["linear/gradeint"], "linear/gradient"),
         (("memroy",), 1, "memory"),
@@ -459,6 +474,7 @@ def test_no_file_name_is_longer_than_file_systems_allow():
     training = {"name": "pgd", "epsilon": [1.23456789012e-05], "l2": [1.23456789012e-05], "learning_rate": [1e-05]}
     model = {"network": "linear", "training": training, "saliency": {long: {"name": "gradient"}}, "sweep": [long]}
     definition = {"source": "synthetic", "references": {long: {"name": "input"}}, "models": {long: model}}
+    definition["metrics"] = {long: {"name": "removal"}}
     assert "at most 50 bytes" in refusal(("datasets", "synthetic", "models"), {f"{long}x": model})
     plan = Plan({"run": [long], "datasets": {long: definition}}, ROOT, False)
     names = [

@@ -6,6 +6,8 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -28,8 +30,9 @@ from truemap.data.volumes import Volumes
 from truemap.datasets._contract import nobody
 from truemap.datasets._simulation import build_template, read_tables, write_subject
 from truemap.datasets.hcp import Simulate, simulated_subjects
+from truemap.metrics._explained import Explained
 from truemap.networks._batches import Batches
-from truemap.networks._decoder import Decoder, build_network
+from truemap.networks._decoder import Decoder, build_network, untrained
 from truemap.saliency._context import Context
 
 torch.set_num_threads(1)
@@ -42,6 +45,8 @@ SHORT = {
     "inner_n": 2,
     "steps": 2,
     "restarts": 2,
+    "draws": 2,
+    "subsets": 4,
     "iterations": 2,
     "candidates": 2,
     "filters": [3, 2],
@@ -129,7 +134,7 @@ def functions_take_what_the_contract_gives(family: str, name: str, folder: str |
     method = loaded(family, name, folder)
     for key, kind in get_type_hints(contract(family)).items():
         function = getattr(method, key)
-        if key in ("name", "options") or function is None:
+        if key in ("name", "options") or not callable(function):
             continue
         kind = next(part for part in (kind, *get_args(kind)) if inspect.isclass(part))  # of `X | None`
         wanted = list(inspect.signature(kind.__call__).parameters)[1:]
@@ -236,6 +241,57 @@ def a_sample_has_the_same_noise_in_any_batch(method: Any) -> None:
 
 def two_classes_are_attacked(method: Any) -> None:
     assert perturb(method, decoder(classes=2), maps()).isfinite().all()
+
+
+# Of metrics
+
+
+def explained(n: int = N, classes: int = CLASSES, shape: tuple[int, ...] = THICK, way: str = "gradient") -> Explained:
+    """Maps of logits' gradients and what made them; of a mask that leaves voxels out."""
+    model, x, saliency = decoder("mlp", shape, classes), maps(shape, n), loaded("saliency", way, output="logit")
+    inside = maps(shape, 1)[0] < 0.8
+    found = explain(saliency, model, x)[:, :, inside]
+    settings = {"network": {"name": "mlp", "hidden": SHORT["hidden"]}, "shape": shape, "classes": model.classes}
+    before = partial(untrained, settings, device=torch.device("cpu"))
+    ids, labels = list(range(n)), torch.arange(n) % classes
+    return Explained(model, saliency, context(shape, classes), inside, x, ids, labels, found, before)
+
+
+def measure(method: Any, of: Explained) -> dict[str, torch.Tensor]:
+    found = method.measure(of, method.options)
+    for measure in method.measures:
+        assert found[measure.name].shape == (len(of.x),)
+        assert found[measure.name].dtype == torch.float64
+        assert not found[measure.name].isinf().any()
+        assert measure.undefined or not found[measure.name].isnan().any(), measure.name
+    return found
+
+
+def measures_say_which_way_is_better(method: Any) -> None:
+    assert len({measure.name for measure in method.measures}) == len(method.measures) > 0
+    for measure in method.measures:
+        assert re.fullmatch(r"[a-z_]+", measure.name)
+        assert measure.better in ("lower", "higher")
+        assert SOURCE.search(measure.source), "cite author and year, or say: own idea, no paper"
+
+
+def a_sample_has_the_same_measures_in_any_batch(method: Any) -> None:
+    of = explained()
+    found = measure(method, of)
+    assert set(found) == {measure.name for measure in method.measures}
+    for row in range(N):
+        one = slice(row, row + 1)
+        alone = replace(of, x=of.x[one], samples=of.samples[one], targets=of.targets[one], maps=of.maps[one])
+        for name, values in measure(method, alone).items():
+            torch.testing.assert_close(values[0], found[name][row], rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
+def odd_maps_are_measured(method: Any) -> None:
+    """Of two classes, with a thin axis, and of zeros."""
+    measure(method, explained(classes=2))
+    measure(method, explained(shape=THIN))
+    of = explained()
+    measure(method, replace(of, x=torch.zeros_like(of.x), maps=torch.zeros_like(of.maps)))
 
 
 # Of training
@@ -419,6 +475,11 @@ OF_FAMILY: dict[str, list[Callable[[Any], None]]] = {
         a_map_of_zeros_is_explained,
     ],
     "attacks": [noise_is_within_its_bound, a_sample_has_the_same_noise_in_any_batch, two_classes_are_attacked],
+    "metrics": [
+        measures_say_which_way_is_better,
+        a_sample_has_the_same_measures_in_any_batch,
+        odd_maps_are_measured,
+    ],
     "training": [an_update_moves_the_weights_by_the_seed_alone, odd_batches_can_be_trained_on],
     "networks": [logits_have_a_shape_and_are_a_samples_own, weights_follow_the_seed],
     "references": [references_have_a_shape_and_are_a_samples_own],

@@ -35,6 +35,19 @@ ATTACK = """
         noise = torch.ones_like(x)
         return noise * bound / noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
 """
+METRIC = """
+    \"\"\"Made up (Nobody 2020).\"\"\"
+    from truemap.config.options import MethodOptions
+    from truemap.metrics._contract import Measure
+
+    measures = (Measure("size", "lower", "Nobody 2020"),)
+
+    class Options(MethodOptions):
+        \"\"\"None.\"\"\"
+
+    def measure(explained, options):
+        return {"size": explained.own.abs().sum(dim=1)}
+"""
 TRAINING = """
     \"\"\"Made up (Nobody 2020).\"\"\"
     import torch
@@ -101,6 +114,7 @@ DATASET = """
 SOUND = {
     "saliency": SALIENCY,
     "attacks": ATTACK,
+    "metrics": METRIC,
     "training": TRAINING,
     "networks": NETWORK,
     "references": REFERENCE,
@@ -132,6 +146,13 @@ FAULTS = [
     ("attacks", "torch.ones_like(x)", "x.flip(0) + 1", checks.a_sample_has_the_same_noise_in_any_batch),
     ("attacks", "torch.ones_like(x)", "decoder.network(x)[:, 2].view(-1, 1, 1, 1).expand_as(x)",
      checks.two_classes_are_attacked),
+    ("metrics", "measure(explained, options)", "measure(maps, options)", checks.functions_take_what_the_contract_gives),
+    ("metrics", '"lower"', '"less"', checks.measures_say_which_way_is_better),
+    ("metrics", '"Nobody 2020")', '"nobody")', checks.measures_say_which_way_is_better),
+    ("metrics", "(dim=1)}", "(dim=1) - explained.own.sum()}", checks.a_sample_has_the_same_measures_in_any_batch),
+    ("metrics", "(dim=1)}", "(dim=1), 'other': explained.own[:, 0]}",
+     checks.a_sample_has_the_same_measures_in_any_batch),
+    ("metrics", "abs().sum(dim=1)", "abs().sum(dim=1) / explained.own[:, 0].abs()", checks.odd_maps_are_measured),
     ("training", "optimizer.step()", "", checks.an_update_moves_the_weights_by_the_seed_alone),
     ("training", "network(x)", "network(x + torch.randn(x.shape))",
      checks.an_update_moves_the_weights_by_the_seed_alone),

@@ -19,6 +19,7 @@ RAW = {
         "images": {
             "source": "synthetic",
             "figures": "images",
+            "metrics": ["complexity", "removal"],
             "models": {
                 "nn": {
                     "network": "mlp",
@@ -31,6 +32,7 @@ RAW = {
         "brains": {
             "source": {"name": "hcp", "simulate": {"subjects": 9}},
             "shards": 2,
+            "metrics": "complexity",
             "models": {"linear": {"network": "linear", "saliency": "weights"}},
         },
     },
@@ -47,11 +49,11 @@ def at(**wildcards: str) -> SimpleNamespace:
 
 IMAGES = at(
     dataset="images", model="nn", seed="4", candidate="epsilon-2", method="smoothgrad", split="train", shard="0",
-    attack="pgd", reference="random",
+    attack="pgd", reference="random", metric="complexity",
 )  # fmt: skip
 BRAINS = at(
     dataset="brains", model="linear", seed="0", candidate="single", method="weights", split="test", shard="1",
-    attack="pgd", reference="group_truth",
+    attack="pgd", reference="group_truth", metric="complexity",
 )  # fmt: skip
 #: Rules whose settings both datasets have.
 SETTINGS = [
@@ -285,12 +287,46 @@ def test_the_truth_that_figures_show_is_no_setting_of_scores_or_tests() -> None:
 
 
 def test_memory_is_a_setting_of_explaining_only() -> None:
-    assert settings_that_differ(RAW, {**RAW, "memory": 7}) == {"networks", "explain"}
+    assert settings_that_differ(RAW, {**RAW, "memory": 7}) == {"networks", "explain", "measure"}
     assert plan({**RAW, "memory": 7}).settings.explain(IMAGES)["memory"] == 7
 
 
-def test_how_many_maps_are_explained_is_a_setting_of_explaining_references_and_the_judge() -> None:
-    assert settings_that_differ(RAW, changed(("explained",), 2)) == {"networks", "explain", "refer", "judge"}
+def test_how_many_maps_are_explained_is_a_setting_of_explaining_measuring_references_and_the_judge() -> None:
+    found = settings_that_differ(RAW, changed(("explained",), 2))
+    assert found == {"networks", "explain", "measure", "refer", "judge"}
+
+
+MEASURED = "metrics/{model}/{seed}/{method}/{metric}"
+
+
+def test_every_network_seed_and_method_is_measured_by_every_metric_swept_candidates_too() -> None:
+    files = plan(SWEPT).each("measure", MEASURED)(IMAGES)
+    methods = [("nn", "gradient"), ("nn", "smoothgrad"), *((name, "gradient") for name in CANDIDATES)]
+    expected = [f"metrics/{n}/{s}/{m}/{k}" for n, m in methods for s in (0, 4) for k in ("complexity", "removal")]
+    assert sorted(files) == sorted(expected)
+    assert plan().all("metrics", "{dataset}") == ["images", "brains"]
+    without = changed(("metrics",), {})
+    assert plan(without).each("measure", MEASURED)(IMAGES) == []
+    assert plan(without).all("metrics", "{dataset}") == ["brains"]
+
+
+def test_a_metric_does_not_know_of_the_others_or_of_what_is_stored() -> None:
+    more = changed(("metrics",), {"complexity": None, "removal": {"steps": 7}})
+    assert settings_that_differ(RAW, more) == {"networks"}
+    removal = at(**{**vars(IMAGES), "metric": "removal"})
+    assert settings_that_differ(RAW, more, removal) == {"networks", "measure"}
+    assert settings_that_differ(RAW, changed(("measured",), 7)) == {"networks", "measure"}
+    assert "stored" not in plan().settings.measure(IMAGES)
+    named = {entry.split("@")[0] for entry in coded(plan(), "measure", removal)}
+    assert {"truemap.metrics.removal", "truemap.saliency.smoothgrad"} <= named
+    assert not {"truemap.metrics.complexity", "truemap.saliency.gradient", "truemap.metrics.sanity"} & named
+
+
+def test_maps_from_elsewhere_are_not_measured_and_named_where_networks_are() -> None:
+    given = {"maps": "maps.tsv", "signed": True}
+    raw = changed(("models", "other"), given)
+    assert {job["model"] for job in plan(raw).jobs.of("measure", IMAGES)} == {"nn"}
+    assert plan(raw).settings.metrics(IMAGES)["given"] == [["other", "maps"]]
 
 
 TWO_ATTACKS = changed(("robustness", "attacks"), {"weak": {"name": "pgd", "steps": 2}, "strong": {"name": "pgd"}})
@@ -476,7 +512,7 @@ def test_maps_from_elsewhere_have_maps_and_scores_and_no_job_of_a_network() -> N
     assert p.jobs.drawn(IMAGES)[-2:] == given
     assert p.jobs.of("adopt", BRAINS) == []
     assert p.sheet_of_maps(OTHER) == "b.tsv"
-    alone = changed(("models",), {"other": {"maps": "a.tsv", "signed": True}})
+    alone = changed(("models",), {"other": {"maps": "a.tsv", "signed": True}}, changed(("metrics",), {}))
     assert [plan(each).jobs.of("networks", IMAGES) for each in (GIVEN, alone)] == [[{}], []]
 
 
@@ -486,7 +522,7 @@ def test_their_settings_say_of_signs_and_those_of_others_stay() -> None:
     assert p.settings.adopt(OTHER) == expected
     assert p.settings.score(OTHER)["signed"] is False
     changes = settings_that_differ(RAW, GIVEN)
-    assert changes == {"statistics", "judge", "figure_1", "figure_2", "figure_3", "figure_grid"}
+    assert changes == {"statistics", "metrics", "judge", "figure_1", "figure_2", "figure_3", "figure_grid"}
     assert p.settings.statistics(IMAGES)["given"] == ["other"]
     assert p.settings.statistics(IMAGES)["attacks"] == ["pgd"]
 

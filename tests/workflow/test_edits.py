@@ -13,9 +13,11 @@ from conftest import ROOT, Clone, clone, compiled, copied
 TABLES = {"statistics", "figure_2", "figure_grid", "figure_strength", "judge", "claims", "resources"}
 PAGES = {"figure_1", "figure_3", *TABLES}
 AFTER_MAPS = {"score", "subject_maps", *PAGES}
-AFTER_MODEL = {"explain", "robustness", *AFTER_MAPS}
+MEASURED = {"measure", "metrics"}
+AFTER_MODEL = {"explain", "robustness", *MEASURED, *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
-#: Of a dataset with one kind of figure only; the synthetic one has no sweep.
+#: Of a dataset with one kind of figure only; the synthetic one has no sweep, and alone is measured.
+OF_SYNTHETIC = {"figure_1", *MEASURED}
 AFTER_HCP_MAPS = AFTER_MAPS - {"figure_1"}
 SYNTHETIC_ONLY = {"subject_maps", "figure_3", "figure_strength"}
 #: Figures that show one truth and one set of conditions first.
@@ -158,7 +160,7 @@ def peaks(root: Path) -> None:
 
 SIMULATED = {
     *("simulate", "samples", "grid", "words", "networks", "volumes", "quality", "truth", "background", "refer"),
-    *(AFTER_TRAINING - {"figure_1"}),
+    *(AFTER_TRAINING - OF_SYNTHETIC),
 }
 TABLE: list[tuple[str, Edit, set[str]]] = [
     ("a comment", source("training/free.py", "    bound = radius", "    # a remark\n    bound = radius"), NOTHING),
@@ -176,7 +178,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("one of samples", source("data/samples.py", "too few to split by family", "too few families"),
      {"samples", *AFTER_SAMPLES}),
     ("which maps are explained", source("data/rows.py", '"explained", int(sample)', '"explained ", int(sample)'),
-     {"explain", "refer", *AFTER_MAPS}),
+     {"explain", "refer", *MEASURED, *AFTER_MAPS}),
     ("a helper that one of two callers uses", source("numerics.py", '{precision} does not', '{precision} cannot'),
      {"volumes", *AFTER_VOLUMES}),
     ("logs and progress", source("runtime/log.py", "INTERVAL = 30.0", "INTERVAL = 20.0"), NOTHING),
@@ -191,27 +193,28 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("a helper that only training imports", source("training/_objective.py", "0.5 * l2", "0.25 * l2"),
      {"networks", *AFTER_TRAINING}),
     ("a training method", source("training/free.py", "total / options.steps", "total"),
-     {"networks", *AFTER_TRAINING} - {"figure_1"}),
+     {"networks", *AFTER_TRAINING} - OF_SYNTHETIC),
     ("one saliency method", source("saliency/smoothgrad.py", "/= options.n", "/= options.n + 0"),
      {"networks", "explain", *AFTER_HCP_MAPS}),
     ("a reference", source("references/input.py", "0.0)", "0)"), {"refer", *TABLES}),
     ("an attack", source("attacks/pgd.py", "bound: float", "bound: float | int"),
      {"networks", "robustness", *TABLES}),
+    ("a metric", source("metrics/complexity.py", "- count - 1", "- count - 1.0"), {"networks", *MEASURED, "resources"}),
     ("the background of methods", source("data/background.py", "BLOCK = 64", "BLOCK = 65"),
-     {"background", "refer", "explain", *AFTER_MAPS}),
+     {"background", "refer", "explain", *MEASURED, *AFTER_MAPS}),
     ("the table of quality", source("data/quality.py", "BLOCK = 16", "BLOCK = 17"), {"quality", "resources"}),
     ("the agreement", source("evaluation/agreement.py", '"informative", "pairwise").as', '"informative", "p").as'),
      {"refer", *AFTER_MAPS} - {"subject_maps", "figure_3"}),
     ("the statistics", source("evaluation/statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
      TABLES),
-    ("one model's epsilon", config(change_epsilon), AFTER_TRAINING - {"figure_1"}),
+    ("one model's epsilon", config(change_epsilon), AFTER_TRAINING - OF_SYNTHETIC),
     ("two equal-typed options swapped", config(swap_blob_and_field), SIMULATED),
     ("the order of keys", config(reverse_keys), NOTHING),
     ("a default written out", config(write_default), NOTHING),
     ("one more seed", config(add_seed), {"networks", *AFTER_TRAINING} - {"figure_1", *SYNTHETIC_ONLY}),
     ("one more saliency method", config(add_method), {"networks", "explain", *AFTER_HCP_MAPS}),
     ("one more model", config(add_model), {"networks", *AFTER_TRAINING} - SYNTHETIC_ONLY),
-    ("one more strength", config(add_strength), {"networks", *AFTER_TRAINING} - {"figure_1"}),
+    ("one more strength", config(add_strength), {"networks", *AFTER_TRAINING} - OF_SYNTHETIC),
     ("one more reference", config(add_reference), {"refer", *TABLES} - {"figure_strength"}),
     ("which truth figures show", config(leave_out), HEADLINES),
     ("which conditions figures show", config(no_negated), {"words", "subject_maps", *HEADLINES}),

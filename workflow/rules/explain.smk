@@ -161,6 +161,35 @@ rule robustness:
         "../scripts/robustness.py"
 
 
+rule measure:
+    input:
+        weights=rules.model.output.weights,
+        description=rules.model.output.description,
+        grid=rules.grid.output[0],
+        background=rules.background.output[0],
+        maps=plan.each("volumes", rules.volumes.output.maps, split="test"),
+        tables=plan.each("volumes", rules.volumes.output.table, split="test"),
+        train_maps=plan.each("volumes", rules.volumes.output.maps, split="train"),
+        train_tables=plan.each("volumes", rules.volumes.output.table, split="train"),
+    output:
+        "results/{dataset}/metrics/{model}/seed-{seed}/{method}/{metric}.parquet",
+    log:
+        "logs/{dataset}/measure-{model}-{seed}-{method}-{metric}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/measure-{model}-{seed}-{method}-{metric}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: plan.config.threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=scaled(4000),
+        runtime=scaled(240),
+    params:
+        **plan.params("measure"),
+    script:
+        "../scripts/measure.py"
+
+
 rule statistics:
     input:
         scores=plan.each("score", rules.score.output[0]),
@@ -188,3 +217,24 @@ rule statistics:
         **plan.params("statistics"),
     script:
         "../scripts/statistics.py"
+
+
+rule metrics:
+    input:
+        plan.each("measure", rules.measure.output[0]),
+    output:
+        metrics_parquet="results/{dataset}/statistics/metrics.parquet",
+        metrics_tsv="results/{dataset}/statistics/metrics.tsv",
+        reliability_parquet="results/{dataset}/statistics/reliability.parquet",
+        reliability_tsv="results/{dataset}/statistics/reliability.tsv",
+    log:
+        "logs/{dataset}/metrics.log",
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=scaled(30),
+    params:
+        **plan.params("metrics"),
+    script:
+        "../scripts/metrics.py"

@@ -201,7 +201,7 @@ rule claims:
 
 
 measured = ("simulate", "volumes", "quality", "truth", "background", "background_chosen", "train", "model", "explain")
-measured += ("adopt", "subject_maps", "score", "refer", "robustness")
+measured += ("adopt", "subject_maps", "score", "refer", "robustness", "measure")
 drawing = ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength")
 drawn = {name: getattr(rules, name).output for name in drawing}
 
@@ -210,6 +210,7 @@ rule resources:
     input:
         rules.statistics.output.summary_parquet,
         rules.quality.output.tsv,
+        plan.each("metrics", rules.metrics.output.metrics_tsv),
     output:
         tsv="results/{dataset}/resources.tsv",
         html=report(

@@ -20,6 +20,8 @@ from truemap.data.background import Background
 from truemap.data.grid import Grid
 from truemap.data.volumes import Volumes
 from truemap.geometry import radius
+from truemap.metrics._contract import Metric
+from truemap.metrics._measure import measured_table
 from truemap.networks._batches import MAPS, Batches
 from truemap.networks._decoder import Decoder, build_network, read_decoder
 from truemap.networks._look import look
@@ -108,7 +110,8 @@ class Costs:
         -------
         dict
             ``model, parameters, multiply_adds`` (of one pass of one map), and of all its jobs ``training_seconds,
-            explaining_seconds, robustness_seconds`` (at most); NaN where a method could not work on noise.
+            explaining_seconds, measuring_seconds, robustness_seconds`` (at most); NaN where a method could not work on
+            noise.
 
         Raises
         ------
@@ -126,7 +129,12 @@ class Costs:
         x, _ = batches.get(torch.arange(TOGETHER))
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             network(x[:1])
-        parts = {"training": self._training, "explaining": self._explaining, "robustness": self._robustness}
+        parts = {
+            "training": self._training,
+            "explaining": self._explaining,
+            "measuring": self._measuring,
+            "robustness": self._robustness,
+        }
         found = {
             f"{what}_seconds": self._tried(f"{name}, {what}", part, model, network, batches)
             for what, part in parts.items()
@@ -159,6 +167,8 @@ class Costs:
         )
         for label, chosen in model["saliency"].items():
             require(decoder, method("saliency", chosen["method"], Saliency).options.needs(), label)
+        for label, settings in self._settings["metrics"].items():
+            require(decoder, method("metrics", settings, Metric).options.needs(), label)
 
     def _tried(self, what: str, part: Callable[..., float], *arguments: Any) -> float:
         level = log.level
@@ -201,10 +211,7 @@ class Costs:
         return model["trainings"] * (self._start + whole) + chosen
 
     def _explaining(self, model: Settings, network: nn.Module, batches: Batches) -> float:
-        decoder = self._decoder(model, network)
-        flat = self._noise.parts[0].reshape(len(self._noise), -1)
-        background = Background({}, {}, flat.mean(0), float(flat.min()), float(flat.max()))
-        context = Context.of(self._settings["seed"], self._noise, self._classes, background, self._device)
+        decoder, context = self._decoder(model, network), self._context()
         size = min(TOGETHER, chunk_size(decoder, batches.get(torch.tensor([0]))[0], self._settings["memory"]))
         total = 0.0
         for chosen in model["saliency"].values():
@@ -217,6 +224,28 @@ class Costs:
 
             total += chosen["jobs"] * (self._start + self._explained * self._each(explain, size))
         return total
+
+    def _measuring(self, model: Settings, network: nn.Module, batches: Batches) -> float:
+        decoder, context, memory = self._decoder(model, network), self._context(), self._settings["memory"]
+        maps, total = min(self._settings["measured"] or self._explained, self._explained), 0.0
+        for settings in self._settings["metrics"].values():
+            metric = method("metrics", settings, Metric)
+            for chosen in model["saliency"].values():
+                saliency = method("saliency", chosen["method"], Saliency)
+
+                def measure(count: int, metric: Metric = metric, saliency: Saliency = saliency) -> None:
+                    rows, mask = np.arange(count), self._grid.mask
+                    measured_table(
+                        decoder, batches, saliency, context, metric, mask, rows, memory, lambda seed: network
+                    )
+
+                total += chosen["jobs"] * (self._start + maps * self._each(measure, min(TOGETHER, maps)))
+        return total
+
+    def _context(self) -> Context:
+        flat = self._noise.parts[0].reshape(len(self._noise), -1)
+        background = Background({}, {}, flat.mean(0), float(flat.min()), float(flat.max()))
+        return Context.of(self._settings["seed"], self._noise, self._classes, background, self._device)
 
     def _robustness(self, model: Settings, network: nn.Module, batches: Batches) -> float:
         robustness = self._settings["robustness"]
@@ -286,11 +315,14 @@ def sentence(cost: Mapping[str, Any], asked: bool) -> str:
     asked : bool
         Whether robust accuracy was asked for.
     """
-    training, explaining, robustness = (cost[f"{what}_seconds"] for what in ("training", "explaining", "robustness"))
+    parts = ("training", "explaining", "measuring", "robustness")
+    found = [cost[f"{what}_seconds"] for what in parts]
+    training, explaining, measuring, robustness = found
     robust = f"at most {_words(robustness)} robust accuracy" if asked else "robust accuracy not asked for"
+    measured = f"{_words(measuring)} measuring maps, " if measuring else ""
     return (
-        f"{cost['model']}: about {_words(training + explaining + robustness)} on this machine, one job at a time: "
-        f"{_words(training)} training, {_words(explaining)} explaining, {robust} "
+        f"{cost['model']}: about {_words(sum(found))} on this machine, one job at a time: "
+        f"{_words(training)} training, {_words(explaining)} explaining, {measured}{robust} "
         f"({cost['parameters']:,} parameters, {cost['multiply_adds']:,} multiply-adds a map)"
     )
 

@@ -41,6 +41,7 @@ FAMILIES = {
     "saliency": "saliency",
     "references": "references",
     "attacks": "robustness.attacks",
+    "metrics": "metrics",
 }
 
 
@@ -106,7 +107,7 @@ def _default(field: Any) -> str:
     if field.default is PydanticUndefined:
         return "required"
     value = field.default.model_dump() if isinstance(field.default, BaseModel) else field.default
-    if isinstance(value, dict):
+    if isinstance(value, dict) and value:
         return "see below"
     return f"`{json.dumps(value)}`" if not isinstance(value, float) else f"`{value:.6g}`"
 

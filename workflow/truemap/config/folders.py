@@ -14,7 +14,7 @@ from truemap.config.options import MethodError
 from truemap.runtime.sourcecode import module_at, source_file
 from truemap.runtime.syntax import CodeError, Module, chain_of
 
-FAMILIES = ("datasets", "networks", "training", "saliency", "references", "attacks")
+FAMILIES = ("datasets", "networks", "training", "saliency", "references", "attacks", "metrics")
 OURS = Path(__file__).parents[1]
 
 

@@ -33,7 +33,8 @@ LEAST_UNITS, FEW_UNITS = 3, 5
 NO_NETWORK = "no network: the maps come from elsewhere"
 NO_SIGNS = "the maps have no signs (`signed: false`): sizes alone are compared"
 NO_MAP = "the sheet has maps for a sample's own class only"
-#: Bytes of a word in a file's name: the longest one, explain-{model}--{candidate}-{seed}-{method}.log, may have 255.
+#: Bytes of a word in a file's name: the longest one, measure-{model}--{candidate}-{seed}-{method}-{metric}.log,
+#: may have 255.
 LONGEST = 50
 #: Bytes of a folder's name that encrypted file systems allow too.
 LONGEST_FOLDER = 140

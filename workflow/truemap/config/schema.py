@@ -361,6 +361,17 @@ class Dataset(Strict):
         "a name, a list of names, or a mapping from a label to options",
     )
     robustness: Robustness = Field(Robustness(), description="how robust accuracy is measured")
+    metrics: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="modules in truemap/metrics, which measure networks' maps without any truth: a name, a list of "
+        "names, or a mapping from a label to options. What is measured is explained again, at full precision, for a "
+        "sample's own class",
+    )
+    measured: Count | None = Field(
+        50,
+        description="explained test maps that each of `metrics` measures, a seeded choice balanced over classes, the "
+        "same for every model and method; null: all",
+    )
     figures: Literal["images", "glass_brain"] = Field(
         "glass_brain",
         description="how maps are drawn: as 2D images (Figure 1) or as glass brains in MNI space (Figure 3)",
@@ -407,6 +418,11 @@ class Dataset(Strict):
     def _references(cls, value: Any, info: ValidationInfo) -> dict[str, dict[str, Any]]:
         return resolve_methods("references", value, folders=_folders(info))
 
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _metrics(cls, value: Any, info: ValidationInfo) -> dict[str, dict[str, Any]]:
+        return resolve_methods("metrics", value, folders=_folders(info))
+
     @field_validator("models")
     @classmethod
     def _names(cls, value: dict[str, AnyModel]) -> dict[str, AnyModel]:
@@ -433,6 +449,17 @@ class Dataset(Strict):
         for entry in self.drawn or []:
             if entry not in known:
                 raise ValueError(f"drawn: no '{entry}'{suggest(entry, known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _measurable(self) -> Dataset:
+        if self.metrics and not self.networks:
+            raise ValueError("metrics: they ask a network, and all models here are maps from elsewhere. Drop them.")
+        for label, metric in self.metrics.items():
+            needs = resolved_options("metrics", metric).needs()
+            for model in self.networks.values():
+                traits = resolved_options("networks", model.network).traits()
+                check_fit("metrics", label, needs, "network", model.network["name"], traits)
         return self
 
     @property
@@ -507,8 +534,8 @@ class Config(Strict):
     methods: list[str] = Field(
         [],
         description="folders with methods of your own, relative to the working directory: in each a folder for a "
-        "family (datasets, networks, training, saliency, references, attacks) with a module for a method, which is "
-        "named like those of the project",
+        "family (datasets, networks, training, saliency, references, attacks, metrics) with a module for a method, "
+        "which is named like those of the project",
     )
     datasets: dict[str, Dataset] = Field(description="definitions, by name")
     maps: Maps = Field(Maps(), description="what stays of the saliency maps on disk")

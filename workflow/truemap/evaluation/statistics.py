@@ -92,7 +92,46 @@ def _to_units(samples: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def summarise(units: pd.DataFrame, confidence: float = 0.95, group: tuple[str, str] | None = None) -> pd.DataFrame:
+def measure_summary(table: pd.DataFrame, given: Iterable[Sequence[str]] = (), confidence: float = 0.95) -> pd.DataFrame:
+    """Return mean, standard error and interval of each measure of networks' maps, by seed and over seeds.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``model, seed, method, metric, explained, sample, subject, measure, value, direction, reason``.
+    given : iterable of (model, method)
+        Maps from elsewhere: they get a null row a measure, as there is no network to ask.
+
+    Returns
+    -------
+    DataFrame
+        ``metric, measure, direction, model, method, seed, maps, explained, n, mean, se, ci_low, ci_high, missing,
+        reason``; of `explained` maps so many were measured (`maps`). n counts subjects (samples, where there are none).
+        The interval is Student's t, as in `summarise`, and not clipped.
+    """
+    # A family of `summarise` is a measure here; which way is better and whose measure it is hang on it alone.
+    names = {"criterion": "measure", "conditions": "metric", "truth": "direction"}
+    back = {column: name for name, column in names.items()}
+    samples = table.rename(columns=back).assign(missing=table["value"].isna().astype(int))
+    units = [_to_units(samples)]
+    for model, method in given:
+        null = {"model": model, "method": method, "seed": 0, UNIT: "", "value": np.nan, "missing": 0}
+        units.append(samples[FAMILY].drop_duplicates().assign(**null, reason=NO_NETWORK))
+    found = summarise(pd.concat(units, ignore_index=True), confidence, limits=(-np.inf, np.inf)).rename(columns=names)
+    counted = table.groupby(["metric", "model", "method"])
+    counts = pd.DataFrame({"maps": counted["sample"].nunique(), "explained": counted["explained"].first()})
+    found = found.join(counts, on=counts.index.names).fillna({"maps": 0, "explained": 0})
+    found = found.astype({"maps": int, "explained": int})
+    first = ["metric", "measure", "direction", *ENTRY, "seed", "maps", "explained", "n", "mean", "se"]
+    return found[[*first, "ci_low", "ci_high", "missing", "reason"]]
+
+
+def summarise(
+    units: pd.DataFrame,
+    confidence: float = 0.95,
+    group: tuple[str, str] | None = None,
+    limits: tuple[float, float] | None = None,
+) -> pd.DataFrame:
     """Return mean, standard error and confidence interval of each entry, by seed and over seeds.
 
     A unit's values are averaged over seeds before units are counted: replicates are no extra subjects.
@@ -101,13 +140,15 @@ def summarise(units: pd.DataFrame, confidence: float = 0.95, group: tuple[str, s
     ----------
     group : (model, method), optional
         The entry whose mean others are given as a share of: the truth of the group of training subjects.
+    limits : (float, float), optional
+        What values can be; default: [0, 1] for shares of maps, [-1, 1] for correlations.
 
     Returns
     -------
     DataFrame
         ``criterion, conditions, truth, model, method, seed, n, mean, se, ci_low, ci_high, missing, share, reason``;
-        seed is a number or ``mean``. The interval is Student's t, n - 1 degrees of freedom, clipped to what can be:
-        [0, 1] for shares of maps (accuracies), [-1, 1] for correlations. One unit, or units that are all equal (every
+        seed is a number or ``mean``. The interval is Student's t, n - 1 degrees of freedom, clipped to what can be.
+        One unit, or units that are all equal (every
         map classified rightly), tell of no spread: se and interval are null then, and `reason` says why. The share is
         null where the group's mean is not positive.
     """
@@ -115,11 +156,11 @@ def summarise(units: pd.DataFrame, confidence: float = 0.95, group: tuple[str, s
     both = pd.concat([_over_seeds(units).assign(seed="mean"), by_seed])
     rows = []
     for key, part in both.groupby([*FAMILY, *ENTRY, "seed"], sort=False):
-        lowest = 0.0 if dict(zip(FAMILY, key, strict=False))["truth"] == "" else -1.0
+        within = limits or (0.0 if dict(zip(FAMILY, key, strict=False))["truth"] == "" else -1.0, 1.0)
         values = part["value"].dropna().to_numpy()
         reasons = {*part["reason"]} - {""}
         none = reasons.pop() if len(reasons) == 1 else "no unit has a value; the scores say why"
-        rows.append((*key, *_interval(values, confidence, lowest, none), int(part["missing"].sum())))
+        rows.append((*key, *_interval(values, confidence, within, none), int(part["missing"].sum())))
     columns = [*FAMILY, *ENTRY, "seed", "n", "mean", "se", "ci_low", "ci_high", "reason", "missing"]
     summary = pd.DataFrame(rows, columns=columns)
     reference = summary[(summary["model"] == group[0]) & (summary["method"] == group[1])] if group else summary[:0]
@@ -129,9 +170,9 @@ def summarise(units: pd.DataFrame, confidence: float = 0.95, group: tuple[str, s
 
 
 def _interval(
-    values: np.ndarray, confidence: float, lowest: float, none: str
+    values: np.ndarray, confidence: float, within: tuple[float, float], none: str
 ) -> tuple[int, float, float, float, float, str]:
-    """Return n, mean, standard error, the interval's ends within [lowest, 1], and why there is none.
+    """Return n, mean, standard error, the interval's ends within limits, and why there is none.
 
     `none` says why there are no values, where there are none.
     """
@@ -144,7 +185,7 @@ def _interval(
     if sd <= ROUNDING * np.abs(values).max():
         return n, mean, np.nan, np.nan, np.nan, f"all {n} units have the same value: no spread to see"
     half = stats.t.ppf(0.5 + confidence / 2, n - 1) * sd / np.sqrt(n)
-    return n, mean, sd / np.sqrt(n), max(lowest, mean - half), min(1.0, mean + half), ""
+    return n, mean, sd / np.sqrt(n), max(within[0], mean - half), min(within[1], mean + half), ""
 
 
 def compare(units: pd.DataFrame, alpha: float = 0.05, reference: str | None = None) -> pd.DataFrame:

@@ -51,6 +51,27 @@ def build_network(settings: dict[str, Any], shape: tuple[int, ...], classes: int
     return found.build(shape, classes, found.options)
 
 
+def untrained(description: dict[str, Any], seed: int, device: torch.device) -> nn.Module:
+    """Return the network that ``model.json`` describes as it is built with a seed, before anything trains it."""
+    adapter, shape = _adapted(description)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = build_network(description["network"], shape, len(description["classes"]))
+    return _behind(adapter, network, device)
+
+
+def _adapted(description: dict[str, Any]) -> tuple[Adapter | None, tuple[int, ...]]:
+    """Return what stands before the network, and the shape that it is built for: a map as it takes it, no channels."""
+    adapter = Adapter(**description["adapter"]) if description.get("adapter") else None
+    return adapter, tuple(description["shape"] if adapter is None else adapter.turned(description["shape"]))
+
+
+def _behind(adapter: Adapter | None, network: nn.Module, device: torch.device) -> nn.Module:
+    """Return the frozen network on a device, behind its adapter if it has one."""
+    network = network if adapter is None else nn.Sequential(adapter, network)
+    return network.to(device).eval().requires_grad_(False)
+
+
 def save_weights(path: str | Path, network: nn.Module) -> None:
     """Write the weights as safetensors, whole; those of the network itself, where an adapter stands before it."""
     if isinstance(network, nn.Sequential) and isinstance(network[0], Adapter):
@@ -86,11 +107,9 @@ def load_decoder(weights: str | Path, description: dict[str, Any], device: torch
 
 def read_decoder(weights: str | Path, description: dict[str, Any], device: torch.device, remedy: str) -> Decoder:
     """Return what `load_decoder` does; the error of weights that cannot be used ends with a remedy."""
-    adapter = Adapter(**description["adapter"]) if description.get("adapter") else None
-    # What the network is built for: a map as it takes it, without channels.
-    shape = description["shape"] if adapter is None else adapter.turned(description["shape"])
+    adapter, shape = _adapted(description)
     name = description["network"]["name"]
-    network = build_network(description["network"], tuple(shape), len(description["classes"]))
+    network = build_network(description["network"], shape, len(description["classes"]))
     try:
         state = load_file(weights)
         network.load_state_dict(state)
@@ -98,8 +117,7 @@ def read_decoder(weights: str | Path, description: dict[str, Any], device: torch
             raise ValueError(f"NaN or infinite numbers in {', '.join(lost)}")
     except (SafetensorError, RuntimeError, ValueError, OSError) as error:
         raise DataError(f"{weights}: cannot be used as weights of {name} ({error}). {remedy}") from None
-    network = network if adapter is None else nn.Sequential(adapter, network)
-    network.to(device).eval().requires_grad_(False)
+    network = _behind(adapter, network, device)
     traits = frozenset(description["traits"]) if "traits" in description else None
     others = description.get("activations", ())
     return Decoder(network, description["temperature"], description["classes"], name, traits, others)

@@ -41,6 +41,8 @@ class Jobs:
             "score": self.explained,
             "refer": lambda wildcards: [{"reference": name} for name in self.dataset(wildcards).references],
             "robustness": self._attacks,
+            "measure": self._measured,
+            "metrics": self._if(lambda wildcards: self.dataset(wildcards).metrics),
             "figure_1": self._if(lambda wildcards: not self._brains(wildcards)),
             "figure_3": lambda wildcards: [{"panel": panel} for panel in "ab"] if self._brains(wildcards) else [],
             "figure_strength": self._if(self.swept),
@@ -77,9 +79,9 @@ class Jobs:
         dataset, job = self.dataset(wildcards), named(wildcards)
         if family == "datasets":
             return [dataset.source]
-        if family in ("references", "attacks"):
+        if family in ("references", "attacks", "metrics"):
             key = family.removesuffix("s")
-            found = dataset.references if family == "references" else dataset.robustness.attacks
+            found = dataset.robustness.attacks if family == "attacks" else getattr(dataset, family)
             return [found[job[key]]] if key in job else list(found.values())
         models = [self.model(wildcards)] if "model" in job else list(dataset.networks.values())
         if family == "saliency":
@@ -176,6 +178,10 @@ class Jobs:
     def _attacks(self, wildcards: Any) -> list[Job]:
         attacks = self.dataset(wildcards).robustness.attacks
         return [{**job, "attack": attack} for job in self.replicates(wildcards) for attack in attacks]
+
+    def _measured(self, wildcards: Any) -> list[Job]:
+        metrics = self.dataset(wildcards).metrics
+        return [{**job, "metric": metric} for job in self._of_kind(Model, wildcards) for metric in metrics]
 
     @cached_property
     def _swept(self) -> dict[str, dict[str, tuple[str, str]]]:

@@ -86,7 +86,7 @@ class JobSettings:
                     for label, saliency in labels
                 },
             }
-        shared = self._shared(wildcards, "explained", "robustness")
+        shared = self._shared(wildcards, "explained", "robustness", "metrics", "measured")
         computed = {"memory": self._config.memory, "seed": self._config.seed, **self._torch()}
         return {"models": models, **shared, **computed}
 
@@ -145,6 +145,12 @@ class JobSettings:
         shared = robustness.model_dump(mode="json", exclude={"attacks"})
         return {"attack": robustness.attacks[wildcards.attack], **shared, "seed": self._config.seed, **self._torch()}
 
+    def measure(self, wildcards: Any) -> Settings:
+        """One metric of one method's maps."""
+        metric = self._jobs.dataset(wildcards).metrics[wildcards.metric]
+        explain = {key: value for key, value in self.explain(wildcards).items() if key != "stored"}
+        return {"metric": metric, **self._shared(wildcards, "measured"), **explain}
+
     def refer(self, wildcards: Any) -> Settings:
         """One reference's scores."""
         reference = self._jobs.dataset(wildcards).references[wildcards.reference]
@@ -170,6 +176,11 @@ class JobSettings:
             "chosen": self._jobs.listed(wildcards),
             **self._without_network(wildcards),
         }
+
+    def metrics(self, wildcards: Any) -> Settings:
+        """A dataset's table of metrics, and the maps from elsewhere that have none."""
+        given = [[name, label] for name, maps in self._jobs.dataset(wildcards).given.items() for label in maps.saliency]
+        return {"data": self._data(wildcards), "given": given}
 
     def judge(self, wildcards: Any) -> Settings:
         """What the data, models and methods of a dataset are that claims are judged in, beside their names."""

@@ -1,0 +1,168 @@
+"""Explained maps, and what metrics may ask of what explained them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from truemap.metrics._maps import lengths
+from truemap.networks._decoder import Decoder
+from truemap.saliency._context import Context
+from truemap.saliency._contract import Saliency
+from truemap.saliency._draws import generators
+from truemap.saliency._outputs import Output, output_values
+
+#: By how much of its length a map may differ that was made without the other classes: rounding of float32.
+SAME = 1e-5
+
+
+class OneClass(nn.Module):
+    """A network that tells of one class alone.
+
+    Parameters
+    ----------
+    network : nn.Module
+    number : int
+        Of the class.
+    temperature : float
+    others : bool
+        Whether there is a second logit, of all other classes together, T ln sum_j exp(z_j / T): the class's calibrated
+        probability is then what it was.
+    """
+
+    def __init__(self, network: nn.Module, number: int, temperature: float, others: bool) -> None:
+        super().__init__()
+        self.network, self.number, self.temperature, self.others = network, number, temperature, others
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, 1), or (n, 2), of maps (n, *shape)."""
+        logits = self.network(x)
+        own = logits[:, [self.number]]
+        if not self.others:
+            return own
+        rest = torch.cat([logits[:, : self.number], logits[:, self.number + 1 :]], dim=1)
+        together = self.temperature * torch.logsumexp(rest / self.temperature, dim=1, keepdim=True)
+        return torch.cat([own, together], dim=1)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Samples that are measured together.
+
+    Voxels are those of the mask, in one row; what a metric changes of an input it changes there.
+
+    Attributes
+    ----------
+    decoder : Decoder
+    saliency : Saliency
+        The way to explain, with its options.
+    context : Context
+        Of the way to explain; metrics take the seed from it.
+    inside : Tensor of bool, shape ``shape``
+        The mask.
+    x : Tensor, shape (n, *shape), float32
+    samples : sequence of int
+        Sample ids, for what is drawn.
+    targets : Tensor of int, shape (n,)
+        Number of the class whose map is measured: the sample's own.
+    maps : Tensor, shape (n, classes, voxels), float64
+        As the way to explain gives them, not at unit peak.
+    untrained : callable
+        Seed -> the decoder's network as it was before training, with that seed.
+    """
+
+    decoder: Decoder
+    saliency: Saliency
+    context: Context
+    inside: torch.Tensor
+    x: torch.Tensor
+    samples: Sequence[int]
+    targets: torch.Tensor
+    maps: torch.Tensor
+    untrained: Callable[[int], nn.Module]
+
+    @property
+    def own(self) -> torch.Tensor:
+        """The maps that are measured, those of the samples' own classes, shape (n, voxels)."""
+        return self.of_targets(self.maps)
+
+    def of_targets(self, values: torch.Tensor) -> torch.Tensor:
+        """Return what is of the samples' own classes, shape (n, ...), of values of all, (n, classes, ...)."""
+        return values[torch.arange(len(values), device=values.device), self.targets]
+
+    def explain(
+        self,
+        x: torch.Tensor | None = None,
+        decoder: Decoder | None = None,
+        saliency: Saliency | None = None,
+        context: Context | None = None,
+    ) -> torch.Tensor:
+        """Return the map of each sample's own class, shape (n, voxels), with something else in place of what was.
+
+        Draws of the way to explain are the same again: they hang on seed and sample.
+        """
+        if x is not None and not (decoder or saliency or context) and self._separate:
+            return self._class_by_class(x)
+        saliency, x = saliency or self.saliency, self.x if x is None else x
+        given = saliency.options, context or self.context
+        maps = saliency.explain(decoder or self.decoder, x, self.samples, *given)
+        return self.of_targets(maps)[:, self.inside]
+
+    @cached_property
+    def _separate(self) -> bool:
+        """Whether a class's map needs no other class; tried on the maps themselves, as ways to explain do not say."""
+        if self.maps.shape[1] == 2:
+            return False
+        try:
+            missed = self._class_by_class(self.x) - self.own
+        # Of anybody's way to explain, and of some that look at the network's layers.
+        except Exception:
+            return False
+        return bool((lengths(missed) <= SAME * lengths(self.own)).all())
+
+    def _class_by_class(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what `explain` does with one backward pass, where all classes take one each.
+
+        Samples of one class go together, through a network that tells of this class alone.
+        """
+        found, output = torch.empty_like(self.own), self._output
+        for number in self.targets.unique():
+            rows = (self.targets == number).nonzero()[:, 0]
+            alone = OneClass(self.decoder.network, int(number), self.decoder.temperature, output == "probability")
+            names = ["own", "others"] if output == "probability" else ["own"]
+            decoder = replace(self.decoder, network=alone, classes=names)
+            samples = [self.samples[row] for row in rows.tolist()]
+            maps = self.saliency.explain(decoder, x[rows], samples, self.saliency.options, self.context)
+            found[rows] = maps[:, 0][:, self.inside]
+        return found
+
+    @property
+    def _output(self) -> Output:
+        return getattr(self.saliency.options, "output", "logit")
+
+    def outputs(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the output that is explained, of the samples' own classes, shape (n,), float64.
+
+        The calibrated probability or the logit, as the way to explain has it in its options; without such an option
+        it explains logits.
+        """
+        return self.of_targets(output_values(self.decoder, x, self._output))
+
+    @torch.no_grad()
+    def log_probabilities(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logarithm of the calibrated probability of the samples' own classes, shape (n,), float64."""
+        return self.of_targets(torch.log_softmax(self.decoder.network(x).double() / self.decoder.temperature, dim=1))
+
+    def moved(self, by: torch.Tensor) -> torch.Tensor:
+        """Return the inputs with `by`, shape (n, voxels), added to the voxels of the mask."""
+        x = self.x.clone()
+        x[:, self.inside] += by.to(x)
+        return x
+
+    def draws(self, metric: str) -> list[torch.Generator]:
+        """Return each sample's generator: the same for every way to explain, so that all meet the same draws."""
+        return generators(self.context, f"metrics {metric}", self.samples)

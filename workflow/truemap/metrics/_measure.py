@@ -1,0 +1,118 @@
+"""The table of a metric: measured maps of one model, seed and way to explain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from truemap.attacks._measure import choose_maps
+from truemap.data.rows import choose_explained
+from truemap.metrics._contract import Metric, Senseless
+from truemap.metrics._explained import Explained
+from truemap.networks._batches import Batches
+from truemap.networks._decoder import Decoder
+from truemap.runtime.files import DataError
+from truemap.runtime.log import progress
+from truemap.saliency._context import Context
+from truemap.saliency._contract import Saliency
+from truemap.saliency._writer import chunk_size
+
+#: What of a sample stands beside its measures.
+COLUMNS = ["sample", "subject", "label"]
+
+
+def choose_measured(table: pd.DataFrame, explained: int | None, measured: int | None, seed: int) -> np.ndarray:
+    """Return positions of the maps that are measured, in ascending order: of those explained, balanced over classes.
+
+    Parameters
+    ----------
+    explained, measured : int or None
+        See `truemap.data.rows.choose_explained` and `truemap.attacks._measure.choose_maps`; None is all.
+    """
+    rows = choose_explained(table, explained, seed).index.to_numpy()
+    return rows[choose_maps(table.loc[rows].reset_index(drop=True), measured, seed)]
+
+
+def measured_table(
+    decoder: Decoder,
+    batches: Batches,
+    saliency: Saliency,
+    context: Context,
+    metric: Metric,
+    inside: np.ndarray,
+    rows: np.ndarray,
+    megabytes: float,
+    untrained: Callable[[int], nn.Module],
+) -> pd.DataFrame:
+    """Explain samples again, at full precision, and measure the map of each one's own class.
+
+    Parameters
+    ----------
+    inside : ndarray of bool, shape ``shape``
+        The mask.
+    rows : ndarray of int
+        Positions in ``batches.volumes``.
+    megabytes : float
+        See `truemap.saliency._writer.chunk_size`.
+    untrained : callable
+        See `truemap.metrics._explained.Explained`.
+
+    Returns
+    -------
+    DataFrame
+        ``sample, subject, label, target, measure, value, direction, reason``, a row a sample and measure; a null value
+        has a reason.
+
+    Raises
+    ------
+    DataError
+        If a value is infinite, or NaN for a measure that is always defined.
+    """
+    mask = torch.from_numpy(inside).to(batches.device)
+    parts = []
+    size = chunk_size(decoder, batches.get(torch.tensor([0]))[0], megabytes)
+    for chunk in progress(torch.from_numpy(np.asarray(rows, dtype=np.int64)).split(size), "batch"):
+        x, targets = batches.get(chunk)
+        table = batches.volumes.table.iloc[chunk.tolist()]
+        ids = table["sample"].tolist()
+        maps = saliency.explain(decoder, x, ids, saliency.options, context)[:, :, mask]
+        explained = Explained(decoder, saliency, context, mask, x, ids, targets, maps, untrained)
+        parts.append(_rows(table[COLUMNS].reset_index(drop=True), metric, *_values(metric, explained)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _values(metric: Metric, explained: Explained) -> tuple[dict[str, np.ndarray], str]:
+    """Return each measure's values, and why there are none, if the metric has no sense here."""
+    try:
+        found = metric.measure(explained, metric.options)
+    except Senseless as reason:
+        return {measure.name: np.full(len(explained.x), np.nan) for measure in metric.measures}, str(reason)
+    return {name: values.detach().double().cpu().numpy() for name, values in found.items()}, ""
+
+
+def _rows(samples: pd.DataFrame, metric: Metric, values: dict[str, np.ndarray], senseless: str) -> pd.DataFrame:
+    """Return the rows of some samples, a sample's measures together."""
+    if set(values) != {measure.name for measure in metric.measures}:
+        raise RuntimeError(f"{metric.name}: measures {sorted(values)} where it declares {metric.measures}")
+    tables = []
+    for measure in metric.measures:
+        found = values[measure.name]
+        null = senseless or measure.undefined
+        wrong = np.isinf(found) | (np.isnan(found) & (null == ""))
+        if wrong.any():
+            first = samples["sample"].to_numpy()[wrong][0]
+            raise DataError(
+                f"{metric.name}: {measure.name} is no number for {wrong.sum()} of {len(found)} maps, the first that of "
+                f"sample {first}. The network's outputs or the maps overflow: look at the training's log."
+            )
+        reason = np.where(np.isnan(found), null, "")
+        tables.append(
+            samples.assign(
+                target=samples["label"], measure=measure.name, value=found, direction=measure.better, reason=reason
+            )
+        )
+    return pd.concat(tables).sort_index(kind="stable")

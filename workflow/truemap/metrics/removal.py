@@ -1,0 +1,49 @@
+"""The output while voxels are removed, most or least relevant first (Samek et al. 2017; Tomsett et al. 2020)."""
+
+from __future__ import annotations
+
+import torch
+
+from truemap.metrics._contract import Measure
+from truemap.metrics._explained import Explained
+from truemap.metrics._removal import StepOptions, by_value, parts, to_baseline
+
+measures = (
+    Measure("morf", "lower", "Samek et al. 2017, most relevant first"),
+    Measure("lerf", "higher", "Tomsett et al. 2020, least relevant first"),
+)
+
+
+class Options(StepOptions):
+    """How voxels are removed, most relevant first (`morf`, lower is better) or least (`lerf`, higher)."""
+
+
+def measure(explained: Explained, options: Options) -> dict[str, torch.Tensor]:
+    """Return the areas under both curves of the calibrated probability of the sample's class.
+
+    The curve's abscissa is the share of the mask's voxels that is removed, from 0 to 1, so that its area
+    (trapezoids) is the mean probability on the way. Relevant is what has a large value, not a large size; voxels of
+    equal values go in the order of the grid.
+    """
+    return {
+        name: area(*curve(explained, by_value(explained.own, descending), options))
+        for name, descending in (("morf", True), ("lerf", False))
+    }
+
+
+def curve(explained: Explained, order: torch.Tensor, options: StepOptions) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the shares of voxels that are removed, shape (steps + 1,), and the probabilities, (n, steps + 1)."""
+    away = to_baseline(explained, options)
+    by, gone = torch.zeros_like(away), [0]
+    values = [explained.log_probabilities(explained.x)]
+    for voxels in parts(order, options.steps):
+        by = by.scatter(1, voxels, away.gather(1, voxels))
+        gone.append(gone[-1] + voxels.shape[1])
+        values.append(explained.log_probabilities(explained.moved(by)))
+    shares = torch.tensor(gone, dtype=torch.float64, device=away.device) / order.shape[1]
+    return shares, torch.stack(values, dim=1).exp()
+
+
+def area(shares: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Return the area under each curve, shape (n,)."""
+    return torch.trapezoid(values, shares, dim=1)
