@@ -181,7 +181,9 @@ def test_settings_are_recorded_one_named_line_a_value() -> None:
 @pytest.mark.parametrize("conditions", ["table1", ["one", "two"]])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_settings_of_every_job_fit_its_rules_params(name: str, conditions: object) -> None:
-    p = plan(changed(("conditions",), conditions, SWEPT))
+    raw = changed(("conditions",), conditions, SWEPT)
+    raw["datasets"]["images"]["regions"] = "squares"
+    p = plan(raw)
     params = p.params(name, "background" if name == "background_chosen" else "")
     jobs = [at(dataset=d, **job) for d in p.config.run for job in p.jobs.of(name, at(dataset=d))]
     assert jobs or conditions == "table1"

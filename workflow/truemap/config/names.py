@@ -15,6 +15,8 @@ RESERVED = ("benchmarks", "salt")
 PEOPLE = ("hcp", "localizer", "neurovault")
 #: Sources whose maps are attacked only where the config asks for it.
 NOT_ATTACKED = ("sheet",)
+#: Regions that a source of data knows.
+REGIONS = ("squares", "components")
 #: What the set of the conditions that a config lists is called, beside `all` and `no_negated`.
 CHOSEN = "chosen"
 #: Condition set that figures show first, by what the config calls it.

@@ -31,6 +31,7 @@ class Jobs:
         self._by_rule: dict[str, Callable[[Any], list[Job]]] = {
             "simulate": self._simulations,
             "volumes": self._volumes,
+            "regions": self._if(lambda wildcards: self.dataset(wildcards).regions),
             "background_chosen": self._if(self.listed),
             "networks": self._if(lambda wildcards: self.dataset(wildcards).networks),
             "train": self._trainings,

@@ -215,6 +215,13 @@ class Plan:
         own = self.own(f"config/simulation/task_{key}.tsv")
         return signed(lambda wildcards: self.jobs.dataset(wildcards).source["simulate"][key] or own)
 
+    def region_files(self, wildcards: Any) -> list[str]:
+        """Input function: the files that a dataset's regions are made from, if any."""
+        dataset = self.jobs.dataset(wildcards)
+        if dataset.regions == "components":
+            return [str(self.simulation_file(key)(wildcards)) for key in ("peaks", "components")]
+        return [dataset.atlas] if dataset.atlas else []
+
     def salt_file(self, wildcards: Any) -> list[str]:
         """The secret that pseudonyms hang on, where subjects get some; drawn where there is none."""
         if not self.settings.pseudonyms(wildcards):
@@ -234,6 +241,8 @@ class Plan:
             }
             for prefix, part in parts.items():
                 found += [(f"datasets.{name}.{prefix}{key}", part[key]) for key in NAMED if part.get(key)]
+            if dataset.atlas:
+                found.append((f"datasets.{name}.regions", dataset.atlas))
             for model, path in self.jobs.weights(SimpleNamespace(dataset=name)):
                 key = f"datasets.{name}.models.{model}.weights"
                 found += [(key, path), (f"{key}, JSON beside it", str(beside(path)))]

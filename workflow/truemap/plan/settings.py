@@ -56,6 +56,12 @@ class JobSettings:
             "seed": self._config.seed,
         }
 
+    def regions(self, wildcards: Any) -> Settings:
+        """The mask's regions."""
+        settings = self._shared(wildcards, "regions", "downsample")
+        simulate = self._jobs.dataset(wildcards).source.get("simulate")
+        return {**settings, **({"simulate": simulate} if settings["regions"] == "components" else {})}
+
     def words(self, wildcards: Any) -> Settings:
         """The check of words that only the data know."""
         conditions = {"conditions": self._headline(wildcards)["conditions"], "chosen": self._jobs.listed(wildcards)}
