@@ -65,6 +65,35 @@ rule adopt:
         "../scripts/adopt.py"
 
 
+# What the network itself does, at the resolution of regions.
+rule shapley:
+    input:
+        weights=rules.model.output.weights,
+        description=rules.model.output.description,
+        background=rules.background.output[0],
+        regions=rules.regions.output.image,
+        names=rules.regions.output.table,
+        maps=plan.each("volumes", rules.volumes.output.maps, split="test"),
+        tables=plan.each("volumes", rules.volumes.output.table, split="test"),
+    output:
+        "results/{dataset}/shapley/{model}/seed-{seed}/{baseline}.parquet",
+    log:
+        "logs/{dataset}/shapley-{model}-{seed}-{baseline}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/shapley-{model}-{seed}-{baseline}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: plan.config.threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=scaled(4000),
+        runtime=scaled(240),
+    params:
+        **plan.params("shapley"),
+    script:
+        "../scripts/shapley.py"
+
+
 rule subject_maps:
     input:
         maps=rules.explain.output.maps,

@@ -344,6 +344,17 @@ class Dataset(Strict):
         "`[a, b, c]`: blocks of so many voxels. Up to 14 regions are dealt with exactly (2 to the power of regions "
         "passes a map), up to 400 by drawn permutations. null: none",
     )
+    baseline: Literal["mean", "zero"] = Field(
+        "mean",
+        description="what `regions` are put back to: the mean of the training maps, or zeros. Maps that have a "
+        "baseline of their own (integrated_gradients, deeplift; gradient_x_input and lrp_epsilon: zero) are compared "
+        "with that one",
+    )
+    permutations: Annotated[int, Field(ge=2)] = Field(
+        100,
+        description="orders in which regions are put back, drawn for each map, where there are more than 14: the "
+        "standard error stands beside each value",
+    )
     average: Literal["classes", "maps"] = Field(
         "classes",
         description="the mean that a class is compared with: of the class means (each class counts the same) or of all "

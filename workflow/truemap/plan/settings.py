@@ -151,6 +151,11 @@ class JobSettings:
         shared = robustness.model_dump(mode="json", exclude={"attacks"})
         return {"attack": robustness.attacks[wildcards.attack], **shared, "seed": self._config.seed, **self._torch()}
 
+    def shapley(self, wildcards: Any) -> Settings:
+        """What one model does where regions are put back to one baseline."""
+        shared = self._shared(wildcards, "permutations", "explained")
+        return {**shared, "seed": self._config.seed, "memory": self._config.memory, **self._torch()}
+
     def refer(self, wildcards: Any) -> Settings:
         """One reference's scores."""
         reference = self._jobs.dataset(wildcards).references[wildcards.reference]
