@@ -121,6 +121,10 @@ rule score:
         maps=rules.explain.output.maps,
         truth=rules.truth.output[0],
         grid=rules.grid.output[0],
+        shapley=plan.compared(rules.shapley.output[0]),
+        regions=plan.compared(rules.regions.output.image),
+        names=plan.compared(rules.regions.output.table),
+        background=plan.compared(rules.background.output[0]),
         own_maps=plan.each("volumes", rules.volumes.output.maps, split="test"),
         own_tables=plan.each("volumes", rules.volumes.output.table, split="test"),
     output:

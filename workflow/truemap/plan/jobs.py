@@ -125,12 +125,18 @@ class Jobs:
         ]
 
     def compared(self, wildcards: Any) -> dict[str, str]:
-        """Return how maps of a method are compared with the network: what they are, the output and its baseline."""
+        """Return how maps of a method are compared with the network: what they are, the output and its baseline.
+
+        Nothing where there are no regions, or no network.
+        """
+        dataset = self.dataset(wildcards)
+        if not dataset.regions or wildcards.model in dataset.given:
+            return {}
         settings = self.model(wildcards).saliency[wildcards.method]
         options = resolved_options("saliency", settings)
         traits = options.traits() or set()
         kind = next((kind for kind in (ATTRIBUTION, GRADIENT) if kind in traits), "")
-        own = next((baseline for baseline in BASELINES if baseline in traits), self.dataset(wildcards).baseline)
+        own = next((baseline for baseline in BASELINES if baseline in traits), dataset.baseline)
         return {"maps": kind, "output": settings.get("output", "logit"), "baseline": own}
 
     def finalists(self, wildcards: Any) -> list[Job]:
@@ -178,13 +184,11 @@ class Jobs:
 
     def _games(self, wildcards: Any) -> list[Job]:
         """Return model, seed and baseline of all that maps are compared with."""
-        if not self.dataset(wildcards).regions:
-            return []
-        found: dict[tuple[str, int, str], Job] = {}
-        for job in self._of_kind(Model, wildcards):
-            baseline = self.compared(SimpleNamespace(dataset=wildcards.dataset, **job))["baseline"]
-            game = {"model": job["model"], "seed": job["seed"], "baseline": baseline}
-            found.setdefault(tuple(game.values()), game)
+        found: dict[tuple[Any, ...], Job] = {}
+        for job in self.explained(wildcards):
+            if compared := self.compared(SimpleNamespace(dataset=wildcards.dataset, **job)):
+                game = {"model": job["model"], "seed": job["seed"], "baseline": compared["baseline"]}
+                found.setdefault(tuple(game.values()), game)
         return list(found.values())
 
     def _trainings(self, wildcards: Any) -> list[Job]:

@@ -201,6 +201,15 @@ class Plan:
         """Input function: the sheet of a model that is maps from elsewhere."""
         return self.jobs.dataset(wildcards).given[wildcards.model].maps[wildcards.method]
 
+    def compared(self, pattern: str) -> Files:
+        """Input function: a file (`pattern`) of what a method's maps are compared with the network by, if they are."""
+
+        def file(wildcards: Any) -> list[str]:
+            compared = self.jobs.compared(wildcards)
+            return [str(pattern).format(**{**compared, **named(wildcards)})] if compared else []
+
+        return signed(file)
+
     def kept(self, pattern: str) -> Files:
         """Input function: tables of the test maps (`pattern`), where subjects may have been left out; else none."""
         tables = self.each("volumes", pattern, split="test")

@@ -170,7 +170,9 @@ class JobSettings:
     def score(self, wildcards: Any) -> Settings:
         """The agreement with truth."""
         shared = self._shared(wildcards, "average", "voxels")
-        return {**shared, "chosen": self._jobs.listed(wildcards), "signed": self._signed(wildcards)}
+        compared = self._jobs.compared(wildcards)
+        network = {"network": compared} if compared else {}
+        return {**shared, "chosen": self._jobs.listed(wildcards), "signed": self._signed(wildcards), **network}
 
     def statistics(self, wildcards: Any) -> Settings:
         """A dataset's summary and tests."""
@@ -263,9 +265,11 @@ class JobSettings:
         return given.signed if given else None
 
     def _without_network(self, wildcards: Any) -> Settings:
-        """Return the models that are maps from elsewhere, and the attacks that they lack the robust accuracy of."""
+        """Return the models that are maps from elsewhere, the attacks, and perhaps the network, that they lack."""
         dataset = self._jobs.dataset(wildcards)
-        return {"given": list(dataset.given), "attacks": list(dataset.robustness.attacks) if dataset.given else []}
+        lacking = {"network": True} if dataset.given and dataset.regions else {}
+        attacks = list(dataset.robustness.attacks) if dataset.given else []
+        return {"given": list(dataset.given), "attacks": attacks, **lacking}
 
     def _torch(self) -> Settings:
         return {"device": self._config.device, "threads": self._config.threads}
