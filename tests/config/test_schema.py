@@ -613,3 +613,35 @@ def test_maps_from_elsewhere_can_be_drawn_by_their_labels():
     raw["datasets"]["synthetic"]["drawn"] = ["linear/gradient"]
     with pytest.raises(ConfigError, match="drawn: no 'linear/gradient'"):
         parse(raw)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "regions"),
+    [
+        ("synthetic", None),
+        ("synthetic", "squares"),
+        ("synthetic", [8, 8, 1]),
+        ("hcp", "components"),
+        ("hcp", "atlases/mine.nii.gz"),
+    ],
+)
+def test_regions_are_of_the_source_an_atlas_or_blocks(dataset, regions):
+    found = parse(changed(("datasets", dataset, "regions"), regions)).datasets[dataset]
+    assert found.regions == regions
+    assert found.atlas == (regions if str(regions).endswith(".nii.gz") else None)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "regions", "words"),
+    [
+        ("synthetic", "squars", "did you mean 'squares'"),
+        ("synthetic", "components", "components are those that subjects are simulated from"),
+        ("hcp", "squares", "squares are those of the source synthetic"),
+        ("hcp", "atlas.nii.bz2", "Or name a NIfTI file"),
+        ("hcp", [8, 8], "regions"),
+        ("hcp", [8, 0, 8], "regions"),
+        ("hcp", 8, "regions"),
+    ],
+)
+def test_regions_that_there_are_not_are_refused(dataset, regions, words):
+    assert words in refusal(("datasets", dataset, "regions"), regions)

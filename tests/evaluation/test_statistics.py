@@ -116,6 +116,15 @@ def test_maps_from_elsewhere_have_null_accuracies_and_tests_of_others_stay_as_th
     assert set(tests.loc[~others, "n"]) == {0}
 
 
+def test_maps_from_elsewhere_are_not_compared_with_a_network_and_it_is_said_of_each_method():
+    values = {("other", "a"): [0.1, 0.5, 0.3], ("other", "b"): [0.2, 0.1, 0.2], ("nn", "gradient"): [0.4, 0.2, 0.9]}
+    none = without_network(units_of(values), ["other"], [], network=True)
+    rows = summarise(none).query("seed == 'mean' and truth == 'network'")
+    found = rows[["criterion", "method", "n", "reason"]].values.tolist()
+    expected = itertools.product(["network", "network_absolute"], ["a", "b"])
+    assert found == [[criterion, method, 0, NO_NETWORK] for criterion, method in expected]
+
+
 def test_units_keep_criteria_conditions_truths_models_methods_and_seeds_apart():
     keys = itertools.product(["linear", "nn"], [0, 1], ["gradient", "weights"], ["informative", "pairwise"],
                              ["all", "no_negated"], ["full", "leave_out"])  # fmt: skip

@@ -49,11 +49,11 @@ def at(**wildcards: str) -> SimpleNamespace:
 
 IMAGES = at(
     dataset="images", model="nn", seed="4", candidate="epsilon-2", method="smoothgrad", split="train", shard="0",
-    attack="pgd", reference="random", metric="complexity",
+    attack="pgd", reference="random", metric="complexity", baseline="mean",
 )  # fmt: skip
 BRAINS = at(
     dataset="brains", model="linear", seed="0", candidate="single", method="weights", split="test", shard="1",
-    attack="pgd", reference="group_truth", metric="complexity",
+    attack="pgd", reference="group_truth", metric="complexity", baseline="mean",
 )  # fmt: skip
 #: Rules whose settings both datasets have.
 SETTINGS = [
@@ -97,6 +97,27 @@ def test_one_models_training_does_not_know_of_other_seeds_methods_or_models() ->
     nn.update(seeds=[0, 4, 5], saliency=["gradient"], label="a net", tolerance=0.5)
     raw["datasets"]["images"]["models"]["other"] = {"network": "linear"}
     assert plan(raw).settings.train(IMAGES) == plan().settings.train(IMAGES)
+
+
+def test_what_a_network_does_is_asked_once_for_each_baseline_that_methods_have() -> None:
+    raw = copy.deepcopy(RAW)
+    shown = {name: None for name in ("gradient", "smoothgrad", "gradient_x_input", "absolute_gradient", "deeplift")}
+    shown["mean"] = {"name": "integrated_gradients", "baseline": "mean", "output": "logit"}
+    shown["blurred"] = {"name": "integrated_gradients", "baseline": "blurred"}
+    raw["datasets"]["images"]["models"]["nn"]["saliency"] = shown
+    assert plan(raw).jobs.of("shapley", IMAGES) == []
+    raw["datasets"]["images"]["regions"] = "squares"
+    games = [(job["seed"], job["baseline"]) for job in plan(raw).jobs.of("shapley", IMAGES)]
+    assert games == [(0, "mean"), (0, "zero"), (4, "mean"), (4, "zero")]
+    raw["datasets"]["images"]["models"]["nn"]["saliency"] = ["gradient"]
+    raw["datasets"]["images"]["baseline"] = "zero"
+    assert {job["baseline"] for job in plan(raw).jobs.of("shapley", IMAGES)} == {"zero"}
+    raw["datasets"]["images"]["models"]["nn"]["saliency"] = shown
+    found = {name: plan(raw).jobs.compared(at(**{**vars(IMAGES), "method": name})) for name in shown}
+    assert found["gradient"] == {"maps": "gradient", "output": "probability", "baseline": "zero"}
+    assert found["deeplift"] == {"maps": "attribution", "output": "logit", "baseline": "zero"}
+    assert found["mean"] == {"maps": "attribution", "output": "logit", "baseline": "mean"}
+    assert found["blurred"] == found["absolute_gradient"] == {**found["gradient"], "maps": ""}
 
 
 SCORES = "scores/{dataset}/{model}/{seed}/{method}"
@@ -183,7 +204,9 @@ def test_settings_are_recorded_one_named_line_a_value() -> None:
 @pytest.mark.parametrize("conditions", ["table1", ["one", "two"]])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_settings_of_every_job_fit_its_rules_params(name: str, conditions: object) -> None:
-    p = plan(changed(("conditions",), conditions, SWEPT))
+    raw = changed(("conditions",), conditions, SWEPT)
+    raw["datasets"]["images"]["regions"] = "squares"
+    p = plan(raw)
     params = p.params(name, "background" if name == "background_chosen" else "")
     jobs = [at(dataset=d, **job) for d in p.config.run for job in p.jobs.of(name, at(dataset=d))]
     assert jobs or conditions == "table1"
@@ -286,14 +309,14 @@ def test_the_truth_that_figures_show_is_no_setting_of_scores_or_tests() -> None:
     assert plan().settings.figure_2(IMAGES)["truth"] == "full"
 
 
-def test_memory_is_a_setting_of_explaining_only() -> None:
-    assert settings_that_differ(RAW, {**RAW, "memory": 7}) == {"networks", "explain", "measure"}
+def test_memory_is_a_setting_of_explaining_measuring_and_of_what_networks_do_only() -> None:
+    assert settings_that_differ(RAW, {**RAW, "memory": 7}) == {"networks", "explain", "measure", "shapley"}
     assert plan({**RAW, "memory": 7}).settings.explain(IMAGES)["memory"] == 7
 
 
 def test_how_many_maps_are_explained_is_a_setting_of_explaining_measuring_references_and_the_judge() -> None:
     found = settings_that_differ(RAW, changed(("explained",), 2))
-    assert found == {"networks", "explain", "measure", "refer", "judge"}
+    assert found == {"networks", "explain", "measure", "shapley", "refer", "judge"}
 
 
 MEASURED = "metrics/{model}/{seed}/{method}/{metric}"

@@ -67,6 +67,28 @@ rule grid:
         "../scripts/grid.py"
 
 
+# What maps are compared with the network at.
+rule regions:
+    input:
+        grid=rules.grid.output[0],
+        files=plan.region_files,
+    output:
+        image="results/{dataset}/regions.nii.gz",
+        table="results/{dataset}/regions.tsv",
+    log:
+        "logs/{dataset}/regions.log",
+    priority: 100
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=scaled(30),
+    params:
+        **plan.params("regions"),
+    script:
+        "../scripts/regions.py"
+
+
 # Words of the config that only the data know: first of what can run, as all stops where one is wrong. Nothing reads it:
 # what does would be made again for a word that it does not use, and with `ancient` Snakemake looks for no other reason to
 # run what comes after.

@@ -65,6 +65,35 @@ rule adopt:
         "../scripts/adopt.py"
 
 
+# What the network itself does, at the resolution of regions.
+rule shapley:
+    input:
+        weights=rules.model.output.weights,
+        description=rules.model.output.description,
+        background=rules.background.output[0],
+        regions=rules.regions.output.image,
+        names=rules.regions.output.table,
+        maps=plan.each("volumes", rules.volumes.output.maps, split="test"),
+        tables=plan.each("volumes", rules.volumes.output.table, split="test"),
+    output:
+        "results/{dataset}/shapley/{model}/seed-{seed}/{baseline}.parquet",
+    log:
+        "logs/{dataset}/shapley-{model}-{seed}-{baseline}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/shapley-{model}-{seed}-{baseline}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: plan.config.threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=scaled(4000),
+        runtime=scaled(240),
+    params:
+        **plan.params("shapley"),
+    script:
+        "../scripts/shapley.py"
+
+
 rule subject_maps:
     input:
         maps=rules.explain.output.maps,
@@ -92,6 +121,10 @@ rule score:
         maps=rules.explain.output.maps,
         truth=rules.truth.output[0],
         grid=rules.grid.output[0],
+        shapley=plan.compared(rules.shapley.output[0]),
+        regions=plan.compared(rules.regions.output.image),
+        names=plan.compared(rules.regions.output.table),
+        background=plan.compared(rules.background.output[0]),
         own_maps=plan.each("volumes", rules.volumes.output.maps, split="test"),
         own_tables=plan.each("volumes", rules.volumes.output.table, split="test"),
     output:

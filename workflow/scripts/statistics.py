@@ -13,7 +13,7 @@ with job(snakemake) as settings:
     scores = pd.concat(map(pd.read_parquet, [*files.scores, *files.references]))
     units = [agreement_units(scores)]
     if settings["given"]:
-        units.append(without_network(units[0], settings["given"], settings["attacks"]))
+        units.append(without_network(units[0], settings["given"], settings["attacks"], "network" in settings))
     if files.predictions:
         predictions = pd.concat(map(pd.read_parquet, files.predictions)).query("split == 'test'").assign(method="")
         # Of all test maps: those that were attacked may hold no negated one.

@@ -15,6 +15,13 @@ RESERVED = ("benchmarks", "salt")
 PEOPLE = ("hcp", "localizer", "neurovault")
 #: Sources whose maps are attacked only where the config asks for it.
 NOT_ATTACKED = ("sheet",)
+#: Regions that a source of data knows.
+REGIONS = ("squares", "components")
+#: What regions can be put back to, and what signed maps can be, as ways to explain say it (their traits).
+BASELINES = ("mean", "zero")
+ATTRIBUTION, GRADIENT = "attribution", "gradient"
+#: The second truth, and the criterion of its name: what the network itself does.
+NETWORK = "network"
 #: What the set of the conditions that a config lists is called, beside `all` and `no_negated`.
 CHOSEN = "chosen"
 #: Condition set that figures show first, by what the config calls it.

@@ -23,6 +23,7 @@ from truemap.config.names import (
     LONGEST_FOLDER,
     NOT_ATTACKED,
     REFERENCE,
+    REGIONS,
     RESERVED,
     STRENGTHS,
     path_word,
@@ -332,6 +333,28 @@ class Dataset(Strict):
     voxels: Literal["all", "brain"] = Field(
         "all", description="voxels that agreement is computed over; all in the paper"
     )
+    regions: (
+        Literal["squares", "components"] | Annotated[list[Count], Field(min_length=3, max_length=3)] | str | None
+    ) = Field(
+        None,
+        description="disjoint parts of the mask at whose resolution maps are compared with what the network itself "
+        "does (criteria `network` and `network_absolute`); what is left of the mask is one of them, the rest. squares: "
+        "the nine of the source synthetic; components: those that subjects are simulated from (hcp with `simulate`), "
+        "overlapping ones joined to 13 at most; a NIfTI label image on the dataset's grid (.nii or .nii.gz); or "
+        "`[a, b, c]`: blocks of so many voxels. Up to 14 regions are dealt with exactly (2 to the power of regions "
+        "passes a map), up to 400 by drawn permutations. null: none",
+    )
+    baseline: Literal["mean", "zero"] = Field(
+        "mean",
+        description="what `regions` are put back to: the mean of the training maps, or zeros. Maps that have a "
+        "baseline of their own (integrated_gradients, deeplift; gradient_x_input and lrp_epsilon: zero) are compared "
+        "with that one",
+    )
+    permutations: Annotated[int, Field(ge=2)] = Field(
+        100,
+        description="orders in which regions are put back, drawn for each map, where there are more than 14: the "
+        "standard error stands beside each value",
+    )
     average: Literal["classes", "maps"] = Field(
         "classes",
         description="the mean that a class is compared with: of the class means (each class counts the same) or of all "
@@ -406,6 +429,15 @@ class Dataset(Strict):
     def _source(cls, value: Any, info: ValidationInfo) -> dict[str, Any]:
         return resolve_method("datasets", value, folders=_folders(info))
 
+    @field_validator("regions")
+    @classmethod
+    def _atlas(cls, value: Any) -> Any:
+        if isinstance(value, str) and value not in REGIONS and not value.endswith((".nii", ".nii.gz")):
+            raise ValueError(
+                f"no regions '{value}'{suggest(value, REGIONS)} Or name a NIfTI file, or blocks [a, b, c]."
+            )
+        return value
+
     @field_validator("conditions", mode="before")
     @classmethod
     def _conditions(cls, value: Any) -> Any:
@@ -435,6 +467,17 @@ class Dataset(Strict):
         return value
 
     @model_validator(mode="after")
+    def _regions_known(self) -> Dataset:
+        if self.regions == "squares" and self.source["name"] != "synthetic":
+            raise ValueError("regions: squares are those of the source synthetic. Name an atlas, or blocks [a, b, c].")
+        if self.regions == "components" and not self.source.get("simulate"):
+            raise ValueError(
+                "regions: components are those that subjects are simulated from (source hcp with `simulate`). Name an "
+                "atlas, or blocks [a, b, c]."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _shown(self) -> Dataset:
         show = self.show or []
         if len(set(show)) < len(show):
@@ -461,6 +504,11 @@ class Dataset(Strict):
                 traits = resolved_options("networks", model.network).traits()
                 check_fit("metrics", label, needs, "network", model.network["name"], traits)
         return self
+
+    @property
+    def atlas(self) -> str | None:
+        """The file that regions are read from, if they are of one."""
+        return self.regions if isinstance(self.regions, str) and self.regions not in REGIONS else None
 
     @property
     def networks(self) -> dict[str, Model]:

@@ -11,7 +11,7 @@ subject come from (seed, subject), so a subject is the same whoever else is simu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,12 +45,19 @@ class Template:
     mask : ndarray of bool, shape ``shape``
     affine : ndarray, shape (4, 4)
         Voxel indices to mm.
+    names : sequence of str
+        Of the components.
     """
 
     components: np.ndarray
     weights: dict[tuple[str, str], np.ndarray]
     mask: np.ndarray
     affine: np.ndarray
+    names: Sequence[str] = ()
+
+    def named(self) -> dict[str, np.ndarray]:
+        """Return the components by name, each of shape ``shape``, not negative."""
+        return dict(zip(self.names, self.components, strict=True))
 
     @property
     def voxel_mm(self) -> float:
@@ -152,7 +159,7 @@ def build_template(
         vector[names.index(row["component"])] += float(row["weight"])
     inside = maps[:, mask]
     variance = np.mean([np.var(vector @ inside) for vector in table.values()])
-    return Template(maps / np.sqrt(variance), table, mask, affine)
+    return Template(maps / np.sqrt(variance), table, mask, affine, names)
 
 
 def _blobs(peaks: list[dict[str, str]], axes: list[np.ndarray], fwhm: float, name: str) -> np.ndarray:

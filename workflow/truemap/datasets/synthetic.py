@@ -56,6 +56,15 @@ def templates(options: Options) -> dict[str, np.ndarray]:
     return result
 
 
+def squares() -> dict[str, np.ndarray]:
+    """Return each square by the classes that have it and its place, shape (32, 32, 1), 1 in it and else 0."""
+    result = {}
+    for (row, column), labels in SQUARES.items():
+        field = result[f"{labels}-{row}-{column}"] = np.zeros(SHAPE)
+        field[row : row + SQUARE, column : column + SQUARE] = 1.0
+    return result
+
+
 def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     """Return one row an image; its name says class and number, and with the seed determines its pixels."""
     total = sum(options.images)

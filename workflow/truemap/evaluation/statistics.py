@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from truemap.config.names import BY_DESIGN, LEAST_UNITS, NO_NETWORK
+from truemap.config.names import ABSOLUTE, BY_DESIGN, LEAST_UNITS, NETWORK, NO_NETWORK
 from truemap.data.conditions import in_set
 from truemap.data.rows import owners
 
@@ -67,18 +67,29 @@ def share_units(
     return _to_units(pd.concat([table[in_set(table, name, chosen)].assign(conditions=name) for name in sets]))
 
 
-def without_network(units: pd.DataFrame, models: Sequence[str], attacks: Iterable[str]) -> pd.DataFrame:
-    """Return null accuracies, robust ones too, of models that are maps from elsewhere, as `agreement_units` has values.
+def without_network(
+    units: pd.DataFrame, models: Sequence[str], attacks: Iterable[str], network: bool = False
+) -> pd.DataFrame:
+    """Return what models lack that are maps from elsewhere, as null values in the form of `agreement_units`.
+
+    Accuracies, robust ones too; and the agreement with the network of each of their methods.
 
     Parameters
     ----------
     units : DataFrame
         Of `agreement_units`.
+    network : bool
+        Whether maps are compared with networks.
     """
-    own = units[units["model"].isin(models)].drop_duplicates(["conditions", "model", "seed", UNIT])
+    own = units[units["model"].isin(models)]
     shares = [("accuracy", ""), *(("robust_accuracy", attack) for attack in attacks)]
-    null = {"truth": "", "value": np.nan, "missing": 0, "reason": NO_NETWORK}
-    return pd.concat([own.assign(criterion=criterion, method=method, **null) for criterion, method in shares])
+    null = {"value": np.nan, "missing": 0, "reason": NO_NETWORK}
+    models_units = own.drop_duplicates(["conditions", "model", "seed", UNIT]).assign(truth="", **null)
+    lacking = [models_units.assign(criterion=criterion, method=method) for criterion, method in shares]
+    if network:
+        of_methods = own.drop_duplicates(["conditions", *ENTRY, "seed", UNIT]).assign(truth=NETWORK, **null)
+        lacking += [of_methods.assign(criterion=criterion) for criterion in (NETWORK, f"{NETWORK}{ABSOLUTE}")]
+    return pd.concat(lacking)
 
 
 def _to_units(samples: pd.DataFrame) -> pd.DataFrame:

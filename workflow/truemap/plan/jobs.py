@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from truemap.config.candidates import candidates
-from truemap.config.names import SPLITS
+from truemap.config.names import ATTRIBUTION, BASELINES, GRADIENT, SPLITS
+from truemap.config.registry import resolved_options
 from truemap.config.schema import Config, Dataset, GivenMaps, Model
 from truemap.plan.record import named
 
@@ -31,6 +32,8 @@ class Jobs:
         self._by_rule: dict[str, Callable[[Any], list[Job]]] = {
             "simulate": self._simulations,
             "volumes": self._volumes,
+            "regions": self._if(lambda wildcards: self.dataset(wildcards).regions),
+            "shapley": self._games,
             "background_chosen": self._if(self.listed),
             "networks": self._if(lambda wildcards: self.dataset(wildcards).networks),
             "train": self._trainings,
@@ -123,6 +126,21 @@ class Jobs:
             {"model": n, "seed": s, "method": m} for n, model in models for s in model.seeds for m in model.saliency
         ]
 
+    def compared(self, wildcards: Any) -> dict[str, str]:
+        """Return how maps of a method are compared with the network: what they are, the output and its baseline.
+
+        Nothing where there are no regions, or no network.
+        """
+        dataset = self.dataset(wildcards)
+        if not dataset.regions or wildcards.model in dataset.given:
+            return {}
+        settings = self.model(wildcards).saliency[wildcards.method]
+        options = resolved_options("saliency", settings)
+        traits = options.traits() or set()
+        kind = next((kind for kind in (ATTRIBUTION, GRADIENT) if kind in traits), "")
+        own = next((baseline for baseline in BASELINES if baseline in traits), dataset.baseline)
+        return {"maps": kind, "output": settings.get("output", "logit"), "baseline": own}
+
     def finalists(self, wildcards: Any) -> list[Job]:
         """Return the first seed of every model of the config and each of its methods."""
         models = self.dataset(wildcards).models
@@ -165,6 +183,15 @@ class Jobs:
     def _volumes(self, wildcards: Any) -> list[Job]:
         shards = range(self.dataset(wildcards).shards)
         return [{"split": split, "shard": shard} for split in SPLITS for shard in shards]
+
+    def _games(self, wildcards: Any) -> list[Job]:
+        """Return model, seed and baseline of all that maps are compared with."""
+        found: dict[tuple[Any, ...], Job] = {}
+        for job in self.explained(wildcards):
+            if compared := self.compared(SimpleNamespace(dataset=wildcards.dataset, **job)):
+                game = {"model": job["model"], "seed": job["seed"], "baseline": compared["baseline"]}
+                found.setdefault(tuple(game.values()), game)
+        return list(found.values())
 
     def _trainings(self, wildcards: Any) -> list[Job]:
         models = self.dataset(wildcards).networks.items()

@@ -201,6 +201,15 @@ class Plan:
         """Input function: the sheet of a model that is maps from elsewhere."""
         return self.jobs.dataset(wildcards).given[wildcards.model].maps[wildcards.method]
 
+    def compared(self, pattern: str) -> Files:
+        """Input function: a file (`pattern`) of what a method's maps are compared with the network by, if they are."""
+
+        def file(wildcards: Any) -> list[str]:
+            compared = self.jobs.compared(wildcards)
+            return [str(pattern).format(**{**compared, **named(wildcards)})] if compared else []
+
+        return signed(file)
+
     def kept(self, pattern: str) -> Files:
         """Input function: tables of the test maps (`pattern`), where subjects may have been left out; else none."""
         tables = self.each("volumes", pattern, split="test")
@@ -214,6 +223,13 @@ class Plan:
         """Input function: the table that `simulate` names, or the workflow's own."""
         own = self.own(f"config/simulation/task_{key}.tsv")
         return signed(lambda wildcards: self.jobs.dataset(wildcards).source["simulate"][key] or own)
+
+    def region_files(self, wildcards: Any) -> list[str]:
+        """Input function: the files that a dataset's regions are made from, if any."""
+        dataset = self.jobs.dataset(wildcards)
+        if dataset.regions == "components":
+            return [str(self.simulation_file(key)(wildcards)) for key in ("peaks", "components")]
+        return [dataset.atlas] if dataset.atlas else []
 
     def salt_file(self, wildcards: Any) -> list[str]:
         """The secret that pseudonyms hang on, where subjects get some; drawn where there is none."""
@@ -234,6 +250,8 @@ class Plan:
             }
             for prefix, part in parts.items():
                 found += [(f"datasets.{name}.{prefix}{key}", part[key]) for key in NAMED if part.get(key)]
+            if dataset.atlas:
+                found.append((f"datasets.{name}.regions", dataset.atlas))
             for model, path in self.jobs.weights(SimpleNamespace(dataset=name)):
                 key = f"datasets.{name}.models.{model}.weights"
                 found += [(key, path), (f"{key}, JSON beside it", str(beside(path)))]

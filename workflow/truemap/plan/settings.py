@@ -56,6 +56,12 @@ class JobSettings:
             "seed": self._config.seed,
         }
 
+    def regions(self, wildcards: Any) -> Settings:
+        """The mask's regions."""
+        settings = self._shared(wildcards, "regions", "downsample")
+        simulate = self._jobs.dataset(wildcards).source.get("simulate")
+        return {**settings, **({"simulate": simulate} if settings["regions"] == "components" else {})}
+
     def words(self, wildcards: Any) -> Settings:
         """The check of words that only the data know."""
         conditions = {"conditions": self._headline(wildcards)["conditions"], "chosen": self._jobs.listed(wildcards)}
@@ -151,6 +157,11 @@ class JobSettings:
         explain = {key: value for key, value in self.explain(wildcards).items() if key != "stored"}
         return {"metric": metric, **self._shared(wildcards, "measured"), **explain}
 
+    def shapley(self, wildcards: Any) -> Settings:
+        """What one model does where regions are put back to one baseline."""
+        shared = self._shared(wildcards, "permutations", "explained")
+        return {**shared, "seed": self._config.seed, "memory": self._config.memory, **self._torch()}
+
     def refer(self, wildcards: Any) -> Settings:
         """One reference's scores."""
         reference = self._jobs.dataset(wildcards).references[wildcards.reference]
@@ -165,7 +176,9 @@ class JobSettings:
     def score(self, wildcards: Any) -> Settings:
         """The agreement with truth."""
         shared = self._shared(wildcards, "average", "voxels")
-        return {**shared, "chosen": self._jobs.listed(wildcards), "signed": self._signed(wildcards)}
+        compared = self._jobs.compared(wildcards)
+        network = {"network": compared} if compared else {}
+        return {**shared, "chosen": self._jobs.listed(wildcards), "signed": self._signed(wildcards), **network}
 
     def statistics(self, wildcards: Any) -> Settings:
         """A dataset's summary and tests."""
@@ -263,9 +276,11 @@ class JobSettings:
         return given.signed if given else None
 
     def _without_network(self, wildcards: Any) -> Settings:
-        """Return the models that are maps from elsewhere, and the attacks that they lack the robust accuracy of."""
+        """Return the models that are maps from elsewhere, the attacks, and perhaps the network, that they lack."""
         dataset = self._jobs.dataset(wildcards)
-        return {"given": list(dataset.given), "attacks": list(dataset.robustness.attacks) if dataset.given else []}
+        lacking = {"network": True} if dataset.given and dataset.regions else {}
+        attacks = list(dataset.robustness.attacks) if dataset.given else []
+        return {"given": list(dataset.given), "attacks": attacks, **lacking}
 
     def _torch(self) -> Settings:
         return {"device": self._config.device, "threads": self._config.threads}

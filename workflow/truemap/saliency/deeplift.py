@@ -23,6 +23,10 @@ class Options(MethodOptions):
         "zero", description="what the map is compared with: a map of zeros, or the mean of the training maps"
     )
 
+    def traits(self) -> set[str]:
+        """Each voxel's share of the output, beside the baseline."""
+        return {"attribution", self.baseline}
+
     def needs(self) -> set[str]:
         """ReLUs and nothing else that bends: pools of largest values and other activations have no rule here."""
         return {"affine but for relu"}

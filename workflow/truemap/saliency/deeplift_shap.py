@@ -25,6 +25,10 @@ class Options(MethodOptions):
         "class",
     )
 
+    def traits(self) -> set[str]:
+        """Each voxel's share of the output; beside training maps, of which regions are put back to the mean."""
+        return {"attribution", "mean"}
+
     def needs(self) -> set[str]:
         """ReLUs and nothing else that bends: pools of largest values and other activations have no rule here."""
         return {"affine but for relu"}

@@ -14,6 +14,10 @@ from truemap.saliency._outputs import OutputOptions, output_gradients
 class Options(OutputOptions):
     """Which output is explained."""
 
+    def traits(self) -> set[str]:
+        """What a voxel's change would change."""
+        return {"gradient"}
+
 
 def explain(
     decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context

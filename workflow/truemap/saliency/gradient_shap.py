@@ -29,6 +29,10 @@ class Options(OutputOptions):
         "captum's `stdevs`",
     )
 
+    def traits(self) -> set[str]:
+        """Each voxel's share of the output; beside training maps, of which regions are put back to the mean."""
+        return {"attribution", "mean"}
+
 
 def explain(
     decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context

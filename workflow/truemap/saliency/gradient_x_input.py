@@ -14,6 +14,10 @@ from truemap.saliency._outputs import OutputOptions, output_gradients
 class Options(OutputOptions):
     """Which output is explained."""
 
+    def traits(self) -> set[str]:
+        """Each voxel's share of the output, beside a map of zeros."""
+        return {"attribution", "zero"}
+
 
 def explain(
     decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context

@@ -17,6 +17,10 @@ from truemap.saliency._outputs import logit_gradients
 class Options(MethodOptions):
     """No options; explains logits, of networks with ReLUs only."""
 
+    def traits(self) -> set[str]:
+        """What a voxel's change would change."""
+        return {"gradient"}
+
     def needs(self) -> set[str]:
         """No activation that the method has no rule for."""
         return {"relu", "relu only"}

@@ -23,6 +23,10 @@ class Options(OutputOptions):
         "one voxel on every axis on which the input has more than one",
     )
 
+    def traits(self) -> set[str]:
+        """What a voxel's change would change."""
+        return {"gradient"}
+
     def needs(self) -> set[str]:
         """Those of both methods."""
         return {"convolution", "relu", "relu only"} | ({f"relu {self.layer}"} if self.layer else set())

@@ -31,6 +31,10 @@ class Options(OutputOptions):
         50, description="points on the path (midpoint rule), each costs one forward and one backward pass a class"
     )
 
+    def traits(self) -> set[str]:
+        """Each voxel's share of the output, beside the baseline; to a blur regions are not put back: sizes are left."""
+        return set() if self.baseline == "blurred" else {"attribution", self.baseline}
+
 
 def explain(
     decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context

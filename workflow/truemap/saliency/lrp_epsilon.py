@@ -33,6 +33,10 @@ class Options(MethodOptions):
         "2015; false: it is always positive",
     )
 
+    def traits(self) -> set[str]:
+        """Each voxel's share of the output, beside a map of zeros."""
+        return {"attribution", "zero"}
+
     def needs(self) -> set[str]:
         """Layers for which the method has a rule."""
         return {"sequence"}

@@ -23,6 +23,10 @@ class Options(OutputOptions):
         2.0, description="sd of the noise, in units of the maps (z-scores); 2 for HCP, 0.3 synthetic"
     )
 
+    def traits(self) -> set[str]:
+        """What a voxel's change would change."""
+        return {"gradient"}
+
 
 def explain(
     decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context

@@ -15,6 +15,10 @@ from truemap.saliency._context import Context
 class Options(MethodOptions):
     """No options; linear networks only."""
 
+    def traits(self) -> set[str]:
+        """What a voxel's change would change."""
+        return {"gradient"}
+
     def needs(self) -> set[str]:
         """One weight a voxel and class."""
         return {"linear"}
