@@ -5,11 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 import tracing
+from forking import Forking
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config", "envs", "profiles", "workflow", "tests/workflow/tiny.yaml")
@@ -35,9 +38,27 @@ class Clone:
     ):
         """Run snakemake in the copy, with environment variables; return the finished process with its text output."""
         overlay = ["--configfile", config] if config else []
-        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments, *overlay]
-        return subprocess.run(command, cwd=self.path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              env={**os.environ, **variables})  # fmt: skip
+        words = ["--cores", str(cores), *arguments, *overlay]
+        environment = {**os.environ, **variables}
+        if of_python(environment) != STARTED:
+            # Python reads these when it starts.
+            command = [sys.executable, "-m", "snakemake", *words]
+            return subprocess.run(command, cwd=self.path, text=True, env=environment,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+        return forking().run(words, self.path, environment)
+
+
+def of_python(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith("PYTHON")}
+
+
+#: What this process has been started with, and so the one that calls fork.
+STARTED = of_python(os.environ)
+
+
+@cache
+def forking() -> Forking:
+    return Forking()
 
 
 def clone(path: Path) -> Clone:
