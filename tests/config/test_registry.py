@@ -111,6 +111,7 @@ def test_a_folder_with_an_init_at_its_top_only_is_seen_whole():
         ("saliency", "class Options", "class Choices", "has no 'Options'. Write it as truemap.saliency._contract"),
         ("references", "", "", "has no 'refer'. Write it as truemap.references._contract"),
         ("networks", "", "", "has no 'build'. Write it as truemap.networks._contract"),
+        ("metrics", "", "", "has no 'measures'. Write it as truemap.metrics._contract"),
         ("attacks", "", "", "has no 'perturb'. Write it as truemap.attacks._contract"),
         ("training", "explain", "update", "its Options are no TrainingOptions. Derive"),
         ("datasets", "explain", "index", "has no 'read'. Write it as truemap.datasets._contract"),
@@ -150,6 +151,18 @@ def test_a_module_that_changed_since_is_refused_by_the_job_too():
 def test_what_a_method_must_have_is_what_the_contract_has_no_default_for(family):
     fields = dataclasses.fields(contract(family))
     assert [*required(family)] == [f.name for f in fields if f.default is dataclasses.MISSING][2:]
+
+
+def test_a_metric_that_a_network_of_the_dataset_does_not_fit_is_refused():
+    needs = METHOD.replace('"None."', '"Linear."\n\n    def needs(self):\n        return {"linear"}')
+    write("mine/metrics/mine.py", f"measures = ()\n{needs.replace('explain', 'measure')}")
+    raw = config(methods=["mine"])
+    dataset = raw["datasets"]["d"]
+    dataset["metrics"], dataset["models"]["m"]["saliency"] = {"exact": {"name": "mine"}}, "gradient"
+    assert parse(raw).datasets["d"].metrics == {"exact": {"name": "mine", "folder": "mine"}}
+    dataset["models"]["other"] = {"network": "mlp"}
+    with pytest.raises(ConfigError, match=r"metrics 'exact' needs a network with: linear; 'mlp' has"):
+        parse(raw)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

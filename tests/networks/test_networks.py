@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from truemap.networks import cnn3d, linear, mlp
-from truemap.networks._decoder import build_network, load_decoder, save_weights
+from truemap.networks._decoder import build_network, load_decoder, save_weights, untrained
 from truemap.networks._layers import SamePool3d
 from truemap.runtime.files import DataError
 
@@ -250,6 +250,25 @@ def test_decoder_comes_back_from_its_files_frozen_and_the_same(settings, tmp_pat
     assert not any(parameter.requires_grad for parameter in decoder.network.parameters())
     assert not decoder.network.training
     assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+def test_an_untrained_network_is_of_its_seed_and_behind_its_adapter():
+    adapter = {"flips": [0], "order": [2, 1, 0], "size": [4, 5, 6]}
+    description = {
+        "network": {"name": "mlp", "hidden": 4},
+        "shape": [6, 5, 4],
+        "classes": ["a", "b"],
+        "adapter": adapter,
+    }
+    state = torch.get_rng_state()
+    found, again, other = (untrained(description, seed, torch.device("cpu")) for seed in (7, 7, 8))
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(7)
+    expected = build_network(description["network"], (4, 5, 6), 2)
+    x = torch.randn(3, 6, 5, 4)
+    assert torch.equal(found(x), expected(x.flip(1).permute(0, 3, 2, 1)))
+    assert torch.equal(found(x), again(x)) and not torch.equal(found(x), other(x))
+    assert not found.training and not any(weight.requires_grad for weight in found.parameters())
 
 
 def cut(content):

@@ -103,13 +103,14 @@ class Explained:
     ) -> torch.Tensor:
         """Return the map of each sample's own class, shape (n, voxels), with something else in place of what was.
 
-        Draws of the way to explain are the same again: they hang on seed and sample.
+        Draws of the way to explain are the same again: they hang on seed and sample. Unless `saliency` is given, one
+        class is explained where one is enough, which rounds otherwise.
         """
-        if x is not None and not (decoder or saliency or context) and self._separate:
-            return self._class_by_class(x)
-        saliency, x = saliency or self.saliency, self.x if x is None else x
-        given = saliency.options, context or self.context
-        maps = saliency.explain(decoder or self.decoder, x, self.samples, *given)
+        x, decoder, context = self.x if x is None else x, decoder or self.decoder, context or self.context
+        if saliency is None and self._separate:
+            return self._class_by_class(x, decoder, context)
+        saliency = saliency or self.saliency
+        maps = saliency.explain(decoder, x, self.samples, saliency.options, context)
         return self.of_targets(maps)[:, self.inside]
 
     @cached_property
@@ -118,13 +119,13 @@ class Explained:
         if self.maps.shape[1] == 2:
             return False
         try:
-            missed = self._class_by_class(self.x) - self.own
+            missed = self._class_by_class(self.x, self.decoder, self.context) - self.own
         # Of anybody's way to explain, and of some that look at the network's layers.
         except Exception:
             return False
         return bool((lengths(missed) <= SAME * lengths(self.own)).all())
 
-    def _class_by_class(self, x: torch.Tensor) -> torch.Tensor:
+    def _class_by_class(self, x: torch.Tensor, decoder: Decoder, context: Context) -> torch.Tensor:
         """Return what `explain` does with one backward pass, where all classes take one each.
 
         Samples of one class go together, through a network that tells of this class alone.
@@ -132,11 +133,11 @@ class Explained:
         found, output = torch.empty_like(self.own), self._output
         for number in self.targets.unique():
             rows = (self.targets == number).nonzero()[:, 0]
-            alone = OneClass(self.decoder.network, int(number), self.decoder.temperature, output == "probability")
+            alone = OneClass(decoder.network, int(number), decoder.temperature, output == "probability")
             names = ["own", "others"] if output == "probability" else ["own"]
-            decoder = replace(self.decoder, network=alone, classes=names)
+            told = replace(decoder, network=alone, classes=names)
             samples = [self.samples[row] for row in rows.tolist()]
-            maps = self.saliency.explain(decoder, x[rows], samples, self.saliency.options, self.context)
+            maps = self.saliency.explain(told, x[rows], samples, self.saliency.options, context)
             found[rows] = maps[:, 0][:, self.inside]
         return found
 

@@ -39,11 +39,13 @@ def measure(explained: Explained, options: Options) -> dict[str, torch.Tensor]:
     """
     known = explained.context
     other = replace(known, seed=derive_seed(known.seed, "metrics hyperparameters"))
+    # All classes at once, as the maps were made: what draws nothing then has exactly 0.
+    redrawn = explained.explain(saliency=explained.saliency, context=other)
     own, nothing = explained.own, torch.full_like(explained.own[:, 0], torch.nan)
     given = explained.saliency.options
     more = {name: 2 * getattr(given, name) for name in COUNTS if hasattr(given, name)}
     return {
-        "change_by_draws": change(explained.explain(context=other), own),
+        "change_by_draws": change(redrawn, own),
         "change_by_steps": change(_explained_with(explained, **more), own) if more else nothing,
         "change_by_baseline": torch.stack(
             [change(_explained_with(explained, baseline=word), own) for word in _other_baselines(given)] or [nothing]

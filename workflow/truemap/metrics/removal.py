@@ -25,17 +25,28 @@ def measure(explained: Explained, options: Options) -> dict[str, torch.Tensor]:
     (trapezoids) is the mean probability on the way. Relevant is what has a large value, not a large size; voxels of
     equal values go in the order of the grid.
     """
+    away, before = to_baseline(explained, options), explained.log_probabilities(explained.x)
     return {
-        name: area(*curve(explained, by_value(explained.own, descending), options))
+        name: area(*curve(explained, by_value(explained.own, descending), options, away, before))
         for name, descending in (("morf", True), ("lerf", False))
     }
 
 
-def curve(explained: Explained, order: torch.Tensor, options: StepOptions) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the shares of voxels that are removed, shape (steps + 1,), and the probabilities, (n, steps + 1)."""
-    away = to_baseline(explained, options)
-    by, gone = torch.zeros_like(away), [0]
-    values = [explained.log_probabilities(explained.x)]
+def curve(
+    explained: Explained, order: torch.Tensor, options: StepOptions, away: torch.Tensor, before: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the shares of voxels that are removed, shape (steps + 1,), and the probabilities, (n, steps + 1).
+
+    Parameters
+    ----------
+    order : Tensor of int, shape (n, voxels)
+        Numbers of the voxels, the first to be removed first.
+    away : Tensor, shape (n, voxels)
+        By how much a voxel moves when it is removed.
+    before : Tensor, shape (n,)
+        Logarithm of the probabilities before.
+    """
+    by, gone, values = torch.zeros_like(away), [0], [before]
     for voxels in parts(order, options.steps):
         by = by.scatter(1, voxels, away.gather(1, voxels))
         gone.append(gone[-1] + voxels.shape[1])
