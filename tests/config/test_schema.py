@@ -645,3 +645,33 @@ def test_regions_are_of_the_source_an_atlas_or_blocks(dataset, regions):
 )
 def test_regions_that_there_are_not_are_refused(dataset, regions, words):
     assert words in refusal(("datasets", dataset, "regions"), regions)
+
+
+PLANTED = {"network": {"name": "planted", "kind": "xor"}, "saliency": "gradient"}
+
+
+def test_a_planted_network_is_not_trained():
+    raw = changed(LINEAR, PLANTED)
+    raw["datasets"]["synthetic"]["regions"] = "squares"
+    model = parse(raw).datasets["synthetic"].models["linear"]
+    assert model.planted and model.training is None and candidates(model) == {}
+    assert not parse(RAW).datasets["synthetic"].models["linear"].planted
+
+
+@pytest.mark.parametrize(
+    ("regions", "more", "words"),
+    [
+        (None, {}, "models.linear: network 'planted' needs a dataset with `regions`"),
+        ("squares", {"training": "standard"}, "network 'planted' needs a dataset with `regions`, and no training"),
+        ("squares", {"training": {"name": "pgd"}}, "and no training"),
+        ("squares", {"sweep": ["gradient"]}, "has no strength"),
+        ("squares", {"network": {"name": "planted", "kind": "xnor"}}, "kind"),
+        ("squares", {"saliency": "weights"}, "needs a network with: linear"),
+    ],
+)
+def test_what_a_planted_network_cannot_have_is_refused(regions, more, words):
+    raw = changed(LINEAR, {**PLANTED, **more})
+    raw["datasets"]["synthetic"]["regions"] = regions
+    with pytest.raises(ConfigError) as caught:
+        parse(raw)
+    assert words in str(caught.value)

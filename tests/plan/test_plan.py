@@ -99,6 +99,19 @@ def test_one_models_training_does_not_know_of_other_seeds_methods_or_models() ->
     assert plan(raw).settings.train(IMAGES) == plan().settings.train(IMAGES)
 
 
+def test_a_planted_network_is_made_of_regions_and_means_and_no_other_one_is() -> None:
+    raw = copy.deepcopy(RAW)
+    raw["datasets"]["images"]["regions"] = "squares"
+    raw["datasets"]["images"]["models"]["known"] = {"network": "planted", "saliency": ["gradient", "weights"]}
+    p, job = plan(raw), at(**{**vars(IMAGES), "model": "known", "seed": "0"})
+    assert p.planted("{dataset}/regions", "{dataset}/means")(job) == ["images/regions", "images/means"]
+    assert p.planted("{dataset}/regions")(IMAGES) == []
+    assert not [train for train in p.jobs.of("train", IMAGES) if train["model"] == "known"]
+    assert p.jobs.of("planted", IMAGES) == [{}] and p.jobs.of("planted", BRAINS) == []
+    expected = [{"model": "known", "seed": 0, "method": name, "kind": "linear"} for name in ("gradient", "weights")]
+    assert p.settings.planted(job)["entries"] == expected
+
+
 def test_what_a_network_does_is_asked_once_for_each_baseline_that_methods_have() -> None:
     raw = copy.deepcopy(RAW)
     shown = {name: None for name in ("gradient", "smoothgrad", "gradient_x_input", "absolute_gradient", "deeplift")}
@@ -206,6 +219,7 @@ def test_settings_are_recorded_one_named_line_a_value() -> None:
 def test_settings_of_every_job_fit_its_rules_params(name: str, conditions: object) -> None:
     raw = changed(("conditions",), conditions, SWEPT)
     raw["datasets"]["images"]["regions"] = "squares"
+    raw["datasets"]["images"]["models"]["known"] = {"network": "planted"}
     p = plan(raw)
     params = p.params(name, "background" if name == "background_chosen" else "")
     jobs = [at(dataset=d, **job) for d in p.config.run for job in p.jobs.of(name, at(dataset=d))]

@@ -223,6 +223,28 @@ rule measure:
         "../scripts/measure.py"
 
 
+# Hits and false alarms, where the voxels that a network uses are known.
+rule planted:
+    input:
+        grid=rules.grid.output[0],
+        maps=plan.each("explain", rules.explain.output.maps, plan.jobs.planted),
+        weights=plan.each("explain", rules.model.output.weights, plan.jobs.planted),
+        descriptions=plan.each("explain", rules.model.output.description, plan.jobs.planted),
+    output:
+        "results/{dataset}/statistics/planted.tsv",
+    log:
+        "logs/{dataset}/planted.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(60),
+    params:
+        **plan.params("planted"),
+    script:
+        "../scripts/planted.py"
+
+
 rule statistics:
     input:
         scores=plan.each("score", rules.score.output[0]),

@@ -59,6 +59,7 @@ rule model:
         weights=plan.each("train", rules.train.output.weights, plan.jobs.candidates),
         validation=plan.each("train", rules.train.output.validation, plan.jobs.candidates),
         trained=plan.trained,
+        planted=plan.planted(*rules.regions.output, *rules.background.output),
         grid=rules.grid.output[0],
         validation_maps=plan.each("volumes", rules.volumes.output.maps, split="validation"),
         validation_tables=plan.each("volumes", rules.volumes.output.table, split="validation"),

@@ -1,13 +1,15 @@
-"""Choose a model's winner among its candidates, or take one that is trained already; calibrate it, and predict."""
+"""Choose a model's winner among its candidates, or take one that is trained or planted; calibrate it, and predict."""
 
 import pandas as pd
 import torch
 
+from truemap.data.background import read_background
 from truemap.data.grid import read_grid
+from truemap.data.regions import read_regions
 from truemap.data.rows import made_by, of_job
 from truemap.data.volumes import read_volumes
 from truemap.networks._batches import Batches
-from truemap.networks._decoder import read_decoder, save_weights
+from truemap.networks._decoder import planted_network, read_decoder, save_weights
 from truemap.networks._devices import prepare_device
 from truemap.networks._look import look
 from truemap.networks._trained import STATE_DICT, check_accuracy, handed_over, mirrored
@@ -33,6 +35,12 @@ with job(snakemake) as settings:
         data = read_grid(snakemake.input.grid), description["classes"], subjects, settings["pseudonyms"]
         trained, known = handed_over(weights, settings["network"], *data)
         description |= {**known, "chosen": "weights", "reason": "trained already"}
+    elif snakemake.input.planted:
+        *places, background = snakemake.input.planted
+        means = {label: read_background(background).means["all"][label] for label in description["classes"]}
+        network = planted_network(settings["network"], volumes.shape, read_regions(*places), means)
+        save_weights(weights := snakemake.output.weights, network)
+        description |= {"chosen": "planted", "reason": "weights in closed form, nothing is trained"}
     else:
         weights, choice = chosen(snakemake.input.weights, snakemake.input.validation, settings)
         description |= choice

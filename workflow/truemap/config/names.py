@@ -20,6 +20,8 @@ REGIONS = ("squares", "components")
 #: What regions can be put back to, and what signed maps can be, as ways to explain say it (their traits).
 BASELINES = ("mean", "zero")
 ATTRIBUTION, GRADIENT = "attribution", "gradient"
+#: Trait of networks whose weights are in closed form, of a dataset's regions: they are not trained.
+PLANTED = "planted"
 #: The second truth, and the criterion of its name: what the network itself does.
 NETWORK = "network"
 #: What the set of the conditions that a config lists is called, beside `all` and `no_negated`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -22,6 +23,7 @@ from truemap.config.names import (
     HEADLINES,
     LONGEST_FOLDER,
     NOT_ATTACKED,
+    PLANTED,
     REFERENCE,
     REGIONS,
     RESERVED,
@@ -51,6 +53,11 @@ def _folders(info: ValidationInfo) -> list[str]:
     return (info.context or {}).get("methods", [])
 
 
+def _is_planted(network: dict[str, Any] | None) -> bool:
+    """Return whether a network's weights are in closed form (`truemap.networks._contract.Plant`)."""
+    return network is not None and PLANTED in (resolved_options("networks", network).traits() or ())
+
+
 class ConfigError(ValueError):
     """The config is not usable; the message says where and what to do."""
 
@@ -78,7 +85,7 @@ class Model(Strict):
     training: dict[str, Any] | None = Field(
         default="standard",
         description="name of a module in truemap/training, with its options; an option given as a list is a grid: "
-        "one job a candidate, validation data choose",
+        "one job a candidate, validation data choose. None for the network planted",
     )
     seeds: list[Seed] = Field([0], min_length=1, description="one trained replicate a seed")
     tolerance: Fraction = Field(
@@ -112,6 +119,25 @@ class Model(Strict):
     def _network(cls, value: Any, info: ValidationInfo) -> dict[str, Any]:
         return resolve_method("networks", value, folders=_folders(info))
 
+    @property
+    def planted(self) -> bool:
+        """Whether the weights are in closed form, of the dataset's regions."""
+        return not self.weights and _is_planted(self.network)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _untrained(cls, values: Any, info: ValidationInfo) -> Any:
+        # The default is not told from what was written once it is filled in.
+        if isinstance(values, dict) and values.get("training") is not None:
+            network = None
+            with suppress(ValueError):
+                network = resolve_method("networks", values.get("network"), folders=_folders(info))
+            if _is_planted(network):
+                raise ValueError(
+                    f"training: network '{network['name']}' needs a dataset with `regions`, and no training"
+                )
+        return values
+
     @model_validator(mode="before")
     @classmethod
     def _given(cls, values: Any) -> Any:
@@ -138,6 +164,8 @@ class Model(Strict):
     @classmethod
     def _training(cls, value: Any, info: ValidationInfo) -> dict[str, Any] | None:
         if value is None and info.data.get("weights"):
+            return None
+        if _is_planted(info.data.get("network")):
             return None
         return resolve_method("training", value, folders=_folders(info))
 
@@ -170,8 +198,8 @@ class Model(Strict):
         for label in self.sweep:
             if label not in self.saliency:
                 raise ValueError(f"sweep: no saliency '{label}'{suggest(label, self.saliency)}")
-        if self.sweep and self.training is not None and not set(STRENGTHS) & set(self.training):
-            raise ValueError(f"sweep: training '{self.training['name']}' has no strength")
+        if self.sweep and not self.weights and not set(STRENGTHS) & set(self.training or {}):
+            raise ValueError(f"sweep: training '{(self.training or {}).get('name')}' has no strength")
         return self
 
 
@@ -470,6 +498,9 @@ class Dataset(Strict):
     def _regions_known(self) -> Dataset:
         if self.regions == "squares" and self.source["name"] != "synthetic":
             raise ValueError("regions: squares are those of the source synthetic. Name an atlas, or blocks [a, b, c].")
+        for name, model in self.networks.items():
+            if model.planted and not self.regions:
+                raise ValueError(f"models.{name}: network '{model.network['name']}' needs a dataset with `regions`.")
         if self.regions == "components" and not self.source.get("simulate"):
             raise ValueError(
                 "regions: components are those that subjects are simulated from (source hcp with `simulate`). Name an "

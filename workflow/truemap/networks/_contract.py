@@ -1,13 +1,16 @@
-"""What a module of this family must define: ``Options`` and ``build``."""
+"""What a module of this family must define: ``Options`` and ``build``; it may define ``plant``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from torch import nn
 
 from truemap.config.registry import Method
+from truemap.data.regions import Regions
 
 
 class Build(Protocol):
@@ -31,8 +34,40 @@ class Build(Protocol):
         ...
 
 
+class Plant(Protocol):
+    """Sets weights in closed form; a network that has this is not trained, and its traits say ``planted``."""
+
+    def __call__(
+        self,
+        network: nn.Module,
+        regions: Regions,
+        means: Mapping[str, np.ndarray],
+        classes: Sequence[str],
+        options: Any,
+    ) -> None:
+        """Set the weights of what `Build` gave.
+
+        Parameters
+        ----------
+        regions : Regions
+            Of the dataset.
+        means : mapping
+            Class -> mean of its training maps, shape (voxels,).
+        classes : sequence of str
+            In the order of the logits.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Network(Method):
-    """A kind of network."""
+    """A kind of network.
+
+    Attributes
+    ----------
+    plant : callable or None
+        None where it is trained.
+    """
 
     build: Build
+    plant: Plant | None = None

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from truemap.config.registry import method
+from truemap.data.regions import Regions
 from truemap.networks._adapter import Adapter
 from truemap.networks._contract import Network
 from truemap.runtime.files import DataError, whole
+
+Means = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,27 @@ def _behind(adapter: Adapter | None, network: nn.Module, device: torch.device) -
     """Return the frozen network on a device, behind its adapter if it has one."""
     network = network if adapter is None else nn.Sequential(adapter, network)
     return network.to(device).eval().requires_grad_(False)
+
+
+def planted_network(settings: dict[str, Any], shape: tuple[int, ...], regions: Regions, means: Means) -> nn.Module:
+    """Return a network whose weights are in closed form (`truemap.networks._contract.Plant`).
+
+    Parameters
+    ----------
+    means : mapping
+        Class, in the order of the logits -> mean of its training maps, shape (voxels,).
+
+    Raises
+    ------
+    DataError
+        If the network has no closed form.
+    """
+    found = method("networks", settings, Network)
+    if found.plant is None:
+        raise DataError(f"network {found.name}: it says that its weights are planted, and has no `plant`. Write it.")
+    network = found.build(shape, len(means), found.options)
+    found.plant(network, regions, means, list(means), found.options)
+    return network
 
 
 def save_weights(path: str | Path, network: nn.Module) -> None:

@@ -34,6 +34,7 @@ class Jobs:
             "volumes": self._volumes,
             "regions": self._if(lambda wildcards: self.dataset(wildcards).regions),
             "shapley": self._games,
+            "planted": self._if(self.planted),
             "background_chosen": self._if(self.listed),
             "networks": self._if(lambda wildcards: self.dataset(wildcards).networks),
             "train": self._trainings,
@@ -125,6 +126,11 @@ class Jobs:
         return [
             {"model": n, "seed": s, "method": m} for n, model in models for s in model.seeds for m in model.saliency
         ]
+
+    def planted(self, wildcards: Any) -> list[Job]:
+        """Return those of the explained jobs whose networks are planted."""
+        models = self.dataset(wildcards).networks
+        return [j for j in self.explained(wildcards) if j["model"] in models and models[j["model"]].planted]
 
     def compared(self, wildcards: Any) -> dict[str, str]:
         """Return how maps of a method are compared with the network: what they are, the output and its baseline.

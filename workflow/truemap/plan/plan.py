@@ -201,6 +201,15 @@ class Plan:
         """Input function: the sheet of a model that is maps from elsewhere."""
         return self.jobs.dataset(wildcards).given[wildcards.model].maps[wildcards.method]
 
+    def planted(self, *patterns: str) -> Files:
+        """Input function: files of the dataset (`patterns`) that a network is planted by, if it is."""
+
+        def files(wildcards: Any) -> list[str]:
+            planted = self.jobs.model(wildcards).planted
+            return [str(pattern).format(dataset=wildcards.dataset) for pattern in patterns] if planted else []
+
+        return signed(files)
+
     def compared(self, pattern: str) -> Files:
         """Input function: a file (`pattern`) of what a method's maps are compared with the network by, if they are."""
 

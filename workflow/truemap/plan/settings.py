@@ -131,6 +131,8 @@ class JobSettings:
             data = {**self._shared(wildcards, "standardize"), "pseudonyms": self.pseudonyms(wildcards)}
             checked = {"accuracy_within": model.accuracy_within, "calibrate": model.calibrate}
             return {"network": model.network, **data, **checked, **self._torch()}
+        if model.planted:
+            return {"network": model.network, "calibrate": model.calibrate, **self._torch()}
         choice = {"strength": strength(model), "tolerance": model.tolerance, "calibrate": model.calibrate}
         return {"network": model.network, **choice, **self._torch()}
 
@@ -179,6 +181,13 @@ class JobSettings:
         compared = self._jobs.compared(wildcards)
         network = {"network": compared} if compared else {}
         return {**shared, "chosen": self._jobs.listed(wildcards), "signed": self._signed(wildcards), **network}
+
+    def planted(self, wildcards: Any) -> Settings:
+        """Hits and false alarms of the maps of planted networks."""
+        models = self._jobs.dataset(wildcards).networks
+        kinds = {name: model.network.get("kind", model.network["name"]) for name, model in models.items()}
+        jobs = self._jobs.planted(wildcards)
+        return {"data": self._data(wildcards), "entries": [{**job, "kind": kinds[job["model"]]} for job in jobs]}
 
     def statistics(self, wildcards: Any) -> Settings:
         """A dataset's summary and tests."""
