@@ -276,7 +276,7 @@ def test_a_swept_candidate_is_a_model_that_has_the_parents_files_and_is_trained_
 
 
 def test_a_sweep_changes_nothing_of_training_and_choosing() -> None:
-    assert settings_that_differ(RAW, SWEPT) == {"networks", "statistics", "figure_strength"}
+    assert settings_that_differ(RAW, SWEPT) == {"networks", "statistics", "predict", "figure_strength"}
 
 
 def test_swept_candidates_are_scored_predicted_and_attacked_with_the_methods_of_the_sweep_only() -> None:
@@ -467,7 +467,7 @@ CHOSEN = ["two", "one"]
 
 
 def test_conditions_are_no_setting_of_volumes_training_or_saliency() -> None:
-    figures = {*FIGURES, "subject_maps", "words"}
+    figures = {*FIGURES, "subject_maps", "words", "predict"}
     assert settings_that_differ(SWEPT, changed(("conditions",), "no_negated", SWEPT)) == figures
     more = {"truth", "background_chosen", "refer", "score", "statistics"}
     assert settings_that_differ(SWEPT, changed(("conditions",), CHOSEN, SWEPT)) == figures | more

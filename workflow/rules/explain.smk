@@ -293,3 +293,30 @@ rule metrics:
         **plan.params("metrics"),
     script:
         "../scripts/metrics.py"
+
+
+rule predict:
+    input:
+        measured=plan.each("measure", rules.measure.output[0]),
+        scores=plan.each("score", rules.score.output[0]),
+        predictions=plan.each("model", rules.model.output.predictions),
+    output:
+        parquet="results/{dataset}/statistics/prediction.parquet",
+        tsv="results/{dataset}/statistics/prediction.tsv",
+        answers=report(
+            "results/{dataset}/statistics/answers.tsv",
+            caption="../report/answers.rst",
+            category="{dataset}",
+            labels={"what": "which measure predicts which truth"},
+        ),
+    log:
+        "logs/{dataset}/predict.log",
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(60),
+    params:
+        **plan.params("predict"),
+    script:
+        "../scripts/predict.py"

@@ -211,6 +211,7 @@ rule resources:
         rules.statistics.output.summary_parquet,
         rules.quality.output.tsv,
         plan.each("metrics", rules.metrics.output.metrics_tsv),
+        plan.each("predict", rules.predict.output.tsv),
     output:
         tsv="results/{dataset}/resources.tsv",
         html=report(

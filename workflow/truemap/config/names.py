@@ -24,6 +24,8 @@ ATTRIBUTION, GRADIENT = "attribution", "gradient"
 PLANTED = "planted"
 #: The second truth, and the criterion of its name: what the network itself does.
 NETWORK = "network"
+#: Ways to explain that pass only what is positive back, and so partly recover the input (Nie et al. 2018).
+GUIDED = ("guided_backprop", "deconvnet", "guided_grad_cam")
 #: What the set of the conditions that a config lists is called, beside `all` and `no_negated`.
 CHOSEN = "chosen"
 #: Condition set that figures show first, by what the config calls it.

@@ -47,6 +47,7 @@ class Jobs:
             "robustness": self._attacks,
             "measure": self._measured,
             "metrics": self._if(lambda wildcards: self.dataset(wildcards).metrics),
+            "predict": self._if(lambda wildcards: self.dataset(wildcards).metrics),
             "figure_1": self._if(lambda wildcards: not self._brains(wildcards)),
             "figure_3": lambda wildcards: [{"panel": panel} for panel in "ab"] if self._brains(wildcards) else [],
             "figure_strength": self._if(self.swept),

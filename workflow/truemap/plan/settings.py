@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from truemap.config.candidates import candidates, strength
-from truemap.config.names import CHOSEN, HEADLINES, PEOPLE
+from truemap.config.names import CHOSEN, GUIDED, HEADLINES, PEOPLE
 from truemap.config.options import SourceOptions
 from truemap.config.registry import resolved_options
 from truemap.config.trained import beside, read_trained
@@ -203,6 +203,14 @@ class JobSettings:
         """A dataset's table of metrics, and the maps from elsewhere that have none."""
         given = [[name, label] for name, maps in self._jobs.dataset(wildcards).given.items() for label in maps.saliency]
         return {"data": self._data(wildcards), "given": given}
+
+    def predict(self, wildcards: Any) -> Settings:
+        """A dataset's table of which measure predicts which truth, and what it is repeated without."""
+        models = self._jobs.dataset(wildcards).networks.values()
+        labelled = [(label, method["name"]) for model in models for label, method in model.saliency.items()]
+        guided = sorted({label for label, name in labelled if name in GUIDED})
+        which = {"conditions": self._headline(wildcards)["conditions"], "swept": list(self._jobs.swept(wildcards))}
+        return {"data": self._data(wildcards), **which, "guided": guided, "seed": self._config.seed}
 
     def judge(self, wildcards: Any) -> Settings:
         """What the data, models and methods of a dataset are that claims are judged in, beside their names."""

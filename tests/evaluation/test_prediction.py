@@ -1,0 +1,229 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import kendalltau, spearmanr
+from sklearn.metrics import roc_auc_score
+
+from truemap.evaluation.prediction import (
+    AT_RANDOM,
+    AUC,
+    COLUMNS,
+    HELD_OUT,
+    LEAST_ITEMS,
+    REGRET,
+    RELATIVE,
+    RHO,
+    TAU,
+    _permuted,
+    _Values,
+    answers,
+    joined,
+    predict,
+    rank_correlations,
+    worst_auc,
+)
+
+METHODS = [f"method-{k}" for k in range(7)]
+
+
+def made_up(random, models=("a", "b"), seeds=(0, 1, 2), subjects=10, each=2, methods=METHODS):
+    """A truth that orders methods, and measures: good, noise, the wrong way round, of methods' names.
+
+    The last is noise that is the same for each subject: within subjects alone it would look like very much evidence.
+    """
+    rows, names = [], random.standard_normal(len(methods))
+    for model in models:
+        for seed in seeds:
+            for sample in range(subjects * each):
+                for k, method in enumerate(methods):
+                    truth = 0.1 * k + 0.03 * random.standard_normal()
+                    measures = {
+                        ("good", "higher"): truth + 0.02 * random.standard_normal(),
+                        ("wrong", "higher"): -truth,
+                        ("low", "lower"): -truth,
+                        ("noise", "higher"): random.standard_normal(),
+                        ("names", "higher"): names[k] + 0.01 * random.standard_normal(),
+                    }
+                    of = (model, seed, method, sample, f"s{sample // each}")
+                    rows += [(*of, name, value, direction, truth) for (name, direction), value in measures.items()]
+    columns = ["model", "seed", "method", "sample", "subject", "measure", "value", "direction", "r"]
+    table = pd.DataFrame(rows, columns=columns).assign(metric="m")
+    scores = table[table["measure"] == "good"].assign(
+        label="x", target="x", criterion="informative", conditions="all", truth="leave_out"
+    )
+    shares = table.drop_duplicates(["model", "seed", "sample"])[["model", "seed", "subject", "sample"]]
+    return table.drop(columns="r"), scores.drop(columns=["measure", "value"]), shares.assign(correct=True)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return made_up(np.random.default_rng(3))
+
+
+@pytest.fixture(scope="module")
+def prediction(tables):
+    return predict(joined(*tables), draws=300)
+
+
+def only(table, **wanted):
+    for name, value in wanted.items():
+        table = table[table[name] == value]
+    return table
+
+
+@given(st.integers(0, 10_000), st.integers(LEAST_ITEMS, 9), st.booleans())
+def test_rank_correlations_are_scipys(seed, items, gaps):
+    random = np.random.default_rng(seed)
+    x, y = random.integers(0, 5, (2, 4, items)).astype(float)
+    if gaps:
+        x[random.random(x.shape) < 0.2] = np.nan
+    for tau, rho, a, b in zip(*rank_correlations(x, y), x, y, strict=True):
+        both = np.isfinite(a) & np.isfinite(b)
+        if both.sum() < LEAST_ITEMS or np.ptp(a[both]) == 0 or np.ptp(b[both]) == 0:
+            assert np.isnan(tau) and np.isnan(rho)
+            continue
+        assert tau == pytest.approx(kendalltau(a[both], b[both]).statistic)
+        assert rho == pytest.approx(spearmanr(a[both], b[both]).statistic)
+
+
+@given(st.integers(0, 10_000), st.integers(8, 40))
+def test_the_auc_is_scikit_learns_with_the_same_weights(seed, maps):
+    random = np.random.default_rng(seed)
+    x, y = random.integers(0, 6, maps).astype(float), random.standard_normal(maps)
+    weights = random.integers(0, 3, (5, maps)).astype(float)
+    worst = y <= np.quantile(y, 0.25)
+    for found, weight in zip(worst_auc(x, y, weights), weights, strict=True):
+        if np.ptp(x) == 0 or not weight[worst].any() or not weight[~worst].any():
+            assert np.isnan(found)
+        else:
+            assert found == pytest.approx(roc_auc_score(worst, -x, sample_weight=weight))
+
+
+def test_tau_is_taken_within_a_model_seed_and_subject(tables, prediction):
+    measured, scores, _ = tables
+    good = measured[measured["measure"] == "good"]
+    both = good.merge(scores[["model", "seed", "method", "sample", "r"]], on=["model", "seed", "method", "sample"])
+    means = both.groupby(["model", "seed", "subject", "method"])[["value", "r"]].mean()
+    units = means.groupby(["model", "seed", "subject"])
+    for statistic, of in ((TAU, kendalltau), (RHO, spearmanr)):
+        expected = units.apply(lambda part, of=of: of(part["value"], part["r"]).statistic)
+        found = only(prediction, across="methods", measure="good", statistic=statistic).set_index("group")["value"]
+        assert found["a"] == pytest.approx(expected["a"].mean())
+        assert found["all"] == pytest.approx((expected["a"].mean() + expected["b"].mean()) / 2)
+    row = only(prediction, across="methods", measure="good", statistic=TAU, group="all").iloc[0]
+    assert (row["items"], row["units"], row["trainings"]) == (7, 10, 3)
+    assert row["ci_low"] < row["value"] < row["ci_high"]
+
+
+def test_strength_that_drives_both_sides_is_no_agreement_across_methods():
+    """Pooled, a measure that knows models only would correlate; within a model it is the same for all methods."""
+    measured, scores, shares = made_up(np.random.default_rng(0), subjects=4)
+    shift = scores["model"].map({"a": 0.0, "b": 5.0})
+    scores = scores.assign(r=scores["r"] + shift)
+    knows = measured["measure"] == "noise"
+    measured.loc[knows, "value"] = measured.loc[knows, "model"].map({"a": 0.0, "b": 5.0})
+    found = only(predict(joined(measured, scores, shares), draws=20), measure="noise", group="all", statistic=TAU)
+    assert found["value"].isna().all() and found["reason"].str.startswith("fewer than").all()
+
+
+def test_what_a_measure_is_said_to_predict(prediction):
+    said = answers(prediction).set_index("measure")
+    assert said["predicts"].to_dict() == {
+        "good": "the data's truth",
+        "low": "the data's truth",
+        "wrong": "the data's truth, the wrong way round",
+        "noise": "neither",
+        "names": "neither",
+    }
+    tau = only(prediction, across="methods", statistic=TAU, group="all").set_index("measure")
+    # All subjects agree on what is noise all the same: the interval is narrow, and the p is not small.
+    assert tau.loc["names", "ci_low"] * tau.loc["names", "ci_high"] > 0 and tau.loc["names", "p"] > 0.05
+    assert f"tau = {tau.loc['good', 'value']:.2f}" in said.loc["good", "sentence"]
+    assert "the network's truth was not asked for" in said.loc["good", "sentence"]
+
+
+def test_p_holds_for_measures_of_noise_together():
+    """Of 200 tables in which no measure knows a thing 5 % say that one does; items are noise alike for all subjects."""
+    random, wrong = np.random.default_rng(0), 0
+    for number in range(200):
+        truth, noise = random.standard_normal((5, 7)) * 0.1 + random.standard_normal(7), random.standard_normal((4, 7))
+        groups = [_Values(np.tile(x, (5, 1)), truth, np.zeros(5, int), np.arange(5), np.arange(7)) for x in noise]
+        p = _permuted({(str(k),): {"a": values} for k, values in enumerate(groups)}, 7, number, 99)
+        wrong += min(p.values()) <= 0.05
+    assert 2 <= wrong <= 19  # 99.8 % of a binomial's
+
+
+def test_regret_of_a_table_by_hand():
+    truth = {"one": 0.1, "two": 0.4, "three": 0.7}
+    rows = []
+    for seed, values in ((0, (3.0, 2.0, 1.0)), (1, (1.0, 3.0, 2.0))):
+        for (method, r), value in zip(truth.items(), values, strict=True):
+            rows += [("a", seed, method, sample, f"s{sample}", value, r) for sample in range(2)]
+    table = pd.DataFrame(rows, columns=["model", "seed", "method", "sample", "unit", "x", "y"])
+    names = {"criterion": "informative", "truth": "full", "metric": "m", "measure": "m", "direction": "higher"}
+    found = only(predict(table.assign(**names), draws=10), across="methods", group="all").set_index("statistic")[
+        "value"
+    ]
+    # Seed 0 takes one (.1), seed 1 takes two (.4); by the other seed's word it is the other way round.
+    assert found[REGRET] == pytest.approx((0.6 + 0.3) / 2)
+    assert found[AT_RANDOM] == pytest.approx(0.7 - 0.4)
+    assert found[RELATIVE] == pytest.approx(0.45 / 0.3)
+    assert found[HELD_OUT] == pytest.approx(0.45)
+
+
+def test_accuracy_chooses_trainings_and_says_nothing_of_methods():
+    measured, scores, shares = made_up(np.random.default_rng(1), models=("a", "b", "c"), subjects=4)
+    better = {"a": 0.0, "b": 0.1, "c": 0.2}
+    scores = scores.assign(r=scores["r"] + scores["model"].map(better))
+    shares = shares.assign(correct=shares["sample"] % 3 < shares["model"].map({"a": 1, "b": 2, "c": 3}))
+    found = only(predict(joined(measured, scores, shares), draws=50), measure="accuracy", group="all")
+    assert only(found, across="methods", statistic=TAU)["value"].isna().all()
+    assert only(found, across="methods", statistic=RELATIVE)["value"].item() == pytest.approx(1.0)
+    assert only(found, across="trainings", statistic=REGRET)["value"].item() == pytest.approx(0.0, abs=0.02)
+
+
+def test_candidates_of_a_sweep_are_ranked_by_themselves_and_guided_methods_left_out(tables):
+    measured, scores, shares = tables
+    names = {"a": "net--strength=1", "b": "net--strength=2"}
+    third = [table[table["model"] == "b"].assign(model="net--strength=3") for table in tables]
+    measured, scores, shares = (
+        pd.concat([table.assign(model=table["model"].map(names)), more])
+        for table, more in zip((measured, scores, shares), third, strict=True)
+    )
+    swept = sorted(measured["model"].unique())
+    found = predict(joined(measured, scores, shares), swept, guided=["method-6"], draws=20)
+    assert set(found["across"]) == {"strengths"} and set(found["methods"]) == {"all", "not guided"}
+    assert set(found["group"]) == {"all", *(f"net/{method}" for method in METHODS)}
+    assert "net/method-6" not in set(only(found, methods="not guided")["group"])
+
+
+@settings(max_examples=3, deadline=None)
+@given(st.integers(0, 100))
+def test_the_order_of_rows_changes_no_bit(seed):
+    tables = made_up(np.random.default_rng(seed), subjects=3, methods=METHODS[:4])
+    turned = [table.sample(frac=1, random_state=seed) for table in tables]
+    pd.testing.assert_frame_equal(*(predict(joined(*of), draws=20) for of in (tables, turned)), check_exact=True)
+
+
+def test_worst_maps_are_found_by_a_measure_that_knows(prediction):
+    found = only(prediction, across="maps", group="all", statistic=AUC).set_index("measure")
+    assert found.loc["good", "ci_low"] > 0.7 and found.loc["wrong", "value"] < 0.1
+    assert found.loc["noise", "ci_low"] < 0.5 < found.loc["noise", "ci_high"]
+    assert found.loc["good", "items"] == 20
+
+
+def test_too_little_to_compare_says_why():
+    measured, scores, shares = made_up(np.random.default_rng(0), subjects=1, methods=METHODS[:2], seeds=(0,))
+    found = predict(joined(measured, scores, shares), draws=10)
+    assert found["value"].isna().all() and (found["reason"] != "").all()
+    assert answers(found)["sentence"].str.contains("is open").all()
+    nothing = predict(joined(measured, scores.assign(r=np.nan), shares), draws=10)
+    assert nothing.empty and list(nothing) == COLUMNS and answers(nothing).empty
+
+
+def test_pairwise_scores_and_other_conditions_do_not_count(tables):
+    measured, scores, shares = tables
+    others = [scores.assign(target="y", criterion="pairwise"), scores.assign(conditions="no_negated", r=0.0)]
+    pd.testing.assert_frame_equal(joined(measured, pd.concat([scores, *others]), shares), joined(*tables))
