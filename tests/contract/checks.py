@@ -22,7 +22,7 @@ from methods import contract
 
 from truemap.config import registry
 from truemap.config.folders import FAMILIES, OURS, methods_in
-from truemap.config.names import SPLITS
+from truemap.config.names import ATTRIBUTION, BASELINES, GRADIENT, SPLITS
 from truemap.config.registry import Method, check_fit, names, options_of
 from truemap.config.schema import parse
 from truemap.data.background import Background
@@ -210,6 +210,12 @@ def a_map_of_zeros_is_explained(method: Any) -> None:
         found = explain(method, decoder(name), torch.zeros(2, *THICK))
         assert found.shape == (2, CLASSES, *THICK)
         assert found.isfinite().all()
+
+
+def what_maps_are_is_said_in_words_that_are_known(method: Any) -> None:
+    """By these maps are compared with the network: a word that nobody knows would be lost."""
+    known = [set(), {GRADIENT}, *({ATTRIBUTION, baseline} for baseline in BASELINES)]
+    assert method.options.traits() in known
 
 
 # Of attacks
@@ -468,6 +474,7 @@ BY_NAME: list[Callable[..., None]] = [
 OF_FAMILY: dict[str, list[Callable[[Any], None]]] = {
     "saliency": [
         maps_have_a_shape_and_a_type,
+        what_maps_are_is_said_in_words_that_are_known,
         a_sample_has_the_same_map_in_any_batch,
         two_classes_are_explained,
         an_axis_may_be_thin,

@@ -141,6 +141,8 @@ FAULTS = [
     ("saliency", 'float = Field(1.0', "tuple[float, float] = Field((1.0, 2.0)",
      checks.options_have_defaults_and_are_described),
     ("saliency", "return maps", "return maps / maps.abs().amax()", checks.a_map_of_zeros_is_explained),
+    ("saliency", "    def explain", "        def traits(self):\n            return {'gradint'}\n\n    def explain",
+     checks.what_maps_are_is_said_in_words_that_are_known),
     ("attacks", "noise * bound", "noise * 2 * bound", checks.noise_is_within_its_bound),
     ("attacks", "torch.ones_like(x)", "torch.ones_like(x) / x", checks.noise_is_within_its_bound),
     ("attacks", "torch.ones_like(x)", "x.flip(0) + 1", checks.a_sample_has_the_same_noise_in_any_batch),

@@ -25,7 +25,7 @@ READ = {"linear": "bdc", "regions": "bdc", "suppressor": "be", "xor": "bd", "sho
 
 
 def planted(kind, regions=REGIONS, means=MEANS):
-    settings = {"name": "planted", "kind": kind, "initialisation": "glorot"}
+    settings = {"name": "planted", "kind": kind}
     return planted_network(settings, SHAPE, regions, means).eval().requires_grad_(False)
 
 

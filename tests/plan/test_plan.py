@@ -112,6 +112,17 @@ def test_a_planted_network_is_made_of_regions_and_means_and_no_other_one_is() ->
     assert p.settings.planted(job)["entries"] == expected
 
 
+def test_the_files_that_regions_are_made_from_are_inputs_and_are_looked_for() -> None:
+    p = plan(changed(("regions",), "atlas.nii.gz"))
+    assert p.region_files(IMAGES) == ["atlas.nii.gz"]
+    assert ("datasets.images.regions", "atlas.nii.gz") in p.named_files(["images"])
+    raw = copy.deepcopy(RAW)
+    raw["datasets"]["brains"]["regions"] = "components"
+    assert [Path(file).name for file in plan(raw).region_files(BRAINS)] == ["task_peaks.tsv", "task_components.tsv"]
+    assert plan(raw).settings.regions(BRAINS)["simulate"] == {"resolution": 8, "blob_fwhm": 12.0}
+    assert plan().region_files(IMAGES) == []
+
+
 def test_what_a_network_does_is_asked_once_for_each_baseline_that_methods_have() -> None:
     raw = copy.deepcopy(RAW)
     shown = {name: None for name in ("gradient", "smoothgrad", "gradient_x_input", "absolute_gradient", "deeplift")}

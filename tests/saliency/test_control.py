@@ -21,7 +21,7 @@ CASES += [(name, {"baseline": "mean"}) for name in ("integrated_gradients", "dee
 @pytest.fixture(scope="module")
 def decoder():
     means = dict(zip(CLASSES, np.random.default_rng(1).standard_normal((4, 24)), strict=True))
-    network = planted_network({"name": "planted", "kind": "linear", "initialisation": "glorot"}, SHAPE, REGIONS, means)
+    network = planted_network({"name": "planted", "kind": "linear"}, SHAPE, REGIONS, means)
     return Decoder(network.eval().requires_grad_(False), 1.3, CLASSES, "planted", frozenset({"affine but for relu"}))
 
 

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import torch
 
 from truemap.data.background import read_background
-from truemap.data.regions import read_regions
+from truemap.data.regions import EXACT, read_regions
 from truemap.data.rows import made_by, of_job
 from truemap.data.volumes import read_volumes
 from truemap.evaluation.shapley import shapley_blocks
@@ -24,6 +24,8 @@ with job(snakemake) as settings:
     mean = torch.from_numpy(read_background(snakemake.input.background).mean).float().view(batches.volumes.shape)
     start = (mean if snakemake.wildcards.baseline == "mean" else torch.zeros_like(mean)).to(device)
     asked = {key: settings[key] for key in ("permutations", "seed", "explained")}
+    passes = 2 ** len(regions) if len(regions) <= EXACT else settings["permutations"] * (len(regions) + 1)
+    log.info("%d regions: %d passes a map", len(regions), passes)
     rows, writer = 0, None
     with whole(snakemake.output[0]) as path:
         for block in shapley_blocks(decoder, batches, regions, start, settings["memory"], **asked):
@@ -32,4 +34,4 @@ with job(snakemake) as settings:
             writer.write_table(table)
             rows += len(block)
         writer.close()
-    log.info("%d values of %d regions", rows, len(regions))
+    log.info("%d values", rows)

@@ -134,7 +134,7 @@ class Model(Strict):
                 network = resolve_method("networks", values.get("network"), folders=_folders(info))
             if _is_planted(network):
                 raise ValueError(
-                    f"training: network '{network['name']}' needs a dataset with `regions`, and no training"
+                    f"training: network '{network['name']}' needs a dataset with `regions`, and no training. Drop it."
                 )
         return values
 
@@ -375,8 +375,8 @@ class Dataset(Strict):
     baseline: Literal["mean", "zero"] = Field(
         "mean",
         description="what `regions` are put back to: the mean of the training maps, or zeros. Maps that have a "
-        "baseline of their own (integrated_gradients, deeplift; gradient_x_input and lrp_epsilon: zero) are compared "
-        "with that one",
+        "baseline of their own are compared with that one (integrated_gradients, deeplift: as their option says; "
+        "gradient_x_input, lrp_epsilon: zero; gradient_shap, deeplift_shap: mean)",
     )
     permutations: Annotated[int, Field(ge=2)] = Field(
         100,

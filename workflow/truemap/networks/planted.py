@@ -15,9 +15,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from truemap.config.options import BENT_BY_RELU, NetworkOptions
+from truemap.config.options import BENT_BY_RELU, MethodOptions
 from truemap.data.regions import REST, Regions
-from truemap.networks._layers import initialise
 from truemap.runtime.files import DataError
 
 #: A region is informative whose contrast is at least this share of the largest.
@@ -28,7 +27,7 @@ GAIN = 4.0
 UNITS = {"regions": 13, "xor": 4}
 
 
-class Options(NetworkOptions):
+class Options(MethodOptions):
     """Which voxels are used, and how. Needs a dataset with `regions`, and no training."""
 
     kind: Literal["linear", "regions", "suppressor", "xor", "shortcut"] = Field(
@@ -50,10 +49,9 @@ def build(shape: tuple[int, ...], classes: int, options: Options) -> nn.Module:
     """Return the layers, their weights still random: ``(n, *shape)`` to ``(n, classes)`` logits."""
     voxels = math.prod(shape)
     if options.kind not in UNITS:
-        return initialise(nn.Sequential(nn.Flatten(), nn.Linear(voxels, classes)), options)
+        return nn.Sequential(nn.Flatten(), nn.Linear(voxels, classes))
     units = UNITS[options.kind]
-    layers = nn.Flatten(), nn.Linear(voxels, units), nn.ReLU(), nn.Linear(units, classes)
-    return initialise(nn.Sequential(*layers), options)
+    return nn.Sequential(nn.Flatten(), nn.Linear(voxels, units), nn.ReLU(), nn.Linear(units, classes))
 
 
 def plant(

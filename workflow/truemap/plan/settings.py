@@ -59,8 +59,10 @@ class JobSettings:
     def regions(self, wildcards: Any) -> Settings:
         """The mask's regions."""
         settings = self._shared(wildcards, "regions", "downsample")
-        simulate = self._jobs.dataset(wildcards).source.get("simulate")
-        return {**settings, **({"simulate": simulate} if settings["regions"] == "components" else {})}
+        if settings["regions"] == "components":
+            simulate = self._jobs.dataset(wildcards).source["simulate"]
+            settings["simulate"] = {key: simulate[key] for key in ("resolution", "blob_fwhm")}
+        return settings
 
     def words(self, wildcards: Any) -> Settings:
         """The check of words that only the data know."""
