@@ -244,22 +244,28 @@ class _Weights:
 
 def _of_truth(across: str, part: pd.DataFrame, seed: int, draws: int) -> Iterator[dict[str, Any]]:
     """Yield the rows of one truth: of each measure, of all groups and of each."""
-    seeds, units, items = (np.sort(part[name].unique()) for name in ("seed", "unit", "item"))
+    keys = [*MEASURE, "group", "seed", "unit", "item"]
+    # A subject's maps of one item are averaged; maps are items of their own.
+    means = part.groupby(keys, sort=True)[["x", "y"]].mean().reset_index()
+    seeds, units, items = (np.unique(means[name]) for name in ("seed", "unit", "item"))
     weights = _Weights(len(seeds), len(units), seed, draws)
     found: dict[tuple[str, ...], dict[str, _Values]] = {}
-    for (*measure, group), rows in part.groupby([*MEASURE, "group"], sort=True):
-        wide = rows.groupby(["seed", "unit", "item"])[["x", "y"]].mean()
-        # Maps are ranked over subjects, all else within one, after a subject's maps were averaged.
-        wide = wide[["x", "y"]].unstack("item") if across != "maps" else wide.droplevel("item")
-        places = wide.index.get_level_values
-        x, y = (wide[side].to_numpy().reshape(len(wide), -1) for side in "xy")
-        found.setdefault(tuple(measure), {})[group] = _Values(
-            x,
-            y,
-            np.searchsorted(seeds, places("seed")),
-            np.searchsorted(units, places("unit")),
-            np.searchsorted(items, wide["x"].columns) if across != "maps" else items[:0],
-        )
+    places = [
+        np.searchsorted(names, means[name]) for names, name in ((seeds, "seed"), (units, "unit"), (items, "item"))
+    ]
+    sides = [means[name].to_numpy() for name in "xy"]
+    for (*measure, group), at in means.groupby(keys[:4], sort=True).indices.items():
+        of_seeds, of_units, of_items = (place[at] for place in places)
+        if across == "maps":
+            x, y = (side[at][:, None] for side in sides)
+            values = _Values(x, y, of_seeds, of_units, of_items[:0])
+        else:
+            lines, line = np.unique(of_seeds * len(units) + of_units, return_inverse=True)
+            own, column = np.unique(of_items, return_inverse=True)
+            x, y = np.full((2, len(lines), len(own)), np.nan)
+            x[line, column], y[line, column] = (side[at] for side in sides)
+            values = _Values(x, y, lines // len(units), lines % len(units), own)
+        found.setdefault(tuple(measure), {})[group] = values
     p = {} if across == "maps" else _permuted(found, len(items), seed, draws)
     for measure, groups in found.items():
         described = dict(zip(MEASURE, measure, strict=True))
