@@ -142,6 +142,22 @@ def test_units_at_the_foot_are_those_that_means_are_of():
     assert bars.units(rows.assign(n=0), ENTRIES) == "n = 0"
 
 
+def test_whiskers_over_trainings_are_beside_those_over_units_and_the_foot_says_so():
+    rows = summary_of([[0.1, 0.2, 0.3, 0.4]]).assign(n=20)
+    figure = bars.agreement_bars(rows, "informative", ENTRIES, "gray")
+    assert len(figure.axes[0].collections) == 1 and bars.units(rows, ENTRIES) == "n = 20"
+    known = {"weights": (0.05, 3), "smoothgrad": (0.07, 4)}
+    told = rows.assign(
+        se_two_level=[known.get(method, (np.nan, 0))[0] for method in rows["method"]],
+        trainings=pd.array([known.get(method, (0, pd.NA))[1] for method in rows["method"]], dtype="Int64"),
+    )
+    figure = bars.agreement_bars(told, "informative", ENTRIES, "gray")
+    heights = [np.ptp(segment[:, 1]) / 2 for segment in figure.axes[0].collections[1].get_segments() if len(segment)]
+    np.testing.assert_allclose(np.array(heights)[np.isfinite(heights)], [0.05, 0.07])
+    foot = "n = 20; whiskers: standard error over these, red: over them and trainings = 3 to 4"
+    assert bars.units(told, ENTRIES) == foot
+
+
 def test_saved_figures_say_what_is_drawn_and_that_data_are_simulated(tmp_path):
     figure = bars.agreement_bars(summary_of([[0.1, 0.2, 0.3, 0.4]]), "informative", ENTRIES, "b")
     note = hcp.Options(simulate={}).kind()

@@ -366,3 +366,21 @@ def test_page_without_a_group_attack_or_references():
     assert {row["share"] for row in rows} == {""}
     assert "robust_accuracy" not in rows[0]
     assert rows[0]["accuracy"]
+
+
+# Trainings
+
+
+@pytest.mark.parametrize(("holds", "style_of"), [(True, "-"), (False, ":")])
+def test_a_frame_is_dotted_where_the_difference_holds_for_these_trainings_only(holds, style_of):
+    best = METHODS[0]
+    comparisons = comparisons_of([(best, other) for other in METHODS[1:]])
+    comparisons = comparisons.assign(p_two_level=0.01, significant_two_level=comparisons["significant"] & holds)
+    summary = summary_of()
+    summary["sd_trainings"] = np.where(summary["model"] == "nn", 0.07, np.nan)
+    figure = drawn(comparisons, summary=summary)
+    (frame,) = figure.axes[0].patches
+    assert frame.get_linestyle() == {"-": "-", ":": ":"}[style_of] and frames(figure) == [("nn", best)]
+    row = list(MODELS).index("nn")
+    spread = {at: text for at, text in cells(figure.axes[0]).items() if "±0.07" in text}
+    assert spread and {at[0] for at in spread} == {row}

@@ -13,7 +13,8 @@ from conftest import ROOT, Clone, clone, compiled, copied
 TABLES = {"statistics", "figure_2", "figure_grid", "figure_strength", "judge", "claims", "resources"}
 PAGES = {"figure_1", "figure_3", *TABLES}
 AFTER_MAPS = {"score", "subject_maps", *PAGES}
-MEASURED = {"measure", "metrics", "predict"}
+PREDICTED = {"predict", "figure_prediction"}
+MEASURED = {"measure", "metrics", *PREDICTED}
 AFTER_MODEL = {"explain", "robustness", *MEASURED, *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
 #: Of a dataset with one kind of figure only; the synthetic one has no sweep, and alone is measured.
@@ -174,7 +175,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("writing NIfTI", source("data/nifti.py", "dtype=np.float32), affine", "dtype=np.float32), affine + 0"),
      {"simulate", "samples", *AFTER_SAMPLES}),
     ("one of the truth", source("evaluation/truth.py", "without the map explained", "without that map"),
-     {"score", "refer", "subject_maps", "predict", *PAGES}),
+     {"score", "refer", "subject_maps", *PREDICTED, *PAGES}),
     ("one of samples", source("data/samples.py", "too few to split by family", "too few families"),
      {"samples", *AFTER_SAMPLES}),
     ("which maps are explained", source("data/rows.py", '"explained", int(sample)', '"explained ", int(sample)'),
@@ -204,10 +205,11 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
      {"background", "refer", "explain", *MEASURED, *AFTER_MAPS}),
     ("the table of quality", source("data/quality.py", "BLOCK = 16", "BLOCK = 17"), {"quality", "resources"}),
     ("the agreement", source("evaluation/agreement.py", '"informative", "pairwise").as', '"informative", "p").as'),
-     {"refer", "predict", *AFTER_MAPS} - {"subject_maps", "figure_3"}),
+     {"refer", *PREDICTED, *AFTER_MAPS} - {"subject_maps", "figure_3"}),
     ("the statistics", source("evaluation/statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
      TABLES),
-    ("what predicts what", source("evaluation/prediction.py", "WORST = 0.25", "WORST = 0.2"), {"predict", "resources"}),
+    ("what predicts what", source("evaluation/prediction.py", "WORST = 0.25", "WORST = 0.2"),
+     {*PREDICTED, "resources"}),
     ("one model's epsilon", config(change_epsilon), AFTER_TRAINING - OF_SYNTHETIC),
     ("two equal-typed options swapped", config(swap_blob_and_field), SIMULATED),
     ("the order of keys", config(reverse_keys), NOTHING),

@@ -156,6 +156,39 @@ rule figure_strength:
         "../scripts/figure_strength.py"
 
 
+rule figure_prediction:
+    input:
+        rules.predict.output.parquet,
+    output:
+        report(
+            "results/{dataset}/figures/prediction-tau.png",
+            caption="../report/prediction-tau.rst",
+            category="{dataset}",
+            labels={"what": "what measures predict"},
+        ),
+        report(
+            "results/{dataset}/figures/prediction-regret.png",
+            caption="../report/prediction-regret.rst",
+            category="{dataset}",
+            labels={"what": "what following them costs"},
+        ),
+        "results/{dataset}/figures/prediction-tau.svg",
+        "results/{dataset}/figures/prediction-tau.tsv",
+        "results/{dataset}/figures/prediction-regret.svg",
+        "results/{dataset}/figures/prediction-regret.tsv",
+    log:
+        "logs/{dataset}/figure-prediction.log",
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=scaled(30),
+    params:
+        **plan.params("figure_prediction"),
+    script:
+        "../scripts/figure_prediction.py"
+
+
 # Of no other dataset: what the page reads of those is there, and nothing that this config makes.
 rule judge:
     input:
@@ -202,7 +235,7 @@ rule claims:
 
 measured = ("simulate", "volumes", "quality", "truth", "background", "background_chosen", "train", "model", "explain")
 measured += ("adopt", "shapley", "subject_maps", "score", "refer", "robustness", "measure")
-drawing = ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength")
+drawing = ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength", "figure_prediction")
 drawn = {name: getattr(rules, name).output for name in drawing}
 
 

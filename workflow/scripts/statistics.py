@@ -5,6 +5,7 @@ import pandas as pd
 from truemap.config.names import REFERENCE
 from truemap.data.conditions import condition_sets
 from truemap.evaluation.statistics import agreement_units, compare, share_units, summarise, without_network
+from truemap.evaluation.trainings import compare_trainings, with_trainings
 from truemap.runtime.files import whole
 from truemap.runtime.job import job
 
@@ -27,8 +28,8 @@ with job(snakemake) as settings:
     # Candidates of a sweep are no finalists: they are summed up, not tested.
     finalists = units[~units["model"].isin(settings["swept"])]
     for name, table in (
-        ("summary", summarise(units, group=group)),
-        ("comparisons", compare(finalists, reference=REFERENCE)),
+        ("summary", with_trainings(summarise(units, group=group), units)),
+        ("comparisons", compare_trainings(compare(finalists, reference=REFERENCE), finalists)),
     ):
         table.insert(0, "data", settings["data"])
         table.insert(0, "dataset", snakemake.wildcards.dataset)

@@ -158,6 +158,9 @@ def _value(row: dict[str, Any], summary: pd.DataFrame) -> tuple[str, str, bool |
     if math.isnan(distance):
         return "nan", entry["reason"], None
     interval = f"95% CI [{entry['ci_low']:.3f}, {entry['ci_high']:.3f}]" if not entry["reason"] else entry["reason"]
+    if not math.isnan(entry.get("ci_low_two_level", math.nan)):
+        ends = f"[{entry['ci_low_two_level']:.3f}, {entry['ci_high_two_level']:.3f}]"
+        interval += f" (over {entry['trainings']:.0f} trainings too: {ends})"
     test = f"{interval}; differs by {distance:+.3f}, allowed {row['tolerance']}"
     return f"{entry['mean']:.3f}", test, bool(abs(distance) <= float(row["tolerance"]) + ROUNDING)
 
@@ -175,9 +178,23 @@ def _difference(row: dict[str, Any], comparisons: pd.DataFrame) -> tuple[str, st
         if math.isnan(p):
             return f"difference {difference:+.3f}", entry["reason"], None
         test = f"paired t({entry['df']:.0f}) = {sign * entry['t']:.2f}, Bonferroni p {_p(p)}"
+        test += _beyond(entry, sign)
         holds = p > alpha if row["kind"] == "no_difference" else difference > 0 and p < alpha
         return f"difference {difference:+.3f}", test, bool(holds)
     return "", "", None
+
+
+def _beyond(entry: pd.Series, sign: int) -> str:
+    """Return what a test's difference is worth for other trainings, in words, where there are enough of them."""
+    if math.isnan(entry.get("p_two_level_bonferroni", math.nan)):
+        return ""
+    ends = sorted(sign * entry[f"ci_{end}_two_level"] for end in ("low", "high"))
+    counts = {entry["trainings_a"], entry["trainings_b"]} - {0}
+    trainings = " and ".join(f"{count:.0f}" for count in sorted(counts))
+    return (
+        f"; over {entry['n']:.0f} units and {trainings} trainings: 95% CI [{ends[0]:+.3f}, {ends[1]:+.3f}], "
+        f"Bonferroni p {_p(entry['p_two_level_bonferroni'])}"
+    )
 
 
 def _keys(row: dict[str, Any]) -> dict[str, str]:

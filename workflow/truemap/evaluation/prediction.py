@@ -18,7 +18,7 @@ Values are turned so that larger is what the measure calls better: tau > 0 says 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,12 @@ WORST = 0.25
 #: Correlations of ranks, then what follows from a choice: the truth lost, and the same by chance and by other seeds.
 TAU, RHO, AUC = "kendall_tau_b", "spearman", "auc_worst_quarter"
 REGRET, AT_RANDOM, RELATIVE, HELD_OUT = "regret", "regret_at_random", "regret_relative", "regret_held_out"
+#: The truths that sentences and figures are about: the first of each one's criteria that there are.
+TRUTHS = {
+    "the data's truth": [("informative", "leave_out"), ("informative", "full")],
+    "the network's truth": [("network", "network")],
+}
+ALPHA = 0.05
 #: The mean over groups, beside each of them.
 ALL = "all"
 TRUTH, MEASURE = ["criterion", "truth"], ["metric", "measure", "direction"]
@@ -151,11 +157,11 @@ def predict(
     return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
 
 
-def answers(prediction: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+def answers(prediction: pd.DataFrame) -> pd.DataFrame:
     """Return one plain sentence a measure: whether it predicts the data's truth here, the network's, or neither.
 
     Across ways to explain, all of them; the data's truth is the one that leaves the map out, where there is one, the
-    network's the signed one. A measure predicts a truth where p < `alpha` and the interval is on one side of 0.
+    network's the signed one. What counts as predicting says `predicted`.
 
     Returns
     -------
@@ -163,40 +169,52 @@ def answers(prediction: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
         ``metric, measure, direction, predicts, sentence``.
     """
     tau = prediction[
-        (prediction["across"] == "methods") & (prediction["methods"] == "all") & (prediction["group"] == ALL)
+        (prediction["across"] == "methods")
+        & (prediction["methods"] == "all")
+        & (prediction["group"] == ALL)
         & (prediction["statistic"] == TAU)
-    ]  # fmt: skip
-    found = {tuple(row[name] for name in ("measure", "metric", *TRUTH)): row for row in tau.to_dict("records")}
+        & (prediction["metric"] != "accuracy")
+    ]
+    truths = {name: rows_of(tau, name).set_index(MEASURE) for name in TRUTHS}
     rows = []
-    for key in tau.loc[tau["metric"] != "accuracy", MEASURE].drop_duplicates().itertuples(index=False, name=None):
-        metric, measure, direction = key
-        said, predicted = [], []
-        for name, truths in (
-            ("the data's truth", [("informative", "leave_out"), ("informative", "full")]),
-            ("the network's truth", [("network", "network")]),
-        ):
-            row = next((found[measure, metric, *truth] for truth in truths if (measure, metric, *truth) in found), None)
-            verdict, words = _said(row, alpha)
-            said.append(f"{name} {words}")
-            if verdict:
-                predicted.append(name if verdict > 0 else f"{name}, the wrong way round")
-        predicts = "; ".join(predicted) or "neither"
-        words = f"predicts {predicts}" if predicted else "predicts neither truth"
-        sentence = f"{measure} ({direction} is called better) {words} here: {', '.join(said)}."
-        rows.append((*key, predicts, sentence))
+    for key in tau[MEASURE].drop_duplicates().itertuples(index=False, name=None):
+        said, found = [], []
+        for name, of_truth in truths.items():
+            row = of_truth.loc[key].to_dict() if key in of_truth.index else None
+            said.append(f"{name} {_said(row)}")
+            if verdict := predicted(row) if row else 0:
+                found.append(name if verdict > 0 else f"{name}, the wrong way round")
+        words = f"predicts {'; '.join(found)}" if found else "predicts neither truth"
+        sentence = f"{key[1]} ({key[2]} is called better) {words} here: {', '.join(said)}."
+        rows.append((*key, "; ".join(found) or "neither", sentence))
     return pd.DataFrame(rows, columns=[*MEASURE, "predicts", "sentence"])
 
 
-def _said(row: dict[str, Any] | None, alpha: float) -> tuple[int, str]:
-    """Return 1 or -1 where a truth is predicted, rightly or the wrong way round, else 0; and the numbers in words."""
+def rows_of(prediction: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the rows of one of `TRUTHS`: of the first of its criteria that there are."""
+    for truth in TRUTHS[name]:
+        rows = prediction[(prediction[TRUTH] == list(truth)).all(axis=1)]
+        if len(rows):
+            return rows
+    return prediction[:0]
+
+
+def predicted(row: Mapping[str, Any]) -> int:
+    """Return 1 or -1 where a row of tau says that its truth is predicted, rightly or the wrong way round; else 0.
+
+    Its p is below `ALPHA`, and the interval on one side of 0.
+    """
+    return int(np.sign(row["value"])) if row["ci_low"] * row["ci_high"] > 0 and row["p"] < ALPHA else 0
+
+
+def _said(row: Mapping[str, Any] | None) -> str:
+    """Return the numbers in words."""
     if row is None:
-        return 0, "was not asked for"
+        return "was not asked for"
     if np.isnan(row["value"]):
-        return 0, f"is open ({row['reason']})"
-    one_sided = row["ci_low"] * row["ci_high"] > 0
-    verdict = int(np.sign(row["value"])) if one_sided and row["p"] < alpha else 0
-    interval = "no interval" if np.isnan(row["ci_low"]) else f"95% interval [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
-    return verdict, f"tau = {row['value']:.2f} ({interval}, p = {row['p']:.2g})"
+        return f"is open ({row['reason']})"
+    ends = "no interval" if np.isnan(row["ci_low"]) else f"95% interval [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+    return f"tau = {row['value']:.2f} ({ends}, p = {row['p']:.2g})"
 
 
 @dataclass(frozen=True)
@@ -226,22 +244,28 @@ class _Weights:
 
 def _of_truth(across: str, part: pd.DataFrame, seed: int, draws: int) -> Iterator[dict[str, Any]]:
     """Yield the rows of one truth: of each measure, of all groups and of each."""
-    seeds, units, items = (np.sort(part[name].unique()) for name in ("seed", "unit", "item"))
+    keys = [*MEASURE, "group", "seed", "unit", "item"]
+    # A subject's maps of one item are averaged; maps are items of their own.
+    means = part.groupby(keys, sort=True)[["x", "y"]].mean().reset_index()
+    seeds, units, items = (np.unique(means[name]) for name in ("seed", "unit", "item"))
     weights = _Weights(len(seeds), len(units), seed, draws)
     found: dict[tuple[str, ...], dict[str, _Values]] = {}
-    for (*measure, group), rows in part.groupby([*MEASURE, "group"], sort=True):
-        wide = rows.groupby(["seed", "unit", "item"])[["x", "y"]].mean()
-        # Maps are ranked over subjects, all else within one, after a subject's maps were averaged.
-        wide = wide[["x", "y"]].unstack("item") if across != "maps" else wide.droplevel("item")
-        places = wide.index.get_level_values
-        x, y = (wide[side].to_numpy().reshape(len(wide), -1) for side in "xy")
-        found.setdefault(tuple(measure), {})[group] = _Values(
-            x,
-            y,
-            np.searchsorted(seeds, places("seed")),
-            np.searchsorted(units, places("unit")),
-            np.searchsorted(items, wide["x"].columns) if across != "maps" else items[:0],
-        )
+    places = [
+        np.searchsorted(names, means[name]) for names, name in ((seeds, "seed"), (units, "unit"), (items, "item"))
+    ]
+    sides = [means[name].to_numpy() for name in "xy"]
+    for (*measure, group), at in means.groupby(keys[:4], sort=True).indices.items():
+        of_seeds, of_units, of_items = (place[at] for place in places)
+        if across == "maps":
+            x, y = (side[at][:, None] for side in sides)
+            values = _Values(x, y, of_seeds, of_units, of_items[:0])
+        else:
+            lines, line = np.unique(of_seeds * len(units) + of_units, return_inverse=True)
+            own, column = np.unique(of_items, return_inverse=True)
+            x, y = np.full((2, len(lines), len(own)), np.nan)
+            x[line, column], y[line, column] = (side[at] for side in sides)
+            values = _Values(x, y, lines // len(units), lines % len(units), own)
+        found.setdefault(tuple(measure), {})[group] = values
     p = {} if across == "maps" else _permuted(found, len(items), seed, draws)
     for measure, groups in found.items():
         described = dict(zip(MEASURE, measure, strict=True))

@@ -12,6 +12,9 @@ from truemap.config.names import ABSOLUTE, REFERENCE
 from truemap.figures.backend import plt
 from truemap.figures.style import CRITERIA, SETS, entry_label, set_shown, together
 
+#: The standard error over subjects and trainings, and the colour of its whiskers.
+TWO_LEVEL, MARK = "se_two_level", "#cc3311"
+
 
 def agreement_bars(
     summary: pd.DataFrame,
@@ -22,6 +25,8 @@ def agreement_bars(
     conditions: str = "all",
 ) -> plt.Figure:
     """Return a bar for each entry and condition set: mean r over units, with its standard error.
+
+    With three trainings or more a second one, over units and trainings, in red.
 
     References are lines, for the first set. Where maps have no signs, or there are none of pairs, words stand in place
     of the bar: the agreement of sizes, or that there is none.
@@ -51,6 +56,8 @@ def agreement_bars(
         axis.bar(
             x, part["mean"].fillna(0.0), width, yerr=part["se"], capsize=3, color=color, alpha=alpha, label=SETS[name]
         )
+        if TWO_LEVEL in part:
+            axis.errorbar(x, part["mean"], yerr=part[TWO_LEVEL].astype(float), fmt="none", ecolor=MARK, capsize=5)
         _write(axis, x, part, sizes.loc[sizes["conditions"] == name, "mean"].reindex(part.index))
     axis.set_xticks(range(len(entries)), [entry_label(entry).replace(" ", "\n") for entry in entries])
     axis.axhline(0, color="0.2", linewidth=0.8)
@@ -71,7 +78,15 @@ def units(summary: pd.DataFrame, entries: Sequence[dict[str, Any]]) -> str:
     n = rows.set_index(["model", "method"])["n"].loc[[(e["model"], e["method"]) for e in entries]]
     # Where there is no mean, words say so.
     n = n[n > 0] if (n > 0).any() else n
-    return f"n = {n.max()}" if n.nunique() == 1 else f"n = {n.min()} to {n.max()}"
+    words = _number("n", n)
+    trainings = rows.dropna(subset=TWO_LEVEL)["trainings"] if TWO_LEVEL in rows else n[:0]
+    if trainings.empty:
+        return words
+    return f"{words}; whiskers: standard error over these, red: over them and {_number('trainings', trainings)}"
+
+
+def _number(name: str, values: pd.Series) -> str:
+    return f"{name} = {values.max()}" if values.nunique() == 1 else f"{name} = {values.min()} to {values.max()}"
 
 
 def _write(axis: plt.Axes, x: np.ndarray, part: pd.DataFrame, sizes: pd.Series) -> None:

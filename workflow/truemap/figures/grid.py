@@ -18,17 +18,19 @@ MARK = "#cc3311"
 BESIDE = {"accuracy": "accuracy", "robust_accuracy": "robust\naccuracy"}
 
 
-def winner(comparisons: pd.DataFrame, model: str) -> str | None:
+def winner(comparisons: pd.DataFrame, model: str, significant: str = "significant") -> str | None:
     """Return the method of a model that agrees better than each of its other methods (corrected p), if there is one.
 
     Parameters
     ----------
     comparisons : DataFrame
         Of `truemap.evaluation.statistics.compare`, one family.
+    significant : str
+        The column that says whether a difference is one.
     """
     rows = comparisons[(comparisons["model_a"] == model) & (comparisons["model_b"] == model)]
     methods = set(rows["method_a"]) | set(rows["method_b"])
-    better = rows["method_a"].where(rows["difference"] > 0, rows["method_b"])[rows["significant"]]
+    better = rows["method_a"].where(rows["difference"] > 0, rows["method_b"])[rows[significant]]
     return next((method for method, wins in better.value_counts().items() if wins == len(methods) - 1), None)
 
 
@@ -43,9 +45,10 @@ def grid_figure(
 ) -> plt.Figure:
     """Return a heat map, one row a model and one column a method, with accuracies beside it.
 
-    A frame marks the method of a row that beats each other one of its row; lines in the colour bar are the
-    references. Where maps have no signs, the agreement of sizes with the truth's sizes stands below, in bars. What has
-    been left out (`truemap.config.names.NO_NETWORK`, no r) says so.
+    A frame marks the method of a row that beats each other one of its row; it is dotted where the two-level test over
+    trainings too (`truemap.evaluation.trainings`) does not say so. ± is the sd between three trainings or more. Lines
+    in the colour bar are the references. Where maps have no signs, the agreement of sizes with the truth's sizes stands
+    below, in bars. What has been left out (`truemap.config.names.NO_NETWORK`, no r) says so.
 
     Parameters
     ----------
@@ -79,8 +82,13 @@ def grid_figure(
     image = axis.imshow(values, cmap=colormap, vmin=min(shown), vmax=max(shown), aspect="auto")
     side.imshow(extra, cmap="Greys", vmin=0, vmax=1.4, aspect="auto")
     unsigned = [[means.get((f"{criterion}{ABSOLUTE}", m, method), np.nan) for method in methods] for m in labels]
-    _write(axis, values, none, image, np.array(unsigned))
-    _write(side, extra, none_beside)
+    spread = found["sd_trainings"] if "sd_trainings" in found else means[:0]
+    spreads, spreads_beside = (
+        np.array([[spread.get((name, m, method), np.nan) for name, method in columns] for m in labels], dtype=float)
+        for columns in ([(criterion, method) for method in methods], list(beside.items()))
+    )
+    _write(axis, values, none, spreads, image, np.array(unsigned))
+    _write(side, extra, none_beside, spreads_beside)
     turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     axis.set_xticks(range(len(methods)), methods, **turned)
     axis.set_yticks(range(len(labels)), list(labels.values()))
@@ -98,7 +106,11 @@ def _frame_winners(axis: plt.Axes, comparisons: pd.DataFrame, models: list[str],
         best = winner(comparisons, model)
         if best is not None:
             place = (methods.index(best) - 0.47, row - 0.47)
-            axis.add_patch(plt.Rectangle(place, 0.94, 0.94, fill=False, edgecolor=MARK, linewidth=2))
+            # With few trainings, or none beside the first, there is no other test to hold.
+            tested = comparisons.get("p_two_level", pd.Series(dtype=float))[comparisons["model_a"] == model].notna()
+            holds = not tested.any() or winner(comparisons, model, "significant_two_level") == best
+            look = {"linestyle": "-" if holds else ":", "edgecolor": MARK, "linewidth": 2}
+            axis.add_patch(plt.Rectangle(place, 0.94, 0.94, fill=False, **look))
 
 
 def _mark(bar: plt.Axes, lines: dict[str, float], span: float) -> None:
@@ -111,11 +123,18 @@ def _mark(bar: plt.Axes, lines: dict[str, float], span: float) -> None:
 
 
 def _write(
-    axis: plt.Axes, values: np.ndarray, none: np.ndarray, image: Any = None, unsigned: np.ndarray | None = None
+    axis: plt.Axes,
+    values: np.ndarray,
+    none: np.ndarray,
+    spreads: np.ndarray,
+    image: Any = None,
+    unsigned: np.ndarray | None = None,
 ) -> None:
-    """Write each value into its cell, and that of sizes below it; the words `none` where there is neither."""
+    """Write each value into its cell, its spread between trainings and that of sizes below; or the words `none`."""
     for (row, column), value in np.ndenumerate(values):
         lines = [f"{value:.2f}"] if np.isfinite(value) else []
+        if lines and np.isfinite(spreads[row, column]):
+            lines.append(f"±{spreads[row, column]:.2f}")
         if unsigned is not None and np.isfinite(unsigned[row, column]):
             lines.append(f"|{unsigned[row, column]:.2f}|")
         if not (text := "\n".join(lines) or none[row, column]):

@@ -11,6 +11,9 @@ from truemap.figures.page import sortable_page, table_html
 
 NOT_ASKED = " Robust accuracy was not asked for (<code>robustness: {attacks: pgd}</code> does)."
 
+#: What is told of trainings where there are three or more.
+TRAININGS = ("trainings", "sd_trainings", "ci_low_two_level", "ci_high_two_level")
+
 
 def grid_page(summary: pd.DataFrame, attack: str | None, group: str | None, conditions: str = "all") -> str:
     """Return the agreement of all models, methods and references of a dataset as one HTML page.
@@ -33,6 +36,7 @@ def grid_page(summary: pd.DataFrame, attack: str | None, group: str | None, cond
     table = rows[~rows["criterion"].isin(["accuracy", "robust_accuracy"])]
     table = table.join(accuracies, on=["model", "conditions"])
     columns = ["model", "method", "criterion", "conditions", "truth", "n", "mean", "se", "ci_low", "ci_high", "share"]
+    columns += [name for name in TRAININGS if name in table]
     columns += [name for name in ("accuracy", "robust_accuracy") if name in table]
     shown = table[columns].rename(columns={"share": f"share of {group}" if group else "share"})
     body = table_html(shown, na_rep="", float_format=lambda value: f"{value:.3f}")

@@ -50,6 +50,7 @@ class Jobs:
             "predict": self._if(lambda wildcards: self.dataset(wildcards).metrics),
             "figure_1": self._if(lambda wildcards: not self._brains(wildcards)),
             "figure_3": lambda wildcards: [{"panel": panel} for panel in "ab"] if self._brains(wildcards) else [],
+            "figure_prediction": self._if(lambda wildcards: self.dataset(wildcards).metrics),
             "figure_strength": self._if(self.swept),
         }
 

@@ -248,6 +248,10 @@ class JobSettings:
             "style": self._style("sequential", "dpi"),
         }
 
+    def figure_prediction(self, wildcards: Any) -> Settings:
+        """The figures of which measure predicts which truth."""
+        return {"data": self._data(wildcards), "style": self._style("dpi")}
+
     def figure_strength(self, wildcards: Any) -> Settings:
         """Agreement against the strength of training."""
         models = self._jobs.dataset(wildcards).networks

@@ -1,0 +1,22 @@
+"""Draw which measure predicts which truth, and what following a measure costs."""
+
+import pandas as pd
+
+from truemap.figures import prediction, style
+from truemap.runtime.files import whole
+from truemap.runtime.job import job
+
+with job(snakemake) as settings:
+    style.start()
+    found = pd.read_parquet(snakemake.input[0])
+    for name, rows, figure in (
+        ("tau", taus := prediction.drawn_taus(found), prediction.tau_figure(taus)),
+        ("regret", regrets := prediction.drawn_regrets(found), prediction.regret_figure(regrets)),
+    ):
+        paths = [path for path in snakemake.output if f"prediction-{name}" in path]
+        tables = [path for path in paths if path.endswith(".tsv")]
+        filled = "; filled: p < .05 (max-T over measures) and 0 outside the interval" if name == "tau" else ""
+        note = f"{settings['data']}; {prediction.foot(rows)}{filled}"
+        style.save(figure, [path for path in paths if path not in tables], note, settings["style"]["dpi"])
+        with whole(tables[0]) as path:
+            rows.to_csv(path, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
