@@ -11,7 +11,8 @@ that the method explains, put back to the same baseline b. Two criteria compare 
 ``network_absolute``
     Spearman's rank correlation over regions of sum |m_v| with the sizes of the Shapley values: whether a map is large
     where the network looks, which every map can be asked, signs or none. Of a gradient it asks more than `network`: it
-    may be large where this map is at its baseline, and the output owes nothing to the region.
+    may be large where this map is at its baseline, and the output owes nothing to the region. Large regions have large
+    sums, those of noise too: where regions differ in size, a value says something beside that of other maps only.
 
 Neither says anything within regions, nor whether what the network does is right.
 """
