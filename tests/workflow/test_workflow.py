@@ -134,7 +134,9 @@ def test_the_report_is_written_with_a_caption_for_each_figure(finished: Clone) -
     assert "of one test subject, drawn by seed" in text
 
 
-@pytest.mark.parametrize("preset", [None, "config/grid.yaml", "config/released-code.yaml", "config/paper.yaml"])
+@pytest.mark.parametrize(
+    "preset", [None, "config/grid.yaml", "config/metrics.yaml", "config/released-code.yaml", "config/paper.yaml"]
+)
 def test_presets_plan(fresh: Clone, preset: str | None) -> None:
     strict = ["--strict-dag-evaluation", "functions", "cyclic-graph", "periodic-wildcards"]
     (fresh.path / "data/HCP_1200").mkdir(parents=True, exist_ok=True)  # what paper.yaml names must be there
