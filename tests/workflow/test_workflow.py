@@ -135,7 +135,7 @@ def test_the_report_is_written_with_a_caption_for_each_figure(finished: Clone) -
 
 
 @pytest.mark.parametrize(
-    "preset", [None, "config/grid.yaml", "config/released-code.yaml", "config/paper.yaml", "config/planted.yaml"]
+    "preset", [None, *(f"config/{name}.yaml" for name in ("grid", "metrics", "planted", "released-code", "paper"))]
 )
 def test_presets_plan(fresh: Clone, preset: str | None) -> None:
     strict = ["--strict-dag-evaluation", "functions", "cyclic-graph", "periodic-wildcards"]
