@@ -184,6 +184,15 @@ def test_accuracy_chooses_trainings_and_says_nothing_of_methods():
     assert only(found, across="trainings", statistic=REGRET)["value"].item() == pytest.approx(0.0, abs=0.02)
 
 
+def test_equal_values_are_no_order_however_many_maps_their_means_are_of():
+    """Means of .1 over one to three maps differ in the last bit."""
+    measured, scores, shares = made_up(np.random.default_rng(2), subjects=3, each=3)
+    kept = measured["sample"] % 3 <= measured["method"].str[-1].astype(int) % 3
+    found = predict(joined(measured[kept].assign(value=0.1), scores, shares), draws=20)
+    found = only(found, across="methods", group="all", measure="good").set_index("statistic")["value"]
+    assert np.isnan(found[TAU]) and found[RELATIVE] == pytest.approx(1.0)
+
+
 def test_candidates_of_a_sweep_are_ranked_by_themselves_and_guided_methods_left_out(tables):
     measured, scores, shares = tables
     names = {"a": "net--strength=1", "b": "net--strength=2"}

@@ -32,6 +32,8 @@ from truemap.numerics import derive_seed
 DRAWS = 1000
 #: Items below which there is no order to speak of, and maps below which there is no worst quarter.
 LEAST_ITEMS, LEAST_MAPS = 3, 8
+#: Share of their size by which values that are equal may differ.
+ROUNDING = 1e-9
 #: The share of a group's maps that count as bad.
 WORST = 0.25
 #: Correlations of ranks, then what follows from a choice: the truth lost, and the same by chance and by other seeds.
@@ -204,7 +206,8 @@ def predicted(row: Mapping[str, Any]) -> int:
 
     Its p is below `ALPHA`, and the interval on one side of 0.
     """
-    return int(np.sign(row["value"])) if row["ci_low"] * row["ci_high"] > 0 and row["p"] < ALPHA else 0
+    one_sided = row["ci_low"] > ROUNDING or row["ci_high"] < -ROUNDING
+    return int(np.sign(row["value"])) if one_sided and row["p"] < ALPHA else 0
 
 
 def _said(row: Mapping[str, Any] | None) -> str:
@@ -329,9 +332,11 @@ def _statistics(across: str, values: _Values, weights: _Weights) -> dict[str, np
 def signs(values: np.ndarray) -> np.ndarray:
     """Return the sign of each value minus each other one of its row, shape (rows, items, items), int8.
 
-    0 where one of both is NaN.
+    0 where one of both is NaN, or they differ by rounding: means of equal values over unequally many maps do.
     """
-    return np.nan_to_num(np.sign(values[:, :, None] - values[:, None, :])).astype(np.int8)
+    one, other = values[:, :, None], values[:, None, :]
+    apart = np.abs(one - other) > ROUNDING * np.maximum(np.abs(one), np.abs(other))
+    return np.where(apart, np.sign(one - other), 0.0).astype(np.int8)
 
 
 def rank_correlations(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -441,7 +446,9 @@ def _lost(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     missing = np.isnan(x) | np.isnan(y)
     enough = (~missing).sum(axis=1) >= LEAST_ITEMS
     x, y = np.where(missing, -np.inf, x), np.where(missing, -np.inf, y)
-    best = (x == x.max(axis=1, keepdims=True)) & ~missing
+    largest = x.max(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # where there is none at all
+        best = (x >= largest - ROUNDING * np.abs(largest)) & ~missing
     chosen = _divided(np.where(best, y, 0.0).sum(axis=1), best.sum(axis=1))
     return np.where(enough, y.max(axis=1, initial=-np.inf) - chosen, np.nan)
 

@@ -58,6 +58,7 @@ def agreement_bars(
         )
         if TWO_LEVEL in part:
             axis.errorbar(x, part["mean"], yerr=part[TWO_LEVEL].astype(float), fmt="none", ecolor=MARK, capsize=5)
+            part = part.assign(se=part[["se", TWO_LEVEL]].max(axis=1))  # words above the longer one
         _write(axis, x, part, sizes.loc[sizes["conditions"] == name, "mean"].reindex(part.index))
     axis.set_xticks(range(len(entries)), [entry_label(entry).replace(" ", "\n") for entry in entries])
     axis.axhline(0, color="0.2", linewidth=0.8)
