@@ -3,6 +3,8 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 import tracing
 import yaml
@@ -66,11 +68,42 @@ def unrecorded(plan: Plan, script: str, found: set[tuple[str, str]]) -> set[tupl
 def test_every_function_that_a_job_calls_is_in_its_record(finished: Clone) -> None:
     plan = Plan(yaml.safe_load((finished.path / "tests/workflow/tiny.yaml").read_text()), finished.path, False)
     calls = tracing.calls(finished.path)
-    # One more is run, and looked at, by test_given_maps.py.
-    assert {*calls, "adopt"} == {path.stem for path in SCRIPTS.glob("*.py")}
+    # One more is run, and looked at, by test_given_maps.py, and some by the next test.
+    assert {*calls, "adopt", *OF_REGIONS} == {path.stem for path in SCRIPTS.glob("*.py")}
     for script, found in sorted(calls.items()):
         assert not unrecorded(plan, script, found), script
         assert found, script
+
+
+#: Rules of datasets that have regions, and of networks whose voxels are known.
+OF_REGIONS = ("regions", "shapley", "planted")
+PLANTED = """
+run: [planted]
+datasets:
+  planted:
+    source: {name: synthetic, images: [20, 10, 10]}
+    standardize: none
+    figures: images
+    regions: squares
+    explained: 4
+    models:
+      linear: {network: {name: planted, kind: linear}, calibrate: false, saliency: {gradient: {output: logit}}}
+"""
+
+
+def test_every_function_that_jobs_of_regions_call_is_in_their_record(fresh: Clone, tmp_path: Path) -> None:
+    (fresh.path / "planted.yaml").write_text(PLANTED)
+    targets = [
+        f"results/planted/{name}" for name in ("statistics/planted.tsv", "scores/linear/seed-0/gradient.parquet")
+    ]
+    done = fresh.snakemake(*targets, config="planted.yaml", PYTHONPATH=tracing.start(tmp_path))
+    assert done.returncode == 0, done.stdout
+    plan, calls = Plan(yaml.safe_load(PLANTED), fresh.path, False), tracing.calls(tmp_path)
+    assert {*OF_REGIONS, "score", "model"} <= set(calls)
+    for script, found in sorted(calls.items()):
+        assert not unrecorded(plan, script, found), script
+    scores = pd.read_parquet(fresh.path / targets[1])
+    np.testing.assert_allclose(scores.query("criterion == 'network'")["r"], 1, atol=1e-6)
 
 
 #: One of each rule, as far as one dataset has them.

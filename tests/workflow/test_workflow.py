@@ -17,13 +17,15 @@ SIMULATED = "simulated data, not HCP"
 
 
 def test_every_dataset_gets_its_figures(finished: Clone) -> None:
-    for dataset, numbers, others in (("tiny-synthetic", "12", []), ("tiny-hcp", "23", ["strength"])):
+    predicted = ["prediction-tau", "prediction-regret"]
+    for dataset, numbers, others in (("tiny-synthetic", "12", predicted), ("tiny-hcp", "23", ["strength"])):
         names = {f"figure-{n}{panel}" for n in numbers for panel in "ab"} | {
             "grid-informative",
             "grid-pairwise",
             *others,
         }
         names = {f"{name}.{ending}" for name in names for ending in ("svg", "png")} | {"grid.html"}
+        names |= {f"{name}.tsv" for name in predicted if name in others}
         assert {path.name for path in (finished.path / f"results/{dataset}/figures").iterdir()} == names
 
 
