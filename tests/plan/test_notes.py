@@ -123,6 +123,18 @@ def test_files_that_only_a_second_start_asked_for_are_known_to_a_third(world):
     assert all(seen == sourcecode.signature(path) for path, (_, seen) in files.items() if path.startswith("/"))
 
 
+@pytest.mark.parametrize("put_back", [False, True])
+def test_what_was_found_while_files_were_written_is_not_noted(world, put_back):
+    old, code = FILES["pack/used.py"], world.start()
+    world.write("pack/used.py", old.replace("1", "2"))
+    edited = code.of_script(world.folder / "pack/script.py")
+    if put_back:
+        world.write("pack/used.py", old)
+    code.notes.keep()
+    world.write("pack/used.py", old)
+    assert world.ask()[0][0] != edited
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"key": 1}', '{"answers": {}}'])
 def test_notes_that_cannot_be_read_are_made_anew(world, text):
     found = world.ask()

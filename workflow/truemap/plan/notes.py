@@ -33,7 +33,7 @@ class Notes:
     """
 
     def __init__(self, folders: Iterable[Path], place: Path | None = None) -> None:
-        self._place = place
+        self._place, self._folders = place, [*folders]
         self._signatures: dict[str, list[int] | None] = {}
         self._noted: dict[str, Any] = {}
         #: Source file, as `hashed` calls it -> its hash, of all that the answers were found from.
@@ -41,7 +41,7 @@ class Notes:
         self._answers: dict[str, Any] = {}
         if place is None:
             return
-        self._key = self._state(folders)
+        self._key, self._signatures = self._state()
         with suppress(OSError, ValueError, KeyError, TypeError):
             self._noted = json.loads(place.read_bytes())
             if self._noted["key"] == self._key:
@@ -60,25 +60,30 @@ class Notes:
         return {path: read.get(path, (digest, self._signatures.get(path))) for path, digest in self._files.items()}
 
     def keep(self) -> None:
-        """Write what is new, so far. Where nothing can be written it is found again the next time."""
+        """Write what is new, so far. Where nothing can be written it is found again the next time.
+
+        Where files were written since they were looked at, nobody can tell which of them the answers are of.
+        """
         if self._place is None:
             return
         now = {"key": self._key, "files": self._files, "answers": self._answers}
-        if now != self._noted:
+        if now != self._noted and self._state() == (self._key, self._signatures):
             with suppress(OSError):
                 write_json(self._place, now)
 
-    def _state(self, folders: Iterable[Path]) -> str:
+    def _state(self) -> tuple[str, dict[str, list[int] | None]]:
+        """Return what the answers hang on, and the signature of each source file, by its name in `hashed`."""
         state = hashlib.sha256(repr(sys.version_info).encode())
-        for folder in folders:
+        signatures: dict[str, list[int] | None] = {}
+        for folder in self._folders:
             for place, name in _importable(folder):
                 path = Path(place, name)
                 if path.suffix == ".py" and path.is_file():
                     # Taken before it is read: what is written in between is noticed later.
-                    self._signatures[key_of(path)] = signature(path)
+                    signatures[key_of(path)] = signature(path)
                     name += hashlib.sha256(path.read_bytes()).hexdigest()
                 state.update(f"\0{place}\0{name}".encode())
-        return state.hexdigest()
+        return state.hexdigest(), signatures
 
 
 def _importable(folder: Path) -> Iterator[tuple[str, str]]:
