@@ -6,19 +6,11 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
 from truemap.evaluation.prediction import AT_RANDOM, COLUMNS, HELD_OUT, REGRET, RELATIVE, RHO, TAU
-from truemap.figures import style
 from truemap.figures.prediction import HELD, drawn_regrets, drawn_taus, foot, regret_figure, tau_figure
 
 matplotlib.use("Agg")
+pytestmark = pytest.mark.usefixtures("drawing")
 TRUTHS = {"the data's truth": ("informative", "leave_out"), "the network's truth": ("network", "network")}
-
-
-@pytest.fixture(autouse=True)
-def start():
-    style.start()
-    yield
-    plt.close("all")
-    matplotlib.rcdefaults()
 
 
 def prediction_of(**changes):

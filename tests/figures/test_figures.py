@@ -20,6 +20,7 @@ from truemap.figures import bars, brains, images, style
 from truemap.runtime.files import DataError
 
 matplotlib.use("Agg")
+pytestmark = pytest.mark.usefixtures("drawing")
 
 ROOT = Path(__file__).parents[2]
 ENTRIES = [
@@ -29,14 +30,6 @@ ENTRIES = [
     {"model": "cnn", "method": "smoothgrad", "label": "CNN"},
 ]
 CLASSES = ["A", "B", "C"]
-
-
-@pytest.fixture(autouse=True)
-def start():
-    style.start()
-    yield
-    plt.close("all")
-    matplotlib.rcdefaults()
 
 
 def summary_of(means, conditions=("all",)):

@@ -15,6 +15,7 @@ from truemap.figures.grid import grid_figure, winner
 from truemap.figures.grid_table import grid_page
 
 matplotlib.use("Agg")
+pytestmark = pytest.mark.usefixtures("drawing")
 
 MODELS = {"linear": "Linear", "nn": "NN", "cnn": "CNN adversarial"}
 METHODS = ["gradient", "smoothgrad", "lrp"]
@@ -32,14 +33,6 @@ ACCURACIES = {
 }  # fmt: skip
 ENTRIES = [{"model": m, "method": method, "label": MODELS[m]} for m, method in MEANS]
 PAIRS = ["model_a", "method_a", "model_b", "method_b", "difference", "significant"]
-
-
-@pytest.fixture(autouse=True)
-def start():
-    style.start()
-    yield
-    plt.close("all")
-    matplotlib.rcdefaults()
 
 
 def summary_of():

@@ -2,12 +2,12 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 
 from truemap.figures import style
 from truemap.figures.strength import COLORS, strength_figure
 
 matplotlib.use("Agg")
+pytestmark = pytest.mark.usefixtures("drawing")
 
 #: In another order than the strengths', as lists in a config may be.
 STRENGTHS = {"CNN": [1.0, 0.01, 0.1], "NN": [2.0, 0.5]}
@@ -26,14 +26,6 @@ SWEPT = [
     for value in values
 ]
 CRITERIA = ["informative", "pairwise", "accuracy", "robust_accuracy"]
-
-
-@pytest.fixture(autouse=True)
-def start():
-    style.start()
-    yield
-    plt.close("all")
-    matplotlib.rcdefaults()
 
 
 def value_of(criterion, of, strength):

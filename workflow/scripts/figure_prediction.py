@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from truemap.evaluation.results import write_table
 from truemap.figures import prediction, style
-from truemap.runtime.files import whole
 from truemap.runtime.job import job
 
 with job(snakemake) as settings:
@@ -18,5 +18,4 @@ with job(snakemake) as settings:
         filled = "; filled: p < .05 (max-T over measures) and 0 outside the interval" if name == "tau" else ""
         note = f"{settings['data']}; {prediction.foot(rows)}{filled}"
         style.save(figure, [path for path in paths if path not in tables], note, settings["style"]["dpi"])
-        with whole(tables[0]) as path:
-            rows.to_csv(path, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
+        write_table(rows, *tables)

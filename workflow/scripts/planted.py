@@ -6,9 +6,10 @@ import torch
 from truemap.data.grid import read_grid
 from truemap.data.maps import is_brain, read_blocks
 from truemap.evaluation.planted import hits
+from truemap.evaluation.results import of_data, write_table
 from truemap.networks._decoder import load_decoder
 from truemap.networks.planted import used
-from truemap.runtime.files import read_json, whole
+from truemap.runtime.files import read_json
 from truemap.runtime.job import job
 
 with job(snakemake) as settings:
@@ -23,8 +24,4 @@ with job(snakemake) as settings:
         found = pd.concat([hits(values, voxels) for _, values in read_blocks(maps)])
         counts = {"used": voxels.sum(), "maps": len(found), "zero": found["auc"].isna().sum()}
         rows.append({**entry, **counts, **found.mean()})
-    table = pd.DataFrame(rows)
-    table.insert(0, "data", settings["data"])
-    table.insert(0, "dataset", snakemake.wildcards.dataset)
-    with whole(snakemake.output[0]) as path:
-        table.to_csv(path, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
+    write_table(of_data(pd.DataFrame(rows), snakemake.wildcards.dataset, settings["data"]), snakemake.output[0])

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from truemap.evaluation.prediction import answers, joined, predict
-from truemap.runtime.files import whole
+from truemap.evaluation.results import of_data, write_table
 from truemap.runtime.job import job
 
 with job(snakemake) as settings:
@@ -12,12 +12,6 @@ with job(snakemake) as settings:
     predictions = pd.concat(map(pd.read_parquet, files.predictions)).query("split == 'test'")
     table = joined(measured, scores, predictions, settings["conditions"])
     prediction = predict(table, settings["swept"], settings["guided"], settings["seed"])
-    said = answers(prediction)
-    for found in (prediction, said):
-        found.insert(0, "data", settings["data"])
-        found.insert(0, "dataset", snakemake.wildcards.dataset)
-    with whole(snakemake.output.parquet) as path:
-        prediction.to_parquet(path, index=False)
-    for found, output in ((prediction, snakemake.output.tsv), (said, snakemake.output.answers)):
-        with whole(output) as path:
-            found.to_csv(path, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
+    outputs = snakemake.output
+    for found, paths in ((prediction, [outputs.parquet, outputs.tsv]), (answers(prediction), [outputs.answers])):
+        write_table(of_data(found, snakemake.wildcards.dataset, settings["data"]), *paths)

@@ -21,8 +21,8 @@ with job(snakemake) as settings:
     decoder = load_decoder(snakemake.input.weights, read_json(snakemake.input.description), device)
     batches = Batches(read_volumes(snakemake.input.maps, snakemake.input.tables), decoder.classes, device)
     regions = read_regions(snakemake.input.regions, snakemake.input.names)
-    mean = torch.from_numpy(read_background(snakemake.input.background).mean).float().view(batches.volumes.shape)
-    start = (mean if snakemake.wildcards.baseline == "mean" else torch.zeros_like(mean)).to(device)
+    baseline = read_background(snakemake.input.background).baseline(snakemake.wildcards.baseline)
+    start = torch.from_numpy(baseline).view(batches.volumes.shape).to(device)
     asked = {key: settings[key] for key in ("permutations", "seed", "explained")}
     passes = 2 ** len(regions) if len(regions) <= EXACT else settings["permutations"] * (len(regions) + 1)
     log.info("%d regions: %d passes a map", len(regions), passes)

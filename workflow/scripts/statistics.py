@@ -4,9 +4,9 @@ import pandas as pd
 
 from truemap.config.names import REFERENCE
 from truemap.data.conditions import condition_sets
+from truemap.evaluation.results import of_data, write_table
 from truemap.evaluation.statistics import agreement_units, compare, share_units, summarise, without_network
 from truemap.evaluation.trainings import compare_trainings, with_trainings
-from truemap.runtime.files import whole
 from truemap.runtime.job import job
 
 with job(snakemake) as settings:
@@ -31,9 +31,5 @@ with job(snakemake) as settings:
         ("summary", with_trainings(summarise(units, group=group), units)),
         ("comparisons", compare_trainings(compare(finalists, reference=REFERENCE), finalists)),
     ):
-        table.insert(0, "data", settings["data"])
-        table.insert(0, "dataset", snakemake.wildcards.dataset)
-        with whole(snakemake.output[f"{name}_parquet"]) as path:
-            table.to_parquet(path, index=False)
-        with whole(snakemake.output[f"{name}_tsv"]) as path:
-            table.to_csv(path, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
+        table = of_data(table, snakemake.wildcards.dataset, settings["data"])
+        write_table(table, snakemake.output[f"{name}_parquet"], snakemake.output[f"{name}_tsv"])

@@ -41,6 +41,11 @@ class Background:
     low: float
     high: float
 
+    def baseline(self, name: str) -> np.ndarray:
+        """Return what voxels are put back to (`truemap.config.names.BASELINES`), shape (voxels,), float32 as maps."""
+        mean = self.mean.astype(np.float32)
+        return mean if name == "mean" else np.zeros_like(mean)
+
 
 def write_background(path: str | Path, volumes: Volumes, chosen: Sequence[str] = ()) -> None:
     """Write the mean of the training maps of each class and condition set, and the range of all.

@@ -64,8 +64,7 @@ class NetworkTruth:
         columns = ["sample", "target", "region", "value"]
         table = pd.read_parquet(files.shapley[0], columns=columns, filters=[("output", "==", compared["output"])])
         values = table.pivot(index=["sample", "target"], columns="region", values="value")
-        mean = read_background(files.background[0]).mean.astype(np.float32).astype(np.float64)
-        baseline = mean if compared["baseline"] == "mean" else np.zeros_like(mean)
+        baseline = read_background(files.background[0]).baseline(compared["baseline"]).astype(np.float64)
         return cls(values, read_regions(files.regions[0], files.names[0]), compared["maps"], baseline)
 
     def block(

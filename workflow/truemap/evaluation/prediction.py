@@ -279,7 +279,7 @@ def _of_truth(across: str, part: pd.DataFrame, seed: int, draws: int) -> Iterato
             if statistic == RELATIVE:
                 # Of the means over groups: a group where all are about as true weighs little.
                 means = [_mean([result[name] for result in results.values()]) for name in (REGRET, AT_RANDOM)]
-                rows[ALL] = _ratio(*means)
+                rows[ALL] = _divided(*means)
             for group, drawn in rows.items():
                 values = list(groups.values()) if group == ALL else [groups[group]]
                 row = {**described, "group": group, "statistic": statistic, **_interval(drawn, values)}
@@ -309,10 +309,6 @@ def _mean(drawn: Sequence[np.ndarray]) -> np.ndarray:
 def _divided(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(b > 0, a / b, np.nan)
-
-
-def _ratio(regret: np.ndarray, at_random: np.ndarray) -> np.ndarray:
-    return _divided(regret, at_random)
 
 
 def _statistics(across: str, values: _Values, weights: _Weights) -> dict[str, np.ndarray]:
@@ -431,7 +427,7 @@ def _regrets(values: _Values, of_seeds: np.ndarray, of_units: np.ndarray) -> dic
     return {
         REGRET: result[REGRET],
         AT_RANDOM: result[AT_RANDOM],
-        RELATIVE: _ratio(result[REGRET], result[AT_RANDOM]),
+        RELATIVE: _divided(result[REGRET], result[AT_RANDOM]),
         HELD_OUT: result[HELD_OUT],
     }
 
