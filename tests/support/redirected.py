@@ -113,9 +113,10 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def write(self, path, piece):
-        # Counted first: whoever has the piece finds it counted.
-        with self.server.lock:
-            self.server.sent[path] += len(piece)
+        # Counted first: whoever has the piece finds it counted. Of a refusal the status alone is waited for.
+        if path is not None:
+            with self.server.lock:
+                self.server.sent[path] += len(piece)
         self.wfile.write(piece)
 
     def handle(self):
