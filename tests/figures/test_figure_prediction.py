@@ -5,7 +5,8 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
-from truemap.evaluation.prediction import AT_RANDOM, COLUMNS, HELD_OUT, REGRET, RELATIVE, RHO, TAU
+from truemap.evaluation.prediction import COLUMNS
+from truemap.evaluation.ranks import AT_RANDOM, HELD_OUT, REGRET, RELATIVE, RHO, TAU
 from truemap.figures.prediction import HELD, drawn_regrets, drawn_taus, foot, regret_figure, tau_figure
 
 matplotlib.use("Agg")

@@ -208,7 +208,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
      {"refer", *PREDICTED, *AFTER_MAPS} - {"subject_maps", "figure_3"}),
     ("the statistics", source("evaluation/statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
      TABLES),
-    ("what predicts what", source("evaluation/prediction.py", "WORST = 0.25", "WORST = 0.2"),
+    ("what predicts what", source("evaluation/ranks.py", "WORST = 0.25", "WORST = 0.2"),
      {*PREDICTED, "resources"}),
     ("one model's epsilon", config(change_epsilon), AFTER_TRAINING - OF_SYNTHETIC),
     ("two equal-typed options swapped", config(swap_blob_and_field), SIMULATED),

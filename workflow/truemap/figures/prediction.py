@@ -7,17 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from truemap.evaluation.prediction import (
-    ALL,
-    AT_RANDOM,
-    HELD_OUT,
-    MEASURE,
-    RELATIVE,
-    TAU,
-    TRUTHS,
-    predicted,
-    rows_of,
-)
+from truemap.evaluation.prediction import ALL, MEASURE, TRUTHS, predicted, rows_of
+from truemap.evaluation.ranks import AT_RANDOM, HELD_OUT, RELATIVE, TAU
 from truemap.figures.backend import plt
 
 #: Marker, colour and words of what points are across, and without which ways to explain.
