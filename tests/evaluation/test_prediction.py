@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
 
-from truemap.evaluation.prediction import COLUMNS, answers, joined, predict
+from truemap.evaluation.prediction import COLUMNS, anchor_table, answers, joined, predict
 from truemap.evaluation.ranks import AT_RANDOM, AUC, HELD_OUT, REGRET, RELATIVE, RHO, TAU
 
 METHODS = [f"method-{k}" for k in range(7)]
@@ -97,6 +97,62 @@ def test_what_a_measure_is_said_to_predict(prediction):
     assert tau.loc["names", "ci_low"] * tau.loc["names", "ci_high"] > 0 and tau.loc["names", "p"] > 0.05
     assert f"tau = {tau.loc['good', 'value']:.2f}" in said.loc["good", "sentence"]
     assert "the network's truth was not asked for" in said.loc["good", "sentence"]
+
+
+def anchored(random, subjects=10):
+    """Anchors of the same models: the truth degraded in steps, which one measure orders, and a copy of the input."""
+    rows, steps = [], [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    for model in ("a", "b"):
+        for sample in range(subjects):
+            for name, truth in [*((f"truth at r={r:g}", r) for r in steps), ("input", 0.3), ("noise", 0.0)]:
+                of = (model, 0, name, sample, f"s{sample}")
+                values = {
+                    "good": truth + 0.01 * random.standard_normal(),
+                    "noise": random.standard_normal(),
+                    "low": 0.5,
+                }
+                rows += [
+                    (*of, measure, x, "lower" if measure == "low" else "higher", truth) for measure, x in values.items()
+                ]
+    columns = ["model", "seed", "method", "sample", "subject", "measure", "value", "direction", "r"]
+    table = pd.DataFrame(rows, columns=columns).assign(metric="m")
+    scores = table[table["measure"] == "good"].assign(
+        label="x", target="x", criterion="informative", conditions="all", truth="leave_out"
+    )
+    return joined(table.drop(columns="r"), scores.drop(columns=["measure", "value"]), None)
+
+
+def test_a_measure_that_cannot_order_the_degraded_truth_is_said_to_fail(tables):
+    anchors = anchored(np.random.default_rng(5))
+    found = predict(joined(*tables), draws=300, anchors=anchors)
+    series = only(found, across="series", statistic=TAU, group="all").set_index("measure")
+    assert series.loc["good", "value"] == pytest.approx(1.0, abs=0.01) and series.loc["good", "items"] == 6
+    assert np.isnan(series.loc["low", "value"]) and series.loc["low", "reason"].startswith("of known maps")
+    of_anchors = only(found, across="anchors", statistic=TAU, group="all", measure="good")
+    assert of_anchors["items"].item() == 3 and of_anchors["value"].item() > 0.9
+    said = answers(found).set_index("measure")
+    assert said["fails"].to_dict() == {
+        "good": "",
+        **dict.fromkeys(("low", "noise"), "the data's truth"),
+        "wrong": "",
+        "names": "",
+    }
+    assert "It orders what it should when the truth is degraded in known steps" in said.loc["good", "sentence"]
+    assert "It fails to order the data's truth when" in said.loc["noise", "sentence"]
+    assert "Of known maps it has no value" in said.loc["names", "sentence"]
+    assert "accuracy" not in set(only(found, across="anchors")["metric"])
+
+
+def test_the_share_of_ways_to_explain_that_an_anchor_is_called_better_than(tables):
+    ways, anchors = joined(*tables), anchored(np.random.default_rng(5))
+    found = anchor_table(ways, anchors)
+    row = only(found, measure="good", model="a", anchor="input").iloc[0]
+    of_way = only(ways, measure="good", model="a", seed=0).groupby(["unit", "method"])["x"].mean().unstack()
+    of_anchor = only(anchors, measure="good", model="a", method="input").groupby("unit")["x"].mean()
+    assert row["better_than"] == pytest.approx(of_way.lt(of_anchor, axis=0).to_numpy().mean())
+    assert row["agreement"] == pytest.approx(0.3) and row["value"] == pytest.approx(of_anchor.mean())
+    # Lower is better of it: 0.5 is worse than minus the truth of any.
+    assert only(found, measure="low", anchor="input")["value"].tolist() == [0.5, 0.5]
 
 
 def test_regret_of_a_table_by_hand():

@@ -60,6 +60,19 @@ def test_regret_is_relative_and_other_seeds_choice_is_beside():
     assert sum(x == pytest.approx(0.4) for _, x, _ in points_of(axis)) == 6
 
 
+def test_anchors_and_the_degraded_truth_are_drawn_in_both_figures():
+    table = prediction_of()
+    of_methods = table[table["across"] == "methods"]
+    table = pd.concat([table, *(of_methods.assign(across=across) for across in ("anchors", "series"))])
+    for drawn, figure_of in ((drawn_taus, tau_figure), (drawn_regrets, regret_figure)):
+        rows = drawn(table)
+        words = [text.get_text() for text in figure_of(rows).legends[0].get_texts()]
+        assert {"anchors", "series"} <= set(rows["across"])
+        assert any(text.startswith("across anchors: noise") for text in words)
+        assert any(text.startswith("across the truth degraded in known steps") for text in words)
+        assert "anchors = 8" in foot(rows)
+
+
 def test_the_foot_says_n_and_what_whiskers_are():
     rows = drawn_taus(prediction_of())
     expected = "n = 20, seeds = 3, ways to explain = 8, models = 8; whiskers: 95 % bootstrap over subjects (or images)"

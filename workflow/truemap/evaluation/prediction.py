@@ -10,6 +10,8 @@ methods     a model                      ways to explain it
 trainings   a way to explain             models of the config
 strengths   a way to explain and a model the candidates of its `sweep`
 maps        a model and a way to explain single maps
+anchors     a model                      maps of which one knows what they are
+series      a model                      the truth, degraded in known steps
 =========== ============================ =====================================
 
 A measure is of the map of a sample's own class, and so are the truths that it is compared with: no pairwise criteria.
@@ -24,6 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from truemap.config.names import NETWORK, OF_DATA, OF_NETWORK
 from truemap.data.rows import owners
 from truemap.evaluation.ranks import (
     AT_RANDOM,
@@ -62,11 +65,13 @@ FEW = {
     "trainings": f"fewer than {LEAST_ITEMS} models explained alike have values, or all are equal",
     "strengths": f"fewer than {LEAST_ITEMS} candidates of a sweep have values, or all are equal",
     "maps": f"fewer than {LEAST_MAPS} maps have values, or all are equal",
+    "anchors": f"fewer than {LEAST_ITEMS} anchors have values, or all are equal",
+    "series": "of known maps it has no value, or the same for all",
 }
 
 
 def joined(
-    measured: pd.DataFrame, scores: pd.DataFrame, predictions: pd.DataFrame, conditions: str = "all"
+    measured: pd.DataFrame, scores: pd.DataFrame, predictions: pd.DataFrame | None, conditions: str = "all"
 ) -> pd.DataFrame:
     """Return each measured map's values beside its agreement with each truth; maps without one of both are left out.
 
@@ -78,8 +83,8 @@ def joined(
         ``model, seed, method, metric, sample, subject, measure, value, direction`` (`truemap.metrics._measure`).
     scores : DataFrame
         ``model, seed, method, sample, label, target, criterion, conditions, truth, r``.
-    predictions : DataFrame
-        ``model, seed, subject, correct`` of test maps.
+    predictions : DataFrame, optional
+        ``model, seed, subject, correct`` of test maps; None leaves out accuracy.
     conditions : str
         The condition set whose scores count; all conditions where it was not made.
 
@@ -90,11 +95,12 @@ def joined(
         not hang on the inputs'; `x` is the measure, larger is better, `y` the agreement.
     """
     map_of = ["model", "seed", "method", "sample"]
-    shares = predictions.groupby(["model", "seed", "subject"])["correct"].mean().rename("value")
-    own = measured.drop_duplicates([*map_of, "subject"])[[*map_of, "subject"]]
-    accuracy = own.join(shares, on=shares.index.names)
-    accuracy = accuracy.assign(metric="accuracy", measure="accuracy", direction="higher")
-    measured = pd.concat([measured[accuracy.columns], accuracy])
+    if predictions is not None:
+        shares = predictions.groupby(["model", "seed", "subject"])["correct"].mean().rename("value")
+        own = measured.drop_duplicates([*map_of, "subject"])[[*map_of, "subject"]]
+        accuracy = own.join(shares, on=shares.index.names)
+        accuracy = accuracy.assign(metric="accuracy", measure="accuracy", direction="higher")
+        measured = pd.concat([measured[accuracy.columns], accuracy])
     measured = measured.assign(
         x=measured["value"] * np.where(measured["direction"] == "lower", -1.0, 1.0),
         unit=owners(measured, "sample " + measured["sample"].astype(str)),
@@ -108,7 +114,12 @@ def joined(
 
 
 def predict(
-    table: pd.DataFrame, swept: Iterable[str] = (), guided: Iterable[str] = (), seed: int = 0, draws: int = DRAWS
+    table: pd.DataFrame,
+    swept: Iterable[str] = (),
+    guided: Iterable[str] = (),
+    seed: int = 0,
+    draws: int = DRAWS,
+    anchors: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return how well each measure predicts each truth.
 
@@ -136,6 +147,8 @@ def predict(
     guided : iterable of str
         Ways to explain that everything is repeated without (`methods` is ``not guided`` there).
     seed : int
+    anchors : DataFrame, optional
+        Of `joined`, for `truemap.evaluation.anchors`: of one seed, and of no way to explain.
 
     Returns
     -------
@@ -143,58 +156,111 @@ def predict(
         The columns `COLUMNS`. A null value has a reason.
     """
     swept, guided = set(swept), set(guided)
-    parts = []
     choices = {"all": table, "not guided": table[~table["method"].isin(guided)]}
-    for methods, chosen in choices.items():
-        if methods != "all" and len(chosen) == len(table):
-            continue
-        of_sweep = chosen["model"].isin(swept)
-        models, candidates = chosen[~of_sweep], chosen[of_sweep]
-        parent = candidates["model"].str.split("--").str[0]
-        named = {
-            "methods": models.assign(group=models["model"], item=models["method"]),
-            "trainings": models.assign(group=models["method"], item=models["model"]),
-            "strengths": candidates.assign(group=parent + "/" + candidates["method"], item=candidates["model"]),
-            "maps": models.assign(group=models["model"] + "/" + models["method"], item=models["sample"]),
-        }
-        for across, rows in named.items():
-            for key, part in rows.groupby(TRUTH, sort=True):
-                found = pd.DataFrame(_of_truth(across, part, seed, draws))
-                parts.append(found.assign(across=across, methods=methods, **dict(zip(TRUTH, key, strict=True))))
+    if len(choices["not guided"]) == len(table):
+        del choices["not guided"]
+    named = [
+        (across, methods, rows) for methods, chosen in choices.items() for across, rows in _of_methods(chosen, swept)
+    ]
+    named += [(across, "all", rows) for across, rows in _of_anchors(table[:0] if anchors is None else anchors)]
+    parts = []
+    for across, methods, rows in named:
+        for key, part in rows.groupby(TRUTH, sort=True):
+            found = pd.DataFrame(_of_truth(across, part, seed, draws))
+            parts.append(found.assign(across=across, methods=methods, **dict(zip(TRUTH, key, strict=True))))
     return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+
+
+def _of_methods(table: pd.DataFrame, swept: set[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield what is compared across, and its rows with their group and item."""
+    of_sweep = table["model"].isin(swept)
+    models, candidates = table[~of_sweep], table[of_sweep]
+    parent = candidates["model"].str.split("--").str[0]
+    yield "methods", models.assign(group=models["model"], item=models["method"])
+    yield "trainings", models.assign(group=models["method"], item=models["model"])
+    yield "strengths", candidates.assign(group=parent + "/" + candidates["method"], item=candidates["model"])
+    yield "maps", models.assign(group=models["model"] + "/" + models["method"], item=models["sample"])
+
+
+def _of_anchors(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the same of anchors: all but degraded truths, and the series of the truth that is compared with."""
+    rows, name = table.assign(group=table["model"], item=table["method"]), table["method"]
+    of_data, of_network = name.str.startswith(OF_DATA), name.str.startswith(OF_NETWORK)
+    yield "anchors", rows[~(of_data | of_network) | name.isin([f"{OF_DATA}1", f"{OF_NETWORK}1"])]
+    yield "series", rows[np.where(table["criterion"].str.startswith(NETWORK), of_network, of_data)]
+
+
+def anchor_table(table: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame:
+    """Return what measures and truths say of each anchor.
+
+    Parameters
+    ----------
+    table, anchors : DataFrame
+        Of `joined`, for ways to explain and for anchors.
+
+    Returns
+    -------
+    DataFrame
+        ``criterion, truth, metric, measure, direction, model, anchor, value, agreement, better_than``, means over maps:
+        the measure as it is, the agreement with the truth, and the share of the model's ways to explain, of the same
+        seed and subject, that the measure calls worse (ties count half).
+    """
+    keys = [*TRUTH, *MEASURE, "model"]
+    of_unit = [*keys, "seed", "unit"]
+    units = anchors.groupby([*of_unit, "method"])[["x", "y"]].mean().reset_index()
+    ways = table.groupby([*of_unit, "method"])["x"].mean().rename("other").reset_index().drop(columns="method")
+    pairs = units.merge(ways, on=of_unit)
+    apart = (pairs["x"] - pairs["other"]).where((pairs["x"] - pairs["other"]).abs() > ROUNDING * pairs["x"].abs(), 0.0)
+    shares = pairs.assign(better_than=(np.sign(apart) + 1) / 2).groupby([*keys, "method"])["better_than"].mean()
+    means = units.groupby([*keys, "method"])[["x", "y"]].mean().join(shares).reset_index()
+    value = means["x"] * np.where(means["direction"] == "lower", -1.0, 1.0)
+    found = means.assign(value=value).rename(columns={"method": "anchor", "y": "agreement"})
+    return found[[*keys, "anchor", "value", "agreement", "better_than"]]
 
 
 def answers(prediction: pd.DataFrame) -> pd.DataFrame:
     """Return one plain sentence a measure: whether it predicts the data's truth here, the network's, or neither.
 
     Across ways to explain, all of them; the data's truth is the one that leaves the map out, where there is one, the
-    network's the signed one. What counts as predicting says `predicted`.
+    network's the signed one. What counts as predicting says `predicted`. A measure that does not order a truth that is
+    degraded in known steps fails: its tau is not above 0 by its interval, though nothing else differs. (No p: these
+    steps are no sample of any.)
 
     Returns
     -------
     DataFrame
-        ``metric, measure, direction, predicts, sentence``.
+        ``metric, measure, direction, predicts, fails, sentence``.
     """
-    tau = prediction[
-        (prediction["across"] == "methods")
-        & (prediction["methods"] == "all")
+    of_all = prediction[
+        (prediction["methods"] == "all")
         & (prediction["group"] == ALL)
         & (prediction["statistic"] == TAU)
         & (prediction["metric"] != "accuracy")
     ]
-    truths = {name: rows_of(tau, name).set_index(MEASURE) for name in TRUTHS}
+    tau, series = (
+        {name: rows_of(of_all[of_all["across"] == across], name).set_index(MEASURE) for name in TRUTHS}
+        for across in ("methods", "series")
+    )
     rows = []
-    for key in tau[MEASURE].drop_duplicates().itertuples(index=False, name=None):
-        said, found = [], []
-        for name, of_truth in truths.items():
-            row = of_truth.loc[key].to_dict() if key in of_truth.index else None
+    for key in of_all[of_all["across"] == "methods"][MEASURE].drop_duplicates().itertuples(index=False, name=None):
+        said, found, failed, tried = [], [], [], []
+        for name in TRUTHS:
+            row, steps = (of[name].loc[key].to_dict() if key in of[name].index else None for of in (tau, series))
             said.append(f"{name} {_said(row)}")
             if verdict := predicted(row) if row else 0:
                 found.append(name if verdict > 0 else f"{name}, the wrong way round")
+            if steps:
+                failed += [] if steps["ci_low"] > ROUNDING else [name]
+                tried.append(f"{name} {_said(steps)}")
         words = f"predicts {'; '.join(found)}" if found else "predicts neither truth"
         sentence = f"{key[1]} ({key[2]} is called better) {words} here: {', '.join(said)}."
-        rows.append((*key, "; ".join(found) or "neither", sentence))
-    return pd.DataFrame(rows, columns=[*MEASURE, "predicts", "sentence"])
+        if tried:
+            fails = f"It fails to order {' and '.join(failed)}" if failed else "It orders what it should"
+            sentence += f" {fails} when the truth is degraded in known steps: {', '.join(tried)}."
+        elif any(len(of_truth) for of_truth in series.values()):
+            sentence += " Of known maps it has no value: it asks how a map changes with what they are not made from."
+        rows.append((*key, "; ".join(found) or "neither", "; ".join(failed), sentence))
+    return pd.DataFrame(rows, columns=[*MEASURE, "predicts", "fails", "sentence"])
 
 
 def rows_of(prediction: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -161,6 +161,12 @@ class JobSettings:
         explain = {key: value for key, value in self.explain(wildcards).items() if key != "stored"}
         return {"metric": metric, **self._shared(wildcards, "measured"), **explain}
 
+    def anchors(self, wildcards: Any) -> Settings:
+        """Anchors of one model: all metrics of them, and their agreement with both truths."""
+        explain = {key: value for key, value in self.explain(wildcards).items() if key != "stored"}
+        shared = self._shared(wildcards, "references", "metrics", "measured")
+        return {**explain, **shared, **self._scored(wildcards), "conditions": self._headline(wildcards)["conditions"]}
+
     def shapley(self, wildcards: Any) -> Settings:
         """What one model does where regions are put back to one baseline."""
         shared = self._shared(wildcards, "permutations", "explained")
@@ -179,10 +185,7 @@ class JobSettings:
 
     def score(self, wildcards: Any) -> Settings:
         """The agreement with truth."""
-        shared = self._shared(wildcards, "average", "voxels")
-        compared = self._jobs.compared(wildcards)
-        network = {"network": compared} if compared else {}
-        return {**shared, "chosen": self._jobs.listed(wildcards), "signed": self._signed(wildcards), **network}
+        return {**self._scored(wildcards), "signed": self._signed(wildcards)}
 
     def planted(self, wildcards: Any) -> Settings:
         """Hits and false alarms of the maps of planted networks."""
@@ -297,6 +300,12 @@ class JobSettings:
         """Return whether maps from elsewhere have signs, as the config says; None for a network's: they tell it."""
         given = self._jobs.dataset(wildcards).given.get(wildcards.model)
         return given.signed if given else None
+
+    def _scored(self, wildcards: Any) -> Settings:
+        """Return what maps are compared by: with the data's truth, and with the network where there are regions."""
+        compared = self._jobs.compared(wildcards)
+        shared = {**self._shared(wildcards, "average", "voxels"), "chosen": self._jobs.listed(wildcards)}
+        return {**shared, **({"network": compared} if compared else {})}
 
     def _without_network(self, wildcards: Any) -> Settings:
         """Return the models that are maps from elsewhere, the attacks, and perhaps the network, that they lack."""
