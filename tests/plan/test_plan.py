@@ -372,6 +372,14 @@ def test_anchors_are_measured_by_the_first_seed_and_way_to_explain_of_each_netwo
     assert "truemap.saliency.smoothgrad" not in named
 
 
+def test_ways_are_called_by_their_modules_where_datasets_are_compared() -> None:
+    renamed = changed(("models", "nn", "saliency"), {"plain": {"name": "gradient"}, "smoothgrad": None})
+    assert plan(renamed).settings.predict(IMAGES)["alike"] == {
+        "methods": {"nn/plain": "gradient", "nn/smoothgrad": "smoothgrad"},
+        "trainings": {"nn": "pgd"},
+    }
+
+
 def test_a_metric_does_not_know_of_the_others_or_of_what_is_stored() -> None:
     more = changed(("metrics",), {"complexity": None, "removal": {"steps": 7}})
     assert settings_that_differ(RAW, more) == {"networks", "anchors"}

@@ -13,7 +13,7 @@ from conftest import ROOT, Clone, clone, compiled, copied
 TABLES = {"statistics", "figure_2", "figure_grid", "figure_strength", "judge", "claims", "resources"}
 PAGES = {"figure_1", "figure_3", *TABLES}
 AFTER_MAPS = {"score", "subject_maps", *PAGES}
-PREDICTED = {"predict", "figure_prediction"}
+PREDICTED = {"predict", "held_out", "figure_prediction"}
 MEASURED = {"measure", "anchors", "metrics", *PREDICTED}
 AFTER_MODEL = {"explain", "robustness", *MEASURED, *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}

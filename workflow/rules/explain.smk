@@ -342,6 +342,7 @@ rule predict:
         parquet="results/{dataset}/statistics/prediction.parquet",
         tsv="results/{dataset}/statistics/prediction.tsv",
         anchors="results/{dataset}/statistics/anchors.tsv",
+        ways="results/{dataset}/statistics/ways.parquet",
         answers=report(
             "results/{dataset}/statistics/answers.tsv",
             caption="../report/answers.rst",
@@ -359,3 +360,28 @@ rule predict:
         **plan.params("predict"),
     script:
         "../scripts/predict.py"
+
+
+# Across datasets, as `claims`: those that stand with their record count too, so that it is the same under every config.
+rule held_out:
+    input:
+        plan.all("predict", rules.predict.output.ways),
+        plan.standing(rules.predict.output.ways),
+    output:
+        report(
+            "results/held_out.tsv",
+            caption="../report/held-out.rst",
+            category="claims",
+            labels={"what": "measures followed on other data"},
+        ),
+    log:
+        "logs/held_out.log",
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(60),
+    params:
+        **plan.params("held_out", outdated=plan.standing(rules.predict.output.ways, outdated=True)),
+    script:
+        "../scripts/held_out.py"

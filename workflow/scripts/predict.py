@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from truemap.evaluation.held_out import items_of
 from truemap.evaluation.prediction import anchor_table, answers, joined, predict
 from truemap.evaluation.results import of_data, write_table
 from truemap.runtime.job import job
@@ -22,5 +23,6 @@ with job(snakemake) as settings:
         (prediction, [outputs.parquet, outputs.tsv]),
         (answers(prediction), [outputs.answers]),
         (anchor_table(table, anchors), [outputs.anchors]),
+        (items_of(table, set(settings["swept"]), settings["alike"]), [outputs.ways]),
     ):
         write_table(of_data(found, snakemake.wildcards.dataset, settings["data"]), *paths)

@@ -160,18 +160,18 @@ def predict(
     if len(choices["not guided"]) == len(table):
         del choices["not guided"]
     named = [
-        (across, methods, rows) for methods, chosen in choices.items() for across, rows in _of_methods(chosen, swept)
+        (across, methods, rows) for methods, chosen in choices.items() for across, rows in of_methods(chosen, swept)
     ]
     named += [(across, "all", rows) for across, rows in _of_anchors(table[:0] if anchors is None else anchors)]
     parts = []
     for across, methods, rows in named:
         for key, part in rows.groupby(TRUTH, sort=True):
-            found = pd.DataFrame(_of_truth(across, part, seed, draws))
+            found = pd.DataFrame(of_truth(across, part, seed, draws))
             parts.append(found.assign(across=across, methods=methods, **dict(zip(TRUTH, key, strict=True))))
     return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
 
 
-def _of_methods(table: pd.DataFrame, swept: set[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+def of_methods(table: pd.DataFrame, swept: set[str]) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield what is compared across, and its rows with their group and item."""
     of_sweep = table["model"].isin(swept)
     models, candidates = table[~of_sweep], table[of_sweep]
@@ -291,8 +291,14 @@ def _said(row: Mapping[str, Any] | None) -> str:
     return f"tau = {row['value']:.2f} ({ends}, p = {row['p']:.2g})"
 
 
-def _of_truth(across: str, part: pd.DataFrame, seed: int, draws: int) -> Iterator[dict[str, Any]]:
-    """Yield the rows of one truth: of each measure, of all groups and of each."""
+def of_truth(across: str, part: pd.DataFrame, seed: int = 0, draws: int = DRAWS) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one truth: of each measure, of all groups and of each.
+
+    Parameters
+    ----------
+    part : DataFrame
+        ``metric, measure, direction, group, seed, unit, item, x, y``.
+    """
     keys = [*MEASURE, "group", "seed", "unit", "item"]
     # A subject's maps of one item are averaged; maps are items of their own.
     means = part.groupby(keys, sort=True)[["x", "y"]].mean().reset_index()

@@ -215,7 +215,8 @@ class JobSettings:
         labelled = [(label, method["name"]) for model in models for label, method in model.saliency.items()]
         guided = sorted({label for label, name in labelled if name in GUIDED})
         which = {"conditions": self._headline(wildcards)["conditions"], "swept": list(self._jobs.swept(wildcards))}
-        return {"data": self._data(wildcards), **which, "guided": guided, "seed": self._config.seed}
+        asked = {**which, "guided": guided, "alike": self._alike(wildcards), "seed": self._config.seed}
+        return {"data": self._data(wildcards), **asked}
 
     def judge(self, wildcards: Any) -> Settings:
         """What the data, models and methods of a dataset are that claims are judged in, beside their names."""
@@ -300,6 +301,13 @@ class JobSettings:
         """Return whether maps from elsewhere have signs, as the config says; None for a network's: they tell it."""
         given = self._jobs.dataset(wildcards).given.get(wildcards.model)
         return given.signed if given else None
+
+    def _alike(self, wildcards: Any) -> Settings:
+        """Return what ways to explain and to train are called in every dataset: by their modules."""
+        models = self._jobs.dataset(wildcards).networks
+        labelled = {f"{m}/{label}": way["name"] for m, model in models.items() for label, way in model.saliency.items()}
+        trainings = {name: (model.training or model.network)["name"] for name, model in models.items()}
+        return {"methods": dict(sorted(labelled.items())), "trainings": dict(sorted(trainings.items()))}
 
     def _scored(self, wildcards: Any) -> Settings:
         """Return what maps are compared by: with the data's truth, and with the network where there are regions."""
