@@ -341,6 +341,7 @@ rule predict:
     output:
         parquet="results/{dataset}/statistics/prediction.parquet",
         tsv="results/{dataset}/statistics/prediction.tsv",
+        truths="results/{dataset}/statistics/two_truths.tsv",
         anchors="results/{dataset}/statistics/anchors.tsv",
         ways="results/{dataset}/statistics/ways.parquet",
         answers=report(

@@ -159,6 +159,9 @@ rule figure_strength:
 rule figure_prediction:
     input:
         rules.predict.output.parquet,
+        answers=rules.predict.output.answers,
+        truths=rules.predict.output.truths,
+        anchors=rules.predict.output.anchors,
     output:
         report(
             "results/{dataset}/figures/prediction-tau.png",
@@ -176,6 +179,12 @@ rule figure_prediction:
         "results/{dataset}/figures/prediction-tau.tsv",
         "results/{dataset}/figures/prediction-regret.svg",
         "results/{dataset}/figures/prediction-regret.tsv",
+        page=report(
+            "results/{dataset}/figures/prediction.html",
+            caption="../report/prediction.rst",
+            category="{dataset}",
+            labels={"what": "measures and truths, in words"},
+        ),
     log:
         "logs/{dataset}/figure-prediction.log",
     conda:

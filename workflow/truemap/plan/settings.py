@@ -253,8 +253,10 @@ class JobSettings:
         }
 
     def figure_prediction(self, wildcards: Any) -> Settings:
-        """The figures of which measure predicts which truth."""
-        return {"data": self._data(wildcards), "style": self._style("dpi")}
+        """The figures of which measure predicts which truth, and the page, which says how much was done."""
+        seeds = {name: len(model.seeds) for name, model in self._jobs.dataset(wildcards).networks.items()}
+        done = {**self._shared(wildcards, "explained", "measured", "metrics"), "trainings": dict(sorted(seeds.items()))}
+        return {"data": self._data(wildcards), "done": done, "style": self._style("dpi")}
 
     def figure_strength(self, wildcards: Any) -> Settings:
         """Agreement against the strength of training."""
