@@ -127,7 +127,7 @@ def test_a_measure_that_cannot_order_the_degraded_truth_is_said_to_fail(tables):
     found = predict(joined(*tables), draws=300, anchors=anchors)
     series = only(found, across="series", statistic=TAU, group="all").set_index("measure")
     assert series.loc["good", "value"] == pytest.approx(1.0, abs=0.01) and series.loc["good", "items"] == 6
-    assert np.isnan(series.loc["low", "value"]) and series.loc["low", "reason"].startswith("of known maps")
+    assert np.isnan(series.loc["low", "value"]) and series.loc["low", "reason"].startswith("of degraded truths")
     of_anchors = only(found, across="anchors", statistic=TAU, group="all", measure="good")
     assert of_anchors["items"].item() == 3 and of_anchors["value"].item() > 0.9
     said = answers(found).set_index("measure")
@@ -139,7 +139,7 @@ def test_a_measure_that_cannot_order_the_degraded_truth_is_said_to_fail(tables):
     }
     assert "It orders what it should when the truth is degraded in known steps" in said.loc["good", "sentence"]
     assert "It fails to order the data's truth when" in said.loc["noise", "sentence"]
-    assert "Of known maps it has no value" in said.loc["names", "sentence"]
+    assert "Of degraded truths it has no value" in said.loc["names", "sentence"]
     assert "accuracy" not in set(only(found, across="anchors")["metric"])
 
 

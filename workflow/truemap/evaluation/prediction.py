@@ -66,7 +66,7 @@ FEW = {
     "strengths": f"fewer than {LEAST_ITEMS} candidates of a sweep have values, or all are equal",
     "maps": f"fewer than {LEAST_MAPS} maps have values, or all are equal",
     "anchors": f"fewer than {LEAST_ITEMS} anchors have values, or all are equal",
-    "series": "of known maps it has no value, or the same for all",
+    "series": "of degraded truths it has no value, or the same for all",
 }
 
 
@@ -250,7 +250,8 @@ def answers(prediction: pd.DataFrame) -> pd.DataFrame:
             if verdict := predicted(row) if row else 0:
                 found.append(name if verdict > 0 else f"{name}, the wrong way round")
             if steps:
-                failed += [] if steps["ci_low"] > ROUNDING else [name]
+                low = steps["value"] if np.isnan(steps["ci_low"]) else steps["ci_low"]
+                failed += [] if low > ROUNDING else [name]
                 tried.append(f"{name} {_said(steps)}")
         words = f"predicts {'; '.join(found)}" if found else "predicts neither truth"
         sentence = f"{key[1]} ({key[2]} is called better) {words} here: {', '.join(said)}."
@@ -258,7 +259,9 @@ def answers(prediction: pd.DataFrame) -> pd.DataFrame:
             fails = f"It fails to order {' and '.join(failed)}" if failed else "It orders what it should"
             sentence += f" {fails} when the truth is degraded in known steps: {', '.join(tried)}."
         elif any(len(of_truth) for of_truth in series.values()):
-            sentence += " Of known maps it has no value: it asks how a map changes with what they are not made from."
+            sentence += (
+                " Of degraded truths it has no value: it asks how a map changes with what they are not made from."
+            )
         rows.append((*key, "; ".join(found) or "neither", "; ".join(failed), sentence))
     return pd.DataFrame(rows, columns=[*MEASURE, "predicts", "fails", "sentence"])
 
