@@ -374,7 +374,7 @@ def references_have_a_shape_and_are_a_samples_own(method: Any) -> None:
     rng = np.random.default_rng(2)
     labels = [f"class {k}" for k in range(CLASSES)]
     means = {"all": {label: rng.standard_normal(20) for label in labels}}
-    known = Background(means, {"all": rng.standard_normal(20)}, rng.standard_normal(20), -3.0, 3.0)
+    known = Background(means, {"all": rng.standard_normal(20)}, rng.standard_normal(20), -3.0, 3.0, (5, 4))
     rows = pd.DataFrame({"sample": range(N), "label": [labels[k % CLASSES] for k in range(N)]})
     x = np.concatenate([rng.standard_normal((N - 1, 20)), np.zeros((1, 20))]).astype(np.float16)
     found = method.refer(rows, x, known, "all", method.options, 5)

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
 from truemap.data.regions import Regions
@@ -28,9 +30,9 @@ START = RANDOM.standard_normal(SHAPE).astype(np.float32)
 ROWS = by_target(TABLE, CLASSES)
 
 
-def values_of(network, output):
+def values_of(network, output, volumes=VOLUMES):
     decoder = Decoder(network.eval(), 1.3, CLASSES, "x")
-    batches = Batches(VOLUMES, CLASSES, torch.device("cpu"))
+    batches = Batches(volumes, CLASSES, torch.device("cpu"))
     blocks = shapley_blocks(decoder, batches, REGIONS, torch.from_numpy(START), 1.0, 10, 0)
     table = pd.concat(blocks).query("output == @output")
     return table.pivot(index=["sample", "target"], columns="region", values="value")
@@ -75,10 +77,38 @@ def test_r_is_scipys_by_row(logits):
     assert len(found) == 2 * len(ROWS)
     for row, values in zip(ROWS.itertuples(), maps.astype(float), strict=True):
         phi = logits.loc[row.sample, row.target].to_numpy()
-        signed, sizes = (np.array([v[k == LABELS].sum() for k in range(1, K + 1)]) for v in (values, np.abs(values)))
+        inside = [k == LABELS for k in range(1, K + 1)]
+        signed, sizes = [values[of].sum() for of in inside], [np.abs(values[of]).mean() for of in inside]
+        each = np.abs(phi) / [of.sum() for of in inside]
         mine = found[(found["sample"] == row.sample) & (found["target"] == row.target)].set_index("criterion")["r"]
         assert mine["network"] == pytest.approx(pearsonr(signed, phi).statistic, abs=1e-12)
-        assert mine["network_absolute"] == pytest.approx(spearmanr(sizes, np.abs(phi)).statistic, abs=1e-12)
+        assert mine["network_absolute"] == pytest.approx(spearmanr(sizes, each).statistic, abs=1e-12)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([-0.5, 0.0, 0.5, 2.0]))
+def test_noise_agrees_with_no_network_whatever_the_sizes_of_regions(seed, power):
+    """Shapley values that grow with the regions' sizes, or fall: sums of sizes would have +-.9 with these."""
+    random, sizes, n = np.random.default_rng(seed), np.array([4, 12, 40, 150, 600, 2000]), 200
+    regions = Regions(np.repeat(np.arange(1, 7), sizes), list("abcdef"))
+    rows = ROWS.loc[[0] * n].assign(sample=range(n))
+    phi = sizes**power * random.choice([-1, 1], (n, 6))
+    values = pd.DataFrame(phi, pd.MultiIndex.from_frame(rows[["sample", "target"]]), range(1, 7))
+    noise = random.standard_normal((n, sizes.sum()))
+    found = NetworkTruth(values, regions, "", np.zeros(sizes.sum())).block(rows, noise, VOLUMES, ["all"])["r"]
+    # What is left: |noise| is skew, so that the mean of four is more often below the mean than above.
+    assert abs(found.mean()) < 0.06 + 4 * found.std() / n**0.5
+
+
+def test_what_a_linear_networks_voxels_contribute_is_exact_where_nothing_cancels():
+    network, signs = build_network({"name": "linear"}, SHAPE, 3), RANDOM.choice([-1, 1], (3, K + 1))
+    weight = np.abs(RANDOM.standard_normal((3, 60))) * signs[:, LABELS]
+    network[1].weight.data = torch.from_numpy(weight).float()
+    x = (START + np.abs(RANDOM.standard_normal((4, *SHAPE)))).astype(np.float32)
+    volumes = Volumes([x], TABLE)
+    maps = np.tile(weight, (4, 1)) * np.repeat((x - START).reshape(4, -1), 3, axis=0)
+    found = truth(values_of(network, "logit", volumes), "attribution").block(ROWS, maps, volumes, ["all"])
+    np.testing.assert_allclose(found["r"], 1, atol=1e-5)
 
 
 def test_maps_of_which_sizes_alone_mean_something_have_the_second_criterion_only(logits):
@@ -109,7 +139,8 @@ def test_without_a_map_or_a_truth_r_is_null_and_says_why(logits):
 
 
 def test_regions_that_are_not_read_are_ties_whatever_rounding_leaves_of_them(logits):
-    values = logits * 0 + [3.0, 1.0, 1e-9, 2e-9, -3e-9]
+    # So much a voxel; regions have nearly equally many.
+    values = logits * 0 + [3.0, 1.0, 1e-9, 2e-9, -3e-9] * REGIONS.voxels
     one, other = (np.array([3.0, 1.0, *tiny])[np.maximum(LABELS - 1, 0)] for tiny in ([0, 0, 0], [3e-9, 1e-9, 2e-9]))
     for sizes in (one, other):
         found = truth(values, "").block(ROWS, np.tile(sizes, (len(ROWS), 1)), VOLUMES, ["all"])

@@ -4,26 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
-from sklearn.metrics import roc_auc_score
 
-from truemap.evaluation.prediction import (
-    AT_RANDOM,
-    AUC,
-    COLUMNS,
-    HELD_OUT,
-    LEAST_ITEMS,
-    REGRET,
-    RELATIVE,
-    RHO,
-    TAU,
-    _permuted,
-    _Values,
-    answers,
-    joined,
-    predict,
-    rank_correlations,
-    worst_auc,
-)
+from truemap.evaluation.prediction import COLUMNS, anchor_table, answers, joined, predict
+from truemap.evaluation.ranks import AT_RANDOM, AUC, HELD_OUT, REGRET, RELATIVE, RHO, TAU
 
 METHODS = [f"method-{k}" for k in range(7)]
 
@@ -73,34 +56,6 @@ def only(table, **wanted):
     return table
 
 
-@given(st.integers(0, 10_000), st.integers(LEAST_ITEMS, 9), st.booleans())
-def test_rank_correlations_are_scipys(seed, items, gaps):
-    random = np.random.default_rng(seed)
-    x, y = random.integers(0, 5, (2, 4, items)).astype(float)
-    if gaps:
-        x[random.random(x.shape) < 0.2] = np.nan
-    for tau, rho, a, b in zip(*rank_correlations(x, y), x, y, strict=True):
-        both = np.isfinite(a) & np.isfinite(b)
-        if both.sum() < LEAST_ITEMS or np.ptp(a[both]) == 0 or np.ptp(b[both]) == 0:
-            assert np.isnan(tau) and np.isnan(rho)
-            continue
-        assert tau == pytest.approx(kendalltau(a[both], b[both]).statistic)
-        assert rho == pytest.approx(spearmanr(a[both], b[both]).statistic)
-
-
-@given(st.integers(0, 10_000), st.integers(8, 40))
-def test_the_auc_is_scikit_learns_with_the_same_weights(seed, maps):
-    random = np.random.default_rng(seed)
-    x, y = random.integers(0, 6, maps).astype(float), random.standard_normal(maps)
-    weights = random.integers(0, 3, (5, maps)).astype(float)
-    worst = y <= np.quantile(y, 0.25)
-    for found, weight in zip(worst_auc(x, y, weights), weights, strict=True):
-        if np.ptp(x) == 0 or not weight[worst].any() or not weight[~worst].any():
-            assert np.isnan(found)
-        else:
-            assert found == pytest.approx(roc_auc_score(worst, -x, sample_weight=weight))
-
-
 def test_tau_is_taken_within_a_model_seed_and_subject(tables, prediction):
     measured, scores, _ = tables
     good = measured[measured["measure"] == "good"]
@@ -144,15 +99,60 @@ def test_what_a_measure_is_said_to_predict(prediction):
     assert "the network's truth was not asked for" in said.loc["good", "sentence"]
 
 
-def test_p_holds_for_measures_of_noise_together():
-    """Of 200 tables in which no measure knows a thing 5 % say that one does; items are noise alike for all subjects."""
-    random, wrong = np.random.default_rng(0), 0
-    for number in range(200):
-        truth, noise = random.standard_normal((5, 7)) * 0.1 + random.standard_normal(7), random.standard_normal((4, 7))
-        groups = [_Values(np.tile(x, (5, 1)), truth, np.zeros(5, int), np.arange(5), np.arange(7)) for x in noise]
-        p = _permuted({(str(k),): {"a": values} for k, values in enumerate(groups)}, 7, number, 99)
-        wrong += min(p.values()) <= 0.05
-    assert 2 <= wrong <= 19  # 99.8 % of a binomial's
+def anchored(random, subjects=10):
+    """Anchors of the same models: the truth degraded in steps, which one measure orders, and a copy of the input."""
+    rows, steps = [], [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    for model in ("a", "b"):
+        for sample in range(subjects):
+            for name, truth in [*((f"truth at r={r:g}", r) for r in steps), ("input", 0.3), ("noise", 0.0)]:
+                of = (model, 0, name, sample, f"s{sample}")
+                values = {
+                    "good": truth + 0.01 * random.standard_normal(),
+                    "noise": random.standard_normal(),
+                    "low": 0.5,
+                }
+                rows += [
+                    (*of, measure, x, "lower" if measure == "low" else "higher", truth) for measure, x in values.items()
+                ]
+    columns = ["model", "seed", "method", "sample", "subject", "measure", "value", "direction", "r"]
+    table = pd.DataFrame(rows, columns=columns).assign(metric="m")
+    scores = table[table["measure"] == "good"].assign(
+        label="x", target="x", criterion="informative", conditions="all", truth="leave_out"
+    )
+    return joined(table.drop(columns="r"), scores.drop(columns=["measure", "value"]), None)
+
+
+def test_a_measure_that_cannot_order_the_degraded_truth_is_said_to_fail(tables):
+    anchors = anchored(np.random.default_rng(5))
+    found = predict(joined(*tables), draws=300, anchors=anchors)
+    series = only(found, across="series", statistic=TAU, group="all").set_index("measure")
+    assert series.loc["good", "value"] == pytest.approx(1.0, abs=0.01) and series.loc["good", "items"] == 6
+    assert np.isnan(series.loc["low", "value"]) and series.loc["low", "reason"].startswith("of degraded truths")
+    of_anchors = only(found, across="anchors", statistic=TAU, group="all", measure="good")
+    assert of_anchors["items"].item() == 3 and of_anchors["value"].item() > 0.9
+    said = answers(found).set_index("measure")
+    assert said["fails"].to_dict() == {
+        "good": "",
+        **dict.fromkeys(("low", "noise"), "the data's truth"),
+        "wrong": "",
+        "names": "",
+    }
+    assert "It orders what it should when the truth is degraded in known steps" in said.loc["good", "sentence"]
+    assert "It fails to order the data's truth when" in said.loc["noise", "sentence"]
+    assert "Of degraded truths it has no value" in said.loc["names", "sentence"]
+    assert "accuracy" not in set(only(found, across="anchors")["metric"])
+
+
+def test_the_share_of_ways_to_explain_that_an_anchor_is_called_better_than(tables):
+    ways, anchors = joined(*tables), anchored(np.random.default_rng(5))
+    found = anchor_table(ways, anchors)
+    row = only(found, measure="good", model="a", anchor="input").iloc[0]
+    of_way = only(ways, measure="good", model="a", seed=0).groupby(["unit", "method"])["x"].mean().unstack()
+    of_anchor = only(anchors, measure="good", model="a", method="input").groupby("unit")["x"].mean()
+    assert row["better_than"] == pytest.approx(of_way.lt(of_anchor, axis=0).to_numpy().mean())
+    assert row["agreement"] == pytest.approx(0.3) and row["value"] == pytest.approx(of_anchor.mean())
+    # Lower is better of it: 0.5 is worse than minus the truth of any.
+    assert only(found, measure="low", anchor="input")["value"].tolist() == [0.5, 0.5]
 
 
 def test_regret_of_a_table_by_hand():

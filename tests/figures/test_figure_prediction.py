@@ -5,7 +5,8 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
-from truemap.evaluation.prediction import AT_RANDOM, COLUMNS, HELD_OUT, REGRET, RELATIVE, RHO, TAU
+from truemap.evaluation.prediction import COLUMNS
+from truemap.evaluation.ranks import AT_RANDOM, HELD_OUT, REGRET, RELATIVE, RHO, TAU
 from truemap.figures.prediction import HELD, drawn_regrets, drawn_taus, foot, regret_figure, tau_figure
 
 matplotlib.use("Agg")
@@ -57,6 +58,19 @@ def test_regret_is_relative_and_other_seeds_choice_is_beside():
     assert set(rows["statistic"]) == {RELATIVE}
     axis = regret_figure(rows).axes[0]
     assert sum(x == pytest.approx(0.4) for _, x, _ in points_of(axis)) == 6
+
+
+def test_anchors_and_the_degraded_truth_are_drawn_in_both_figures():
+    table = prediction_of()
+    of_methods = table[table["across"] == "methods"]
+    table = pd.concat([table, *(of_methods.assign(across=across) for across in ("anchors", "series"))])
+    for drawn, figure_of in ((drawn_taus, tau_figure), (drawn_regrets, regret_figure)):
+        rows = drawn(table)
+        words = [text.get_text() for text in figure_of(rows).legends[0].get_texts()]
+        assert {"anchors", "series"} <= set(rows["across"])
+        assert any(text.startswith("across anchors: noise") for text in words)
+        assert any(text.startswith("across the truth degraded in known steps") for text in words)
+        assert "anchors = 8" in foot(rows)
 
 
 def test_the_foot_says_n_and_what_whiskers_are():

@@ -335,13 +335,13 @@ def test_the_truth_that_figures_show_is_no_setting_of_scores_or_tests() -> None:
 
 
 def test_memory_is_a_setting_of_explaining_measuring_and_of_what_networks_do_only() -> None:
-    assert settings_that_differ(RAW, {**RAW, "memory": 7}) == {"networks", "explain", "measure", "shapley"}
+    assert settings_that_differ(RAW, {**RAW, "memory": 7}) == {"networks", "explain", "measure", "anchors", "shapley"}
     assert plan({**RAW, "memory": 7}).settings.explain(IMAGES)["memory"] == 7
 
 
 def test_how_many_maps_are_explained_is_a_setting_of_explaining_measuring_references_and_the_judge() -> None:
     found = settings_that_differ(RAW, changed(("explained",), 2))
-    assert found == {"networks", "explain", "measure", "shapley", "refer", "judge"}
+    assert found == {"networks", "explain", "measure", "anchors", "shapley", "refer", "judge"}
 
 
 MEASURED = "metrics/{model}/{seed}/{method}/{metric}"
@@ -358,12 +358,34 @@ def test_every_network_seed_and_method_is_measured_by_every_metric_swept_candida
     assert plan(without).all("metrics", "{dataset}") == ["brains"]
 
 
+def test_anchors_are_measured_by_the_first_seed_and_way_to_explain_of_each_network() -> None:
+    pattern = "{model}/{seed}/{method}"
+    raw = changed(("models", "other"), {"maps": "maps.tsv", "signed": True}, SWEPT)
+    assert plan(raw).each("anchors", pattern)(IMAGES) == ["nn/0/gradient"]
+    assert plan(changed(("metrics",), {})).each("anchors", pattern)(IMAGES) == []
+    job = at(dataset="images", model="nn", seed="0", method="gradient")
+    settings = plan(changed(("regions",), "squares")).settings.anchors(job)
+    assert settings["saliency"]["name"] == "gradient" and list(settings["metrics"]) == ["complexity", "removal"]
+    assert settings["network"] == {"maps": "gradient", "output": "probability", "baseline": "mean"}
+    named = {entry.split("@")[0] for entry in coded(plan(), "anchors", job)}
+    assert {"truemap.metrics.removal", "truemap.saliency.gradient", "truemap.references.input"} <= named
+    assert "truemap.saliency.smoothgrad" not in named
+
+
+def test_ways_are_called_by_their_modules_where_datasets_are_compared() -> None:
+    renamed = changed(("models", "nn", "saliency"), {"plain": {"name": "gradient"}, "smoothgrad": None})
+    assert plan(renamed).settings.predict(IMAGES)["alike"] == {
+        "methods": {"nn/plain": "gradient", "nn/smoothgrad": "smoothgrad"},
+        "trainings": {"nn": "pgd"},
+    }
+
+
 def test_a_metric_does_not_know_of_the_others_or_of_what_is_stored() -> None:
     more = changed(("metrics",), {"complexity": None, "removal": {"steps": 7}})
-    assert settings_that_differ(RAW, more) == {"networks"}
+    assert settings_that_differ(RAW, more) == {"networks", "anchors"}
     removal = at(**{**vars(IMAGES), "metric": "removal"})
-    assert settings_that_differ(RAW, more, removal) == {"networks", "measure"}
-    assert settings_that_differ(RAW, changed(("measured",), 7)) == {"networks", "measure"}
+    assert settings_that_differ(RAW, more, removal) == {"networks", "measure", "anchors"}
+    assert settings_that_differ(RAW, changed(("measured",), 7)) == {"networks", "measure", "anchors"}
     assert "stored" not in plan().settings.measure(IMAGES)
     named = {entry.split("@")[0] for entry in coded(plan(), "measure", removal)}
     assert {"truemap.metrics.removal", "truemap.saliency.smoothgrad"} <= named
@@ -478,7 +500,7 @@ CHOSEN = ["two", "one"]
 
 
 def test_conditions_are_no_setting_of_volumes_training_or_saliency() -> None:
-    figures = {*FIGURES, "subject_maps", "words", "predict"}
+    figures = {*FIGURES, "subject_maps", "words", "predict", "anchors"}
     assert settings_that_differ(SWEPT, changed(("conditions",), "no_negated", SWEPT)) == figures
     more = {"truth", "background_chosen", "refer", "score", "statistics"}
     assert settings_that_differ(SWEPT, changed(("conditions",), CHOSEN, SWEPT)) == figures | more

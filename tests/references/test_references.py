@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from methods import as_method
+from scipy.ndimage import sobel
 from scipy.stats import kstest, pearsonr
 
 from truemap.data.background import Background, read_background, write_background
@@ -10,7 +11,7 @@ from truemap.evaluation import references
 from truemap.evaluation.agreement import ABSOLUTE, COLUMNS
 from truemap.evaluation.scores import ScoreInputs
 from truemap.evaluation.truth import read_truth, write_class_means
-from truemap.references import group_truth, input, random
+from truemap.references import edges, group_truth, input, random
 
 CLASSES = ["a", "b", "c"]
 SHAPE = (5, 4, 3)
@@ -21,6 +22,7 @@ MODULES = {
     "input": (input, input.Options()),
     "input-centred": (input, input.Options(centre=True)),
     "group_truth": (group_truth, group_truth.Options()),
+    "edges": (edges, edges.Options()),
 }
 
 
@@ -31,7 +33,7 @@ def background(seed=3, voxels=VOXELS):
     }
     mean = np.random.default_rng(seed + 1).standard_normal(voxels)
     averages = {name: np.mean(list(part.values()), axis=0) for name, part in means.items()}
-    return Background(means, averages, mean, -3.0, 3.0)
+    return Background(means, averages, mean, -3.0, 3.0, SHAPE)
 
 
 def rows_of(labels, first=40):
@@ -199,7 +201,10 @@ def expected_map(name, row, volumes, values, training):
     if name == "group_truth":
         kept = ~training["negated"].to_numpy() | (row.conditions == "all")
         return difference(means_of(values, training["label"].to_numpy(), kept), row.label, row.target)
-    x = np.concatenate(volumes.parts)[row.sample - 200].ravel().astype(np.float64)
+    x = np.concatenate(volumes.parts)[row.sample - 200].astype(np.float64)
+    if name == "edges":
+        return np.sqrt(sum(sobel(x, axis) ** 2 for axis in range(3))).ravel()
+    x = x.ravel()
     x = x - values.mean(axis=0) if name == "input-centred" else x
     return x if row.target == row.label else -x
 
@@ -307,6 +312,7 @@ def test_references_of_chosen_conditions_are_scored_with_the_truth_of_these(name
         "input": -maps[3],
         "input-centred": values.mean(axis=0) - maps[3],
         "group_truth": values[0] - (values[2] + values[3]) / 2,
+        "edges": np.sqrt(sum(sobel(maps[3].reshape(SHAPE), axis) ** 2 for axis in range(3))).ravel(),
     }[name]
     r = found[(found["sample"] == 203) & (found["target"] == "a")].set_index("truth")["r"]
     truth = {"full": (maps[0] + maps[1] - maps[3] - maps[5]) / 2, "leave_out": (maps[0] + maps[1]) / 2 - maps[5]}

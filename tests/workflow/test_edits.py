@@ -13,8 +13,8 @@ from conftest import ROOT, Clone, clone, compiled, copied
 TABLES = {"statistics", "figure_2", "figure_grid", "figure_strength", "judge", "claims", "resources"}
 PAGES = {"figure_1", "figure_3", *TABLES}
 AFTER_MAPS = {"score", "subject_maps", *PAGES}
-PREDICTED = {"predict", "figure_prediction"}
-MEASURED = {"measure", "metrics", *PREDICTED}
+PREDICTED = {"predict", "held_out", "figure_prediction"}
+MEASURED = {"measure", "anchors", "metrics", *PREDICTED}
 AFTER_MODEL = {"explain", "robustness", *MEASURED, *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
 #: Of a dataset with one kind of figure only; the synthetic one has no sweep, and alone is measured.
@@ -175,7 +175,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("writing NIfTI", source("data/nifti.py", "dtype=np.float32), affine", "dtype=np.float32), affine + 0"),
      {"simulate", "samples", *AFTER_SAMPLES}),
     ("one of the truth", source("evaluation/truth.py", "without the map explained", "without that map"),
-     {"score", "refer", "subject_maps", *PREDICTED, *PAGES}),
+     {"score", "refer", "anchors", "subject_maps", *PREDICTED, *PAGES}),
     ("one of samples", source("data/samples.py", "too few to split by family", "too few families"),
      {"samples", *AFTER_SAMPLES}),
     ("which maps are explained", source("data/rows.py", '"explained", int(sample)', '"explained ", int(sample)'),
@@ -197,7 +197,8 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
      {"networks", *AFTER_TRAINING} - OF_SYNTHETIC),
     ("one saliency method", source("saliency/smoothgrad.py", "/= options.n", "/= options.n + 0"),
      {"networks", "explain", *AFTER_HCP_MAPS}),
-    ("a reference", source("references/input.py", "0.0)", "0)"), {"refer", *TABLES}),
+    ("a reference", source("references/input.py", "0.0)", "0)"),
+     {"refer", "anchors", *PREDICTED, *TABLES}),
     ("an attack", source("attacks/pgd.py", "bound: float", "bound: float | int"),
      {"networks", "robustness", *TABLES}),
     ("a metric", source("metrics/complexity.py", "- count - 1", "- count - 1.0"), {"networks", *MEASURED, "resources"}),
@@ -205,20 +206,20 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
      {"background", "refer", "explain", *MEASURED, *AFTER_MAPS}),
     ("the table of quality", source("data/quality.py", "BLOCK = 16", "BLOCK = 17"), {"quality", "resources"}),
     ("the agreement", source("evaluation/agreement.py", '"informative", "pairwise").as', '"informative", "p").as'),
-     {"refer", *PREDICTED, *AFTER_MAPS} - {"subject_maps", "figure_3"}),
+     {"refer", "anchors", *PREDICTED, *AFTER_MAPS} - {"subject_maps", "figure_3"}),
     ("the statistics", source("evaluation/statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
      TABLES),
-    ("what predicts what", source("evaluation/prediction.py", "WORST = 0.25", "WORST = 0.2"),
+    ("what predicts what", source("evaluation/ranks.py", "WORST = 0.25", "WORST = 0.2"),
      {*PREDICTED, "resources"}),
     ("one model's epsilon", config(change_epsilon), AFTER_TRAINING - OF_SYNTHETIC),
     ("two equal-typed options swapped", config(swap_blob_and_field), SIMULATED),
     ("the order of keys", config(reverse_keys), NOTHING),
     ("a default written out", config(write_default), NOTHING),
-    ("one more seed", config(add_seed), {"networks", *AFTER_TRAINING} - {"figure_1", *SYNTHETIC_ONLY}),
+    ("one more seed", config(add_seed), {"networks", *AFTER_TRAINING} - {"figure_1", "anchors", *SYNTHETIC_ONLY}),
     ("one more saliency method", config(add_method), {"networks", "explain", *AFTER_HCP_MAPS}),
     ("one more model", config(add_model), {"networks", *AFTER_TRAINING} - SYNTHETIC_ONLY),
     ("one more strength", config(add_strength), {"networks", *AFTER_TRAINING} - OF_SYNTHETIC),
-    ("one more reference", config(add_reference), {"refer", *TABLES} - {"figure_strength"}),
+    ("one more reference", config(add_reference), {"refer", "anchors", *PREDICTED, *TABLES} - {"figure_strength"}),
     ("which truth figures show", config(leave_out), HEADLINES),
     ("which conditions figures show", config(no_negated), {"words", "subject_maps", *HEADLINES}),
     ("a list of conditions", config(choose), {"words", "truth", "background_chosen", "refer", *AFTER_HCP_MAPS}),

@@ -25,7 +25,7 @@ def test_every_dataset_gets_its_figures(finished: Clone) -> None:
             *others,
         }
         names = {f"{name}.{ending}" for name in names for ending in ("svg", "png")} | {"grid.html"}
-        names |= {f"{name}.tsv" for name in predicted if name in others}
+        names |= {"prediction.html", *(f"{name}.tsv" for name in predicted)} if predicted == others else set()
         assert {path.name for path in (finished.path / f"results/{dataset}/figures").iterdir()} == names
 
 

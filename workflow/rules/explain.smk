@@ -223,6 +223,42 @@ rule measure:
         "../scripts/measure.py"
 
 
+# Maps of which one knows what they are, by the first seed of each network: what a measure says of these tells its worth.
+rule anchors:
+    input:
+        weights=rules.model.output.weights,
+        description=rules.model.output.description,
+        grid=rules.grid.output[0],
+        truth=rules.truth.output[0],
+        background=plan.each("background", rules.background.output[0]),
+        chosen=plan.each("background_chosen", rules.background_chosen.output[0]),
+        shapley=plan.compared(rules.shapley.output[0]),
+        regions=plan.compared(rules.regions.output.image),
+        names=plan.compared(rules.regions.output.table),
+        own_maps=plan.each("volumes", rules.volumes.output.maps, split="test"),
+        own_tables=plan.each("volumes", rules.volumes.output.table, split="test"),
+        train_maps=plan.each("volumes", rules.volumes.output.maps, split="train"),
+        train_tables=plan.each("volumes", rules.volumes.output.table, split="train"),
+    output:
+        measured="results/{dataset}/anchors/{model}/seed-{seed}/{method}/measured.parquet",
+        scores="results/{dataset}/anchors/{model}/seed-{seed}/{method}/scores.parquet",
+    log:
+        "logs/{dataset}/anchors-{model}-{seed}-{method}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/anchors-{model}-{seed}-{method}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: plan.config.threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=scaled(4000),
+        runtime=scaled(240),
+    params:
+        **plan.params("anchors"),
+    script:
+        "../scripts/anchors.py"
+
+
 # Hits and false alarms, where the voxels that a network uses are known.
 rule planted:
     input:
@@ -300,9 +336,14 @@ rule predict:
         measured=plan.each("measure", rules.measure.output[0]),
         scores=plan.each("score", rules.score.output[0]),
         predictions=plan.each("model", rules.model.output.predictions),
+        anchors=plan.each("anchors", rules.anchors.output.measured),
+        anchor_scores=plan.each("anchors", rules.anchors.output.scores),
     output:
         parquet="results/{dataset}/statistics/prediction.parquet",
         tsv="results/{dataset}/statistics/prediction.tsv",
+        truths="results/{dataset}/statistics/two_truths.tsv",
+        anchors="results/{dataset}/statistics/anchors.tsv",
+        ways="results/{dataset}/statistics/ways.parquet",
         answers=report(
             "results/{dataset}/statistics/answers.tsv",
             caption="../report/answers.rst",
@@ -320,3 +361,28 @@ rule predict:
         **plan.params("predict"),
     script:
         "../scripts/predict.py"
+
+
+# Across datasets, as `claims`: those that stand with their record count too, so that it is the same under every config.
+rule held_out:
+    input:
+        plan.all("predict", rules.predict.output.ways),
+        plan.standing(rules.predict.output.ways),
+    output:
+        report(
+            "results/held_out.tsv",
+            caption="../report/held-out.rst",
+            category="claims",
+            labels={"what": "measures followed on other data"},
+        ),
+    log:
+        "logs/held_out.log",
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(60),
+    params:
+        **plan.params("held_out", outdated=plan.standing(rules.predict.output.ways, outdated=True)),
+    script:
+        "../scripts/held_out.py"

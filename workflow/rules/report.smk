@@ -159,6 +159,9 @@ rule figure_strength:
 rule figure_prediction:
     input:
         rules.predict.output.parquet,
+        answers=rules.predict.output.answers,
+        truths=rules.predict.output.truths,
+        anchors=rules.predict.output.anchors,
     output:
         report(
             "results/{dataset}/figures/prediction-tau.png",
@@ -176,6 +179,12 @@ rule figure_prediction:
         "results/{dataset}/figures/prediction-tau.tsv",
         "results/{dataset}/figures/prediction-regret.svg",
         "results/{dataset}/figures/prediction-regret.tsv",
+        page=report(
+            "results/{dataset}/figures/prediction.html",
+            caption="../report/prediction.rst",
+            category="{dataset}",
+            labels={"what": "measures and truths, in words"},
+        ),
     log:
         "logs/{dataset}/figure-prediction.log",
     conda:
@@ -234,7 +243,7 @@ rule claims:
 
 
 measured = ("simulate", "volumes", "quality", "truth", "background", "background_chosen", "train", "model", "explain")
-measured += ("adopt", "shapley", "subject_maps", "score", "refer", "robustness", "measure")
+measured += ("adopt", "shapley", "subject_maps", "score", "refer", "robustness", "measure", "anchors")
 drawing = ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength", "figure_prediction")
 drawn = {name: getattr(rules, name).output for name in drawing}
 

@@ -4,6 +4,8 @@ import pandas as pd
 
 from truemap.evaluation.results import write_table
 from truemap.figures import prediction, style
+from truemap.figures.prediction_page import prediction_page
+from truemap.runtime.files import write_text
 from truemap.runtime.job import job
 
 with job(snakemake) as settings:
@@ -19,3 +21,9 @@ with job(snakemake) as settings:
         note = f"{settings['data']}; {prediction.foot(rows)}{filled}"
         style.save(figure, [path for path in paths if path not in tables], note, settings["style"]["dpi"])
         write_table(rows, *tables)
+    files = snakemake.input
+    answers, truths, anchors = (
+        pd.read_csv(path, sep="\t").fillna({"method": ""}) for path in (files.answers, files.truths, files.anchors)
+    )
+    page = prediction_page(answers, truths, anchors, settings["done"], snakemake.wildcards.dataset, settings["data"])
+    write_text(snakemake.output.page, page)

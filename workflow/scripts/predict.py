@@ -2,16 +2,30 @@
 
 import pandas as pd
 
-from truemap.evaluation.prediction import answers, joined, predict
+from truemap.evaluation.held_out import items_of
+from truemap.evaluation.prediction import anchor_table, answers, joined, predict
 from truemap.evaluation.results import of_data, write_table
+from truemap.evaluation.two_truths import two_truths
 from truemap.runtime.job import job
 
 with job(snakemake) as settings:
     files = snakemake.input
-    measured, scores = (pd.concat(map(pd.read_parquet, paths)) for paths in (files.measured, files.scores))
     predictions = pd.concat(map(pd.read_parquet, files.predictions)).query("split == 'test'")
-    table = joined(measured, scores, predictions, settings["conditions"])
-    prediction = predict(table, settings["swept"], settings["guided"], settings["seed"])
+    measured, scores, known, known_scores = (
+        pd.concat(map(pd.read_parquet, paths))
+        for paths in (files.measured, files.scores, files.anchors, files.anchor_scores)
+    )
+    conditions, swept = settings["conditions"], set(settings["swept"])
+    table = joined(measured, scores, predictions, conditions)
+    anchors = joined(known, known_scores, None, conditions)
+    truths = two_truths(scores[~scores["model"].isin(swept)], known_scores, conditions)
+    prediction = predict(table, swept, settings["guided"], settings["seed"], anchors=anchors)
     outputs = snakemake.output
-    for found, paths in ((prediction, [outputs.parquet, outputs.tsv]), (answers(prediction), [outputs.answers])):
+    for found, paths in (
+        (prediction, [outputs.parquet, outputs.tsv]),
+        (answers(prediction), [outputs.answers]),
+        (truths, [outputs.truths]),
+        (anchor_table(table, anchors), [outputs.anchors]),
+        (items_of(table, swept, settings["alike"]), [outputs.ways]),
+    ):
         write_table(of_data(found, snakemake.wildcards.dataset, settings["data"]), *paths)

@@ -24,6 +24,9 @@ ATTRIBUTION, GRADIENT = "attribution", "gradient"
 PLANTED = "planted"
 #: The second truth, and the criterion of its name: what the network itself does.
 NETWORK = "network"
+#: How the names of anchors begin that are the data's truth, and the network's, degraded in steps; the correlation ends
+#: them (`truemap.evaluation.anchors`).
+OF_DATA, OF_NETWORK = "truth at r=", "network at r="
 #: Ways to explain that pass only what is positive back, and so partly recover the input (Nie et al. 2018).
 GUIDED = ("guided_backprop", "deconvnet", "guided_grad_cam")
 #: What the set of the conditions that a config lists is called, beside `all` and `no_negated`.

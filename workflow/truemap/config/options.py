@@ -72,9 +72,9 @@ class MethodOptions(Strict):
     def traits(self) -> set[str] | None:
         """Return what a network (or a training) with these options has that other methods may need.
 
-        Of a way to explain, what its maps are, by which they are compared with the network: ``attribution`` (a voxel's
-        share of the output beside a baseline, ``zero`` or ``mean``), ``gradient`` (what a voxel's change would change),
-        or nothing: sizes alone are compared then.
+        Of a way to explain or a reference, what its maps are, by which they are compared with the network:
+        ``attribution`` (a voxel's share of the output beside a baseline, ``zero`` or ``mean``), ``gradient`` (what a
+        voxel's change would change), or nothing: sizes alone are compared then.
 
         None for a network of which only a look tells (`truemap.networks._look`), as for all that do not say.
         """

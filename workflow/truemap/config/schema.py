@@ -409,14 +409,16 @@ class Dataset(Strict):
             "group_truth": None,
         },
         description="modules in truemap/references, scored like saliency maps though they know nothing of a network: "
-        "a name, a list of names, or a mapping from a label to options",
+        "a name, a list of names, or a mapping from a label to options. Where there are `metrics` these "
+        "measure them too, as anchors",
     )
     robustness: Robustness = Field(Robustness(), description="how robust accuracy is measured")
     metrics: dict[str, dict[str, Any]] = Field(
         default={},
         description="modules in truemap/metrics, which measure networks' maps without any truth: a name, a list of "
         "names, or a mapping from a label to options. What is measured is explained again, at full precision, for a "
-        "sample's own class",
+        "sample's own class; beside it, for the first seed of each model, anchors: `references`, the truth degraded in "
+        "steps, another class's truth, and the untrained network's map by the model's first `saliency`",
     )
     measured: Count | None = Field(
         50,

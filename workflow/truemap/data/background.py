@@ -33,6 +33,8 @@ class Background:
         Mean of all training maps.
     low, high : float
         Smallest and largest value of a training map.
+    shape : tuple of int
+        Of a map, where it is known: for references it is.
     """
 
     means: dict[str, dict[str, np.ndarray]]
@@ -40,6 +42,7 @@ class Background:
     mean: np.ndarray
     low: float
     high: float
+    shape: tuple[int, ...] = ()
 
     def baseline(self, name: str) -> np.ndarray:
         """Return what voxels are put back to (`truemap.config.names.BASELINES`), shape (voxels,), float32 as maps."""

@@ -47,6 +47,11 @@ class Regions:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def voxels(self) -> np.ndarray:
+        """How many voxels each region has, shape (regions,)."""
+        return np.bincount(self.labels, minlength=len(self) + 1)[1:]
+
     def sums(self, maps: np.ndarray) -> np.ndarray:
         """Return the sum of each map over each region, shape (rows, regions), float64.
 
@@ -198,8 +203,7 @@ def of_atlas(path: str | Path, grid: Grid) -> Regions:
 
 def write_regions(image: str | Path, table: str | Path, regions: Regions, grid: Grid) -> None:
     """Write regions as a label image and a table ``region, name, voxels``."""
-    counts = np.bincount(regions.labels, minlength=len(regions) + 1)[1:]
-    rows = pd.DataFrame({"region": range(1, len(regions) + 1), "name": regions.names, "voxels": counts})
+    rows = pd.DataFrame({"region": range(1, len(regions) + 1), "name": regions.names, "voxels": regions.voxels})
     with whole(table) as path:
         rows.to_csv(path, sep="\t", index=False, lineterminator="\n")
     write_map(image, regions.labels.reshape(grid.shape), grid.affine)

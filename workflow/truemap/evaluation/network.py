@@ -9,10 +9,13 @@ that the method explains, put back to the same baseline b. Two criteria compare 
     the region's voxels v: sum m_v. A gradient says what a change would change, and the change is the way from the
     baseline: sum m_v (x_v - b_v). Signs and proportions count. For the logits of a linear network both are exactly 1.
 ``network_absolute``
-    Spearman's rank correlation over regions of sum |m_v| with the sizes of the Shapley values: whether a map is large
-    where the network looks, which every map can be asked, signs or none. Of a gradient it asks more than `network`: it
-    may be large where this map is at its baseline, and the output owes nothing to the region. Large regions have large
-    sums, those of noise too: where regions differ in size, a value says something beside that of other maps only.
+    Spearman's rank correlation over regions of the mean of |m_v| with |phi_R| / |R|, the size of the Shapley value a
+    voxel: whether a map is large where the network looks, which every map can be asked, signs or none. A voxel on both
+    sides, as sums grow with a region's size whatever the map: those of noise had the order of the regions' sizes, and
+    so agreed with any network that uses large regions. The mean of noise is the same in all regions, and its expected
+    correlation about 0 whatever the network does. It is 1 for what a linear network's voxels contribute, where these
+    have one sign within each region; where they cancel, sizes are more than the region's value. Of a gradient it asks
+    more than `network`: it may be large where this map is at its baseline, and the output owes nothing to the region.
 
 Neither says anything within regions, nor whether what the network does is right.
 """
@@ -91,8 +94,9 @@ class NetworkTruth:
             The columns of `truemap.evaluation.agreement.COLUMNS`; the truth is called ``network``.
         """
         found = self.values.loc[pd.MultiIndex.from_frame(rows[["sample", "target"]])].to_numpy()
-        sizes = self.regions.sums(np.abs(maps))
-        of_sizes = pearson(_ranks(sizes), _ranks(np.abs(found)))
+        voxels = self.regions.voxels
+        sizes = self.regions.sums(np.abs(maps)) / voxels
+        of_sizes = pearson(*(rankdata(part, axis=1) for part in (_told(sizes), _told(np.abs(found)) / voxels)))
         compared = {f"{NETWORK}{ABSOLUTE}": of_sizes}
         if self.maps:
             compared = {NETWORK: pearson(self._contributions(rows, maps, volumes), found), **compared}
@@ -120,12 +124,11 @@ class NetworkTruth:
             return ""
         if not sizes.any():
             return "the saliency map is zero"
-        if np.ptp(found) == 0:
+        if not found.any():
             return "no truth: what is put back changes nothing about the network's output"
         return "what the map says, or the network does, is the same in all regions"
 
 
-def _ranks(sizes: np.ndarray) -> np.ndarray:
-    """Return ranks along rows; what is nothing beside the row's largest (`NOTHING`) has one rank."""
-    sizes = np.where(sizes > NOTHING * sizes.max(axis=1, keepdims=True), sizes, 0.0)
-    return rankdata(sizes, axis=1)
+def _told(sizes: np.ndarray) -> np.ndarray:
+    """Return sizes with 0 for what is nothing beside the row's largest (`NOTHING`), so that it has one rank."""
+    return np.where(sizes > NOTHING * sizes.max(axis=1, keepdims=True), sizes, 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -36,6 +38,7 @@ def score_reference(
         As `truemap.evaluation.agreement.score_block`, with signs and without.
     """
     classes = sorted(background.means["all"])
+    background = replace(background, shape=given.volumes.shape)
     blocks = []
     for block in subject_blocks(choose_explained(given.volumes.table, explained, seed)):
         subject = block["subject"].iloc[0]

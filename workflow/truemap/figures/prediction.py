@@ -7,17 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from truemap.evaluation.prediction import (
-    ALL,
-    AT_RANDOM,
-    HELD_OUT,
-    MEASURE,
-    RELATIVE,
-    TAU,
-    TRUTHS,
-    predicted,
-    rows_of,
-)
+from truemap.evaluation.prediction import ALL, MEASURE, TRUTHS, predicted, rows_of
+from truemap.evaluation.ranks import AT_RANDOM, HELD_OUT, RELATIVE, TAU
 from truemap.figures.backend import plt
 
 #: Marker, colour and words of what points are across, and without which ways to explain.
@@ -25,8 +16,10 @@ TAUS = {
     ("methods", "all"): ("o", "#4477aa", "across ways to explain"),
     ("methods", "not guided"): ("D", "#66ccee", "the same without guided ones"),
     ("trainings", "all"): ("s", "#ee6677", "across models, explained alike"),
+    ("anchors", "all"): ("^", "#228833", "across anchors: noise, input, edges, truths, untrained network"),
+    ("series", "all"): ("v", "#aa3377", "across the truth degraded in known steps"),
 }
-REGRETS = {key: TAUS[key] for key in (("methods", "all"), ("trainings", "all"))}
+REGRETS = {key: look for key, look in TAUS.items() if key[1] == "all"}
 HELD = "held_out_relative"
 
 
@@ -89,7 +82,7 @@ def foot(rows: pd.DataFrame) -> str:
     """Return of how many subjects, seeds and items values are, and what whiskers are, in words."""
     known = rows[rows["value"].notna()]
     counts = [f"{words} = {_range(known[name])}" for name, words in (("units", "n"), ("trainings", "seeds"))]
-    for across, words in (("methods", "ways to explain"), ("trainings", "models")):
+    for across, words in (("methods", "ways to explain"), ("trainings", "models"), ("anchors", "anchors")):
         items = known.loc[known["across"] == across, "items"]
         counts += [f"{words} = {_range(items)}"] if len(items) else []
     over = "subjects (or images) and seeds" if (known["trainings"] > 1).any() else "subjects (or images) of one seed"
@@ -117,7 +110,8 @@ def _lines(rows: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _panels(rows: pd.DataFrame, title: str) -> tuple[plt.Figure, list[plt.Axes]]:
     lines, shown = _lines(rows), list(rows["shown"].drop_duplicates()) or [next(iter(TRUTHS))]
-    size = (3.2 * len(shown) + 2.6, 0.3 * max(len(lines), 1) + 1.6)
+    kinds = len(rows[["across", "methods"]].drop_duplicates())
+    size = (3.2 * len(shown) + 2.6, (0.12 + 0.09 * kinds) * max(len(lines), 1) + 1.6)
     figure, axes = plt.subplots(1, len(shown), figsize=size, sharey=True, squeeze=False, layout="constrained")
     measures = [measure for _, measure in lines]
     names = [f"{m} ({metric})" if measures.count(m) > 1 else m for metric, m in lines]
@@ -144,7 +138,7 @@ def _points(
             part = rows[own & rows["value"].notna()]
             if len(part):
                 places = np.array([lines[line] for line in zip(part["metric"], part["measure"], strict=True)])
-                yield axis, places + 0.22 * (number - (len(kinds) - 1) / 2), part, look
+                yield axis, places + 0.8 / len(kinds) * (number - (len(kinds) - 1) / 2), part, look
 
 
 def _whiskers(axis: plt.Axes, places: np.ndarray, part: pd.DataFrame, color: str) -> None:

@@ -46,6 +46,7 @@ class Jobs:
             "refer": lambda wildcards: [{"reference": name} for name in self.dataset(wildcards).references],
             "robustness": self._attacks,
             "measure": self._measured,
+            "anchors": self._anchored,
             "metrics": self._if(lambda wildcards: self.dataset(wildcards).metrics),
             "predict": self._if(lambda wildcards: self.dataset(wildcards).metrics),
             "figure_1": self._if(lambda wildcards: not self._brains(wildcards)),
@@ -217,6 +218,12 @@ class Jobs:
     def _measured(self, wildcards: Any) -> list[Job]:
         metrics = self.dataset(wildcards).metrics
         return [{**job, "metric": metric} for job in self._of_kind(Model, wildcards) for metric in metrics]
+
+    def _anchored(self, wildcards: Any) -> list[Job]:
+        """Return the first seed of every network that is measured, and the way to explain that others' maps have."""
+        dataset = self.dataset(wildcards)
+        first = {name: next(iter(model.saliency)) for name, model in dataset.networks.items() if dataset.metrics}
+        return [job for job in self.finalists(wildcards) if first.get(job["model"]) == job["method"]]
 
     @cached_property
     def _swept(self) -> dict[str, dict[str, tuple[str, str]]]:

@@ -161,6 +161,12 @@ class JobSettings:
         explain = {key: value for key, value in self.explain(wildcards).items() if key != "stored"}
         return {"metric": metric, **self._shared(wildcards, "measured"), **explain}
 
+    def anchors(self, wildcards: Any) -> Settings:
+        """Anchors of one model: all metrics of them, and their agreement with both truths."""
+        explain = {key: value for key, value in self.explain(wildcards).items() if key != "stored"}
+        shared = self._shared(wildcards, "references", "metrics", "measured")
+        return {**explain, **shared, **self._scored(wildcards), "conditions": self._headline(wildcards)["conditions"]}
+
     def shapley(self, wildcards: Any) -> Settings:
         """What one model does where regions are put back to one baseline."""
         shared = self._shared(wildcards, "permutations", "explained")
@@ -179,10 +185,7 @@ class JobSettings:
 
     def score(self, wildcards: Any) -> Settings:
         """The agreement with truth."""
-        shared = self._shared(wildcards, "average", "voxels")
-        compared = self._jobs.compared(wildcards)
-        network = {"network": compared} if compared else {}
-        return {**shared, "chosen": self._jobs.listed(wildcards), "signed": self._signed(wildcards), **network}
+        return {**self._scored(wildcards), "signed": self._signed(wildcards)}
 
     def planted(self, wildcards: Any) -> Settings:
         """Hits and false alarms of the maps of planted networks."""
@@ -212,7 +215,8 @@ class JobSettings:
         labelled = [(label, method["name"]) for model in models for label, method in model.saliency.items()]
         guided = sorted({label for label, name in labelled if name in GUIDED})
         which = {"conditions": self._headline(wildcards)["conditions"], "swept": list(self._jobs.swept(wildcards))}
-        return {"data": self._data(wildcards), **which, "guided": guided, "seed": self._config.seed}
+        asked = {**which, "guided": guided, "alike": self._alike(wildcards), "seed": self._config.seed}
+        return {"data": self._data(wildcards), **asked}
 
     def judge(self, wildcards: Any) -> Settings:
         """What the data, models and methods of a dataset are that claims are judged in, beside their names."""
@@ -249,8 +253,10 @@ class JobSettings:
         }
 
     def figure_prediction(self, wildcards: Any) -> Settings:
-        """The figures of which measure predicts which truth."""
-        return {"data": self._data(wildcards), "style": self._style("dpi")}
+        """The figures of which measure predicts which truth, and the page, which says how much was done."""
+        seeds = {name: len(model.seeds) for name, model in self._jobs.dataset(wildcards).networks.items()}
+        done = {**self._shared(wildcards, "explained", "measured", "metrics"), "trainings": dict(sorted(seeds.items()))}
+        return {"data": self._data(wildcards), "done": done, "style": self._style("dpi")}
 
     def figure_strength(self, wildcards: Any) -> Settings:
         """Agreement against the strength of training."""
@@ -297,6 +303,19 @@ class JobSettings:
         """Return whether maps from elsewhere have signs, as the config says; None for a network's: they tell it."""
         given = self._jobs.dataset(wildcards).given.get(wildcards.model)
         return given.signed if given else None
+
+    def _alike(self, wildcards: Any) -> Settings:
+        """Return what ways to explain and to train are called in every dataset: by their modules."""
+        models = self._jobs.dataset(wildcards).networks
+        labelled = {f"{m}/{label}": way["name"] for m, model in models.items() for label, way in model.saliency.items()}
+        trainings = {name: (model.training or model.network)["name"] for name, model in models.items()}
+        return {"methods": dict(sorted(labelled.items())), "trainings": dict(sorted(trainings.items()))}
+
+    def _scored(self, wildcards: Any) -> Settings:
+        """Return what maps are compared by: with the data's truth, and with the network where there are regions."""
+        compared = self._jobs.compared(wildcards)
+        shared = {**self._shared(wildcards, "average", "voxels"), "chosen": self._jobs.listed(wildcards)}
+        return {**shared, **({"network": compared} if compared else {})}
 
     def _without_network(self, wildcards: Any) -> Settings:
         """Return the models that are maps from elsewhere, the attacks, and perhaps the network, that they lack."""

@@ -8,12 +8,17 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from truemap.config.names import GRADIENT
 from truemap.config.options import MethodOptions
 from truemap.data.background import Background
 
 
 class Options(MethodOptions):
     """No options."""
+
+    def traits(self) -> set[str]:
+        """As the weights of a template."""
+        return {GRADIENT}
 
 
 def refer(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from truemap.config.names import ATTRIBUTION
 from truemap.config.options import MethodOptions
 from truemap.data.background import Background
 
@@ -16,6 +17,10 @@ class Options(MethodOptions):
     centre: bool = Field(
         False, description="true: the map minus the mean of all training maps; false: the map as it is"
     )
+
+    def traits(self) -> set[str]:
+        """A share of a sum that is the map's own."""
+        return {ATTRIBUTION}
 
 
 def refer(

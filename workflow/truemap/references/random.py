@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from truemap.config.names import ATTRIBUTION
 from truemap.config.options import MethodOptions
 from truemap.data.background import Background
 from truemap.numerics import derive_seed
@@ -12,6 +13,10 @@ from truemap.numerics import derive_seed
 
 class Options(MethodOptions):
     """No options."""
+
+    def traits(self) -> set[str]:
+        """As if it were a share of the output."""
+        return {ATTRIBUTION}
 
 
 def refer(

@@ -1,0 +1,275 @@
+"""Maps of which one knows what they are, measured and compared as if they explained a network.
+
+What a measure says of these tells what it is worth, whatever it says of ways to explain. Beside the dataset's
+references (noise, the input, its edges, the group's truth) they are:
+
+``truth at r=…``
+    The data's truth of the map, without the map where there are subjects, mixed with noise so that the correlation over
+    the voxels that agreement is computed over is the one stated. A measure that cannot order them does not see the
+    data's truth, even where nothing else differs.
+``network at r=…``
+    The same of what the network does: the Shapley value of each region, spread evenly over its voxels, and noise over
+    regions, so that the criterion `network` is the one stated. A measure of faithfulness should order these.
+``truth of another class``
+    The informative truth of the next class by name.
+``untrained network``
+    The map of the network as it was before training, by the model's first way to explain.
+
+Another network's maps (of permuted labels, say) are made as those of the untrained one: see `of_network`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from truemap.config.names import ATTRIBUTION, GRADIENT, OF_DATA, OF_NETWORK
+from truemap.config.options import MethodOptions
+from truemap.data.background import Background
+from truemap.data.conditions import in_set
+from truemap.evaluation.agreement import score_block
+from truemap.evaluation.network import NetworkTruth
+from truemap.evaluation.scores import ScoreInputs
+from truemap.evaluation.truth import OwnMaps
+from truemap.metrics._contract import Senseless
+from truemap.networks._batches import Batches
+from truemap.networks._decoder import Decoder
+from truemap.numerics import derive_seed
+from truemap.references._contract import Reference
+from truemap.saliency._context import Context
+from truemap.saliency._contract import Saliency
+
+#: Correlations of the degraded truths with the truth itself.
+STEPS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
+UNTRAINED, OTHER_CLASS = "untrained network", "truth of another class"
+FIXED = "the map is not made from the input: it cannot change with it"
+FOREIGN = "the map is not made by this network: it cannot change with it, or with how a network is explained"
+#: Rows, their inputs (n, *shape) -> maps (n, classes, *shape), float64.
+Make = Callable[[pd.DataFrame, torch.Tensor], torch.Tensor]
+
+
+class OfTruth(MethodOptions):
+    """What a truth of the data says of a voxel: what its change would change."""
+
+    def traits(self) -> set[str]:
+        """As the weights of a template."""
+        return {GRADIENT}
+
+
+class OfRegions(MethodOptions):
+    """What a voxel contributes to its region's share of the output."""
+
+    def traits(self) -> set[str]:
+        """As its Shapley value."""
+        return {ATTRIBUTION}
+
+
+def mixed(values: np.ndarray, noise: np.ndarray, r: float) -> np.ndarray:
+    """Return rows whose correlation with those of `values` is r, exactly, with their mean and their variance.
+
+    r v + sqrt(1 - r^2) n, with n the part of the noise that does not correlate with v. A constant row stays.
+
+    Parameters
+    ----------
+    values, noise : ndarray, shape (rows, n)
+        At least three columns.
+    """
+    mean = values.mean(axis=1, keepdims=True)
+    v, n = values - mean, noise - noise.mean(axis=1, keepdims=True)
+    square = (v * v).sum(axis=1, keepdims=True)
+    some = square > 0
+    n = n - v * np.divide((n * v).sum(axis=1, keepdims=True), square, out=np.zeros_like(square), where=some)
+    n *= np.sqrt(square) / np.sqrt((n * n).sum(axis=1, keepdims=True))
+    return np.where(some, mean + r * v + np.sqrt(1 - r**2) * n, values)
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A known map, as a way to explain that metrics can ask.
+
+    Attributes
+    ----------
+    make : callable
+        Makes the maps.
+    known : Known
+    """
+
+    make: Make
+    known: Known
+
+    def explain(
+        self, decoder: Decoder, x: torch.Tensor, samples: list[int], options: MethodOptions, context: Context
+    ) -> torch.Tensor:
+        """Return the maps, as `truemap.saliency._contract.Explain`.
+
+        Raises
+        ------
+        Senseless
+            If it is asked how the map changes with what it is not made from.
+        """
+        known = self.known
+        if decoder.network is not known.decoder.network or context.seed != known.context.seed:
+            raise Senseless(FOREIGN)
+        places = known.places(samples)
+        rows, own = known.batches.volumes.table.iloc[places], known.batches.get(torch.from_numpy(places))[0]
+        found = self.make(rows, x)
+        # A map that is made from the input is another one for the input turned round.
+        if not torch.equal(x, own) and torch.equal(self.make(rows, own), self.make(rows, own.flip(1))):
+            raise Senseless(FIXED)
+        return found
+
+
+@dataclass(frozen=True)
+class Known:
+    """A network, the maps that it is asked about, and what is known of these.
+
+    Attributes
+    ----------
+    given : ScoreInputs
+    background : Background
+    conditions : str
+        The condition set whose truth it is.
+    decoder, batches, context
+        As ways to explain get them; `batches` are of the volumes of `given`.
+    network : NetworkTruth or None
+    """
+
+    given: ScoreInputs
+    background: Background
+    conditions: str
+    decoder: Decoder
+    batches: Batches
+    context: Context
+    network: NetworkTruth | None
+
+    def places(self, samples: list[int]) -> np.ndarray:
+        """Return where samples are among the test maps."""
+        return pd.Index(self.given.volumes.table["sample"]).get_indexer(samples)
+
+    def kept(self, places: np.ndarray) -> np.ndarray:
+        """Return those of the test maps that have a truth in the set of conditions."""
+        rows = self.given.volumes.table.iloc[places]
+        known = [(subject, self.conditions) in self.given.truths for subject in rows["subject"]]
+        return places[in_set(rows, self.conditions, self.given.chosen) & np.array(known)]
+
+    def anchors(
+        self, references: Mapping[str, Reference], saliency: Saliency, untrained: Callable[[int], nn.Module]
+    ) -> list[Saliency]:
+        """Return all anchors, in the order in which they are told of.
+
+        Parameters
+        ----------
+        references : mapping
+            Label -> reference of the dataset.
+        saliency : Saliency
+            The way to explain other networks.
+        untrained : callable
+            Seed -> the network as it was before training.
+        """
+        before = untrained(derive_seed(self.context.seed, "anchors", "untrained"))
+        of_data, of_regions = OfTruth(), OfRegions()
+        found: list[tuple[str, MethodOptions, Make]] = [
+            *(
+                (label, reference.options, partial(self._referred, reference))
+                for label, reference in references.items()
+            ),
+            (UNTRAINED, saliency.options, partial(self.of_network, before, saliency)),
+            (OTHER_CLASS, of_data, self._other_class),
+            *((f"{OF_DATA}{r:g}", of_data, partial(self._degraded, r)) for r in STEPS),
+        ]
+        if self.network:
+            found += [(f"{OF_NETWORK}{r:g}", of_regions, partial(self._degraded_network, r)) for r in STEPS]
+        return [Saliency(name, options, Anchor(make, self).explain) for name, options, make in found]
+
+    def scores(self, anchor: Saliency, places: np.ndarray) -> pd.DataFrame:
+        """Return the agreement of an anchor's maps with both truths, of the samples' own classes.
+
+        Returns
+        -------
+        DataFrame
+            The columns of `truemap.evaluation.agreement.COLUMNS`.
+        """
+        blocks, kinds = [], anchor.options.traits() or set()
+        rows = self.given.volumes.table.iloc[places]
+        for subject, part in rows.groupby("subject", sort=False):
+            own, part = self._own(subject), part.assign(target=part["label"]).reset_index(drop=True)
+            x, targets = self.batches.get(torch.from_numpy(self.places(part["sample"].tolist())))
+            found = anchor.explain(self.decoder, x, part["sample"].tolist(), anchor.options, self.context)
+            maps = found[torch.arange(len(found)), targets].flatten(1).cpu().numpy()
+            truths = {(subject, self.conditions): self.given.truths[subject, self.conditions]}
+            blocks.append(score_block(part, maps, truths, self.given.inside, own, True, self.given.chosen))
+            if self.network:
+                kind = next((kind for kind in (ATTRIBUTION, GRADIENT) if kind in kinds), "")
+                of_network = replace(self.network, maps=kind)
+                blocks.append(of_network.block(part, maps, self.given.volumes, [self.conditions], self.given.chosen))
+        return pd.concat(blocks, ignore_index=True)
+
+    # What maps are made of
+
+    def of_network(self, network: nn.Module, saliency: Saliency, rows: pd.DataFrame, x: torch.Tensor) -> torch.Tensor:
+        """Return another network's maps of the same inputs."""
+        decoder = replace(self.decoder, network=network)
+        return saliency.explain(decoder, x, rows["sample"].tolist(), saliency.options, self.context)
+
+    def _referred(self, reference: Reference, rows: pd.DataFrame, x: torch.Tensor) -> torch.Tensor:
+        values = x.flatten(1).cpu().numpy()
+        maps = reference.refer(rows, values, self.background, self.conditions, reference.options, self.context.seed)
+        return self._tensor(maps, x)
+
+    def _other_class(self, rows: pd.DataFrame, x: torch.Tensor) -> torch.Tensor:
+        maps = np.zeros((len(rows), len(self._classes), x[0].numel()))
+        for place, subject in enumerate(rows["subject"]):
+            truth = self.given.truths[subject, self.conditions]
+            for number in range(len(self._classes)):
+                other = self._classes[(number + 1) % len(self._classes)]
+                values, _ = truth.of(other, other)
+                maps[place, number] = 0.0 if values is None else values
+        return self._tensor(maps, x)
+
+    def _degraded(self, r: float, rows: pd.DataFrame, x: torch.Tensor) -> torch.Tensor:
+        maps = np.zeros((len(rows), len(self._classes), x[0].numel()))
+        inside = slice(None) if self.given.inside is None else self.given.inside
+        for place, row in enumerate(rows.itertuples()):
+            truth, own = self.given.truths[row.subject, self.conditions], self._own(row.subject)
+            truth = truth if own is None else own.leave_out(truth, self.conditions, row.sample)
+            found = [truth.of(row.label, target)[0] for target in self._classes]
+            values = np.stack([np.zeros(x[0].numel()) if one is None else one for one in found])[:, inside]
+            maps[place][:, inside] = mixed(values, self._noise(row.sample).standard_normal(values.shape), r)
+        return self._tensor(maps, x)
+
+    def _degraded_network(self, r: float, rows: pd.DataFrame, x: torch.Tensor) -> torch.Tensor:
+        of, maps = self.network, np.zeros((len(rows), len(self._classes), x[0].numel()))
+        inside = of.regions.labels > 0
+        for place, sample in enumerate(rows["sample"]):
+            values = of.values.loc[[(sample, target) for target in self._classes]].to_numpy()
+            shares = mixed(values, self._noise(sample).standard_normal(values.shape), r) / of.regions.voxels
+            maps[place][:, inside] = shares[:, of.regions.labels[inside] - 1]
+        return self._tensor(maps, x)
+
+    def _noise(self, sample: int) -> np.random.Generator:
+        """Return the generator of a sample's noise: the same for all steps, so that nothing but r differs."""
+        return np.random.default_rng(derive_seed(self.context.seed, "anchors", int(sample)))
+
+    def _tensor(self, maps: np.ndarray, x: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(maps).to(x.device, torch.float64).view(len(x), -1, *x.shape[1:])
+
+    @property
+    def _classes(self) -> list[str]:
+        return self.decoder.classes
+
+    def _own(self, subject: str) -> OwnMaps | None:
+        if subject not in self._last:
+            self._last.clear()
+            self._last[subject] = self.given.own(subject)
+        return self._last[subject]
+
+    @cached_property
+    def _last(self) -> dict[str, OwnMaps | None]:
+        """The maps of one subject, that which was asked for last."""
+        return {}
