@@ -229,7 +229,7 @@ def test_settings_are_recorded_one_named_line_a_value() -> None:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_settings_of_every_job_fit_its_rules_params(name: str, conditions: object) -> None:
     raw = changed(("conditions",), conditions, SWEPT)
-    raw["datasets"]["images"]["regions"] = "squares"
+    raw["datasets"]["images"].update(regions="squares", metrics=["complexity", "label_permutation"])
     raw["datasets"]["images"]["models"]["known"] = {"network": "planted"}
     p = plan(raw)
     params = p.params(name, "background" if name == "background_chosen" else "")
@@ -368,6 +368,22 @@ def test_a_metric_does_not_know_of_the_others_or_of_what_is_stored() -> None:
     named = {entry.split("@")[0] for entry in coded(plan(), "measure", removal)}
     assert {"truemap.metrics.removal", "truemap.saliency.smoothgrad"} <= named
     assert not {"truemap.metrics.complexity", "truemap.saliency.gradient", "truemap.metrics.sanity"} & named
+
+
+def test_a_metric_that_compares_with_a_twin_is_of_one_network_and_seed() -> None:
+    twin = {"label_permutation": {"epochs": 9}}
+    p = plan(changed(("metrics",), {"complexity": None, **twin}, SWEPT))
+    assert p.each("permute", "{model}/{seed}/{metric}")(IMAGES) == ["nn/0/label_permutation"]
+    of_twin = [path for path in p.each("measure", MEASURED)(IMAGES) if "label" in path]
+    assert of_twin == [f"metrics/nn/0/{method}/label_permutation" for method in ("gradient", "smoothgrad")]
+    measured = at(**{**vars(IMAGES), "seed": "0", "metric": "label_permutation"})
+    assert p.permuted("{dataset}/{model}/{seed}/{metric}")(measured) == ["images/nn/0/label_permutation"]
+    assert p.permuted("{dataset}")(at(**{**vars(IMAGES), "metric": "complexity"})) == []
+    cost = p.settings.networks(IMAGES)["models"]["nn"]
+    assert cost["retrained"] == [{"epochs": 9, "jobs": 1}]
+    assert cost["saliency"]["gradient"]["measured"] == {"complexity": 6, "label_permutation": 1}
+    assert p.settings.permute(measured)["epochs"] == 9
+    assert plan().all("permutation", "{dataset}") == [] and p.all("permutation", "{dataset}") == ["images"]
 
 
 def test_maps_from_elsewhere_are_not_measured_and_named_where_networks_are() -> None:

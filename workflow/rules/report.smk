@@ -234,7 +234,7 @@ rule claims:
 
 
 measured = ("simulate", "volumes", "quality", "truth", "background", "background_chosen", "train", "model", "explain")
-measured += ("adopt", "shapley", "subject_maps", "score", "refer", "robustness", "measure")
+measured += ("adopt", "shapley", "subject_maps", "score", "refer", "robustness", "measure", "permute")
 drawing = ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength", "figure_prediction")
 drawn = {name: getattr(rules, name).output for name in drawing}
 

@@ -21,6 +21,7 @@ from truemap.data.grid import Grid
 from truemap.data.volumes import Volumes
 from truemap.geometry import radius
 from truemap.metrics._contract import Metric
+from truemap.metrics._explained import Twin
 from truemap.metrics._measure import measured_table
 from truemap.networks._batches import MAPS, Batches
 from truemap.networks._decoder import Decoder, build_network, read_decoder
@@ -110,8 +111,8 @@ class Costs:
         -------
         dict
             ``model, parameters, multiply_adds`` (of one pass of one map), and of all its jobs ``training_seconds,
-            explaining_seconds, measuring_seconds, robustness_seconds`` (at most); NaN where a method could not work on
-            noise.
+            retraining_seconds`` (on permuted labels), ``explaining_seconds, measuring_seconds, robustness_seconds`` (at
+            most); NaN where a method could not work on noise.
 
         Raises
         ------
@@ -131,6 +132,7 @@ class Costs:
             network(x[:1])
         parts = {
             "training": self._training,
+            "retraining": self._retraining,
             "explaining": self._explaining,
             "measuring": self._measuring,
             "robustness": self._robustness,
@@ -193,8 +195,15 @@ class Costs:
         one_pass = self._forward(network.eval(), batches)
         chosen = (self._count["validation"] + self._count["test"]) * one_pass
         chosen = model["replicates"] * (self._start + chosen)
-        if not model["training"]:
-            return chosen
+        return chosen + (model["trainings"] * self._fitting(model, network, batches) if model["training"] else 0.0)
+
+    def _retraining(self, model: Settings, network: nn.Module, batches: Batches) -> float:
+        again = model["retrained"]
+        return sum(part["jobs"] * self._fitting(model, network, batches, part["epochs"]) for part in again)
+
+    def _fitting(self, model: Settings, network: nn.Module, batches: Batches, epochs: int | None = None) -> float:
+        """Return the seconds of one training, of other epochs than the model's own if they are given."""
+        one_pass = self._forward(network.eval(), batches)
         training = method("training", model["training"], Training)
         size, random = self._batch(model), torch.Generator().manual_seed(0)
         tried = min(size, len(batches))
@@ -207,8 +216,8 @@ class Costs:
             training.update(network, optimizer, *batches.get(torch.arange(tried)), options[0], random)
 
         epoch = minibatches * self._seconds(update) * size / tried + self._count["validation"] * one_pass
-        whole = prepare * self._count["train"] / len(batches) + training.options.epochs * epoch
-        return model["trainings"] * (self._start + whole) + chosen
+        whole = prepare * self._count["train"] / len(batches) + (epochs or training.options.epochs) * epoch
+        return self._start + whole
 
     def _explaining(self, model: Settings, network: nn.Module, batches: Batches) -> float:
         decoder, context = self._decoder(model, network), self._context()
@@ -228,18 +237,21 @@ class Costs:
     def _measuring(self, model: Settings, network: nn.Module, batches: Batches) -> float:
         decoder, context, memory = self._decoder(model, network), self._context(), self._settings["memory"]
         maps, total = min(self._settings["measured"] or self._explained, self._explained), 0.0
-        for settings in self._settings["metrics"].values():
+        for label, settings in self._settings["metrics"].items():
             metric = method("metrics", settings, Metric)
             for chosen in model["saliency"].values():
+                if not chosen["measured"][label]:
+                    continue
                 saliency = method("saliency", chosen["method"], Saliency)
 
                 def measure(count: int, metric: Metric = metric, saliency: Saliency = saliency) -> None:
                     rows, mask = np.arange(count), self._grid.mask
                     measured_table(
-                        decoder, batches, saliency, context, metric, mask, rows, memory, lambda seed: network
-                    )
+                        decoder, batches, saliency, context, metric, mask, rows, memory, lambda seed: network,
+                        Twin(network, 1.0),
+                    )  # fmt: skip
 
-                total += chosen["jobs"] * (self._start + maps * self._each(measure, min(TOGETHER, maps)))
+                total += chosen["measured"][label] * (self._start + maps * self._each(measure, min(TOGETHER, maps)))
         return total
 
     def _context(self) -> Context:
@@ -315,14 +327,15 @@ def sentence(cost: Mapping[str, Any], asked: bool) -> str:
     asked : bool
         Whether robust accuracy was asked for.
     """
-    parts = ("training", "explaining", "measuring", "robustness")
+    parts = ("training", "retraining", "explaining", "measuring", "robustness")
     found = [cost[f"{what}_seconds"] for what in parts]
-    training, explaining, measuring, robustness = found
+    training, retraining, explaining, measuring, robustness = found
     robust = f"at most {_words(robustness)} robust accuracy" if asked else "robust accuracy not asked for"
+    again = f"{_words(retraining)} training again, " if retraining else ""
     measured = f"{_words(measuring)} measuring maps, " if measuring else ""
     return (
         f"{cost['model']}: about {_words(sum(found))} on this machine, one job at a time: "
-        f"{_words(training)} training, {_words(explaining)} explaining, {measured}{robust} "
+        f"{_words(training)} training, {again}{_words(explaining)} explaining, {measured}{robust} "
         f"({cost['parameters']:,} parameters, {cost['multiply_adds']:,} multiply-adds a map)"
     )
 

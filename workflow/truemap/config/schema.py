@@ -41,6 +41,7 @@ from truemap.config.options import (
     Positive,
     Seed,
     Strict,
+    TwinOptions,
     faults,
     suggest,
 )
@@ -530,11 +531,20 @@ class Dataset(Strict):
         if self.metrics and not self.networks:
             raise ValueError("metrics: they ask a network, and all models here are maps from elsewhere. Drop them.")
         for label, metric in self.metrics.items():
-            needs = resolved_options("metrics", metric).needs()
+            options = resolved_options("metrics", metric)
             for model in self.networks.values():
                 traits = resolved_options("networks", model.network).traits()
-                check_fit("metrics", label, needs, "network", model.network["name"], traits)
+                check_fit("metrics", label, options.needs(), "network", model.network["name"], traits)
+            if isinstance(options, TwinOptions):
+                self._trained_here(f"metrics.{label}", options.model)
         return self
+
+    def _trained_here(self, key: str, model: str | None) -> None:
+        """Refuse what trains a network again that nothing here has trained."""
+        if not self.trained:
+            raise ValueError(f"{key}: it trains a network again, and none is trained here. Drop it.")
+        if model is not None and model not in self.trained:
+            raise ValueError(f"{key}: no network '{model}' is trained here{suggest(model, self.trained)}")
 
     @property
     def atlas(self) -> str | None:
@@ -545,6 +555,11 @@ class Dataset(Strict):
     def networks(self) -> dict[str, Model]:
         """Those of the models that are networks."""
         return {name: model for name, model in self.models.items() if isinstance(model, Model)}
+
+    @property
+    def trained(self) -> dict[str, Model]:
+        """Those of the networks that are trained here, and so can be trained again."""
+        return {name: model for name, model in self.networks.items() if model.training}
 
     @property
     def given(self) -> dict[str, GivenMaps]:

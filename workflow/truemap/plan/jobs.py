@@ -9,6 +9,7 @@ from typing import Any
 
 from truemap.config.candidates import candidates
 from truemap.config.names import ATTRIBUTION, BASELINES, GRADIENT, SPLITS
+from truemap.config.options import TwinOptions
 from truemap.config.registry import resolved_options
 from truemap.config.schema import Config, Dataset, GivenMaps, Model
 from truemap.plan.record import named
@@ -39,6 +40,8 @@ class Jobs:
             "networks": self._if(lambda wildcards: self.dataset(wildcards).networks),
             "train": self._trainings,
             "model": self.replicates,
+            "permute": self.twins,
+            "permutation": self._if(self.twins),
             "explain": lambda wildcards: self._of_kind(Model, wildcards),
             "adopt": lambda wildcards: self._of_kind(GivenMaps, wildcards),
             "subject_maps": lambda wildcards: self.drawn(wildcards) if self._brains(wildcards) else [],
@@ -134,6 +137,21 @@ class Jobs:
         models = self.dataset(wildcards).networks
         return [j for j in self.explained(wildcards) if j["model"] in models and models[j["model"]].planted]
 
+    def twins(self, wildcards: Any) -> list[Job]:
+        """Return model, seed and metric of every network that is trained again on permuted labels."""
+        dataset, found = self.dataset(wildcards), []
+        for label, metric in dataset.metrics.items():
+            options = resolved_options("metrics", metric)
+            if isinstance(options, TwinOptions):
+                name = options.model or next(iter(dataset.trained))
+                found.append({"model": name, "seed": dataset.trained[name].seeds[0], "metric": label})
+        return found
+
+    def twin_measured(self, wildcards: Any) -> list[Job]:
+        """Return those of the measured jobs that compare with a twin."""
+        twins = self.twins(wildcards)
+        return [job for job in self._measured(wildcards) if any(twin.items() <= job.items() for twin in twins)]
+
     def compared(self, wildcards: Any) -> dict[str, str]:
         """Return how maps of a method are compared with the network: what they are, the output and its baseline.
 
@@ -215,8 +233,9 @@ class Jobs:
         return [{**job, "attack": attack} for job in self.replicates(wildcards) for attack in attacks]
 
     def _measured(self, wildcards: Any) -> list[Job]:
-        metrics = self.dataset(wildcards).metrics
-        return [{**job, "metric": metric} for job in self._of_kind(Model, wildcards) for metric in metrics]
+        metrics, twins = self.dataset(wildcards).metrics, {twin["metric"]: twin for twin in self.twins(wildcards)}
+        jobs = [{**job, "metric": metric} for job in self._of_kind(Model, wildcards) for metric in metrics]
+        return [job for job in jobs if twins.get(job["metric"], job).items() <= job.items()]
 
     @cached_property
     def _swept(self) -> dict[str, dict[str, tuple[str, str]]]:

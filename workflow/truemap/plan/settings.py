@@ -6,6 +6,7 @@ is re-run for a changed value only.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from truemap.config.candidates import candidates, strength
@@ -79,7 +80,8 @@ class JobSettings:
             rows = ({**job, "model": parents.get(job["model"], job["model"])} for job in found)
             return sum(all(row[key] == value for key, value in wanted.items()) for row in rows)
 
-        models = {}
+        models, found = {}, jobs.of("measure", wildcards)
+        measured = Counter((parents.get(job["model"], job["model"]), job["method"], job["metric"]) for job in found)
         for name, model in dataset.networks.items():
             labels = model.saliency.items()
             models[name] = {
@@ -90,9 +92,18 @@ class JobSettings:
                 "trainings": count(jobs.of("train", wildcards), model=name),
                 "replicates": count(jobs.replicates(wildcards), model=name),
                 "saliency": {
-                    label: {"method": saliency, "jobs": count(jobs.explained(wildcards), model=name, method=label)}
+                    label: {
+                        "method": saliency,
+                        "jobs": count(jobs.explained(wildcards), model=name, method=label),
+                        "measured": {metric: measured[name, label, metric] for metric in dataset.metrics},
+                    }
                     for label, saliency in labels
                 },
+                "retrained": [
+                    {"epochs": dataset.metrics[twin["metric"]]["epochs"], "jobs": 1}
+                    for twin in jobs.twins(wildcards)
+                    if twin["model"] == name
+                ],
             }
         shared = self._shared(wildcards, "explained", "robustness", "metrics", "measured")
         computed = {"memory": self._config.memory, "seed": self._config.seed, **self._torch()}
@@ -137,6 +148,11 @@ class JobSettings:
             return {"network": model.network, "calibrate": model.calibrate, **self._torch()}
         choice = {"strength": strength(model), "tolerance": model.tolerance, "calibrate": model.calibrate}
         return {"network": model.network, **choice, **self._torch()}
+
+    def permute(self, wildcards: Any) -> Settings:
+        """One twin, trained on permuted labels."""
+        epochs = self._jobs.dataset(wildcards).metrics[wildcards.metric].get("epochs")
+        return {"epochs": epochs, "seed": int(wildcards.seed), **self._torch()}
 
     def explain(self, wildcards: Any) -> Settings:
         """One method's saliency maps."""
@@ -205,6 +221,10 @@ class JobSettings:
         """A dataset's table of metrics, and the maps from elsewhere that have none."""
         given = [[name, label] for name, maps in self._jobs.dataset(wildcards).given.items() for label in maps.saliency]
         return {"data": self._data(wildcards), "given": given}
+
+    def permutation(self, wildcards: Any) -> Settings:
+        """A dataset's table of twins."""
+        return {"data": self._data(wildcards), "twins": self._jobs.twins(wildcards)}
 
     def predict(self, wildcards: Any) -> Settings:
         """A dataset's table of which measure predicts which truth, and what it is repeated without."""
