@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -91,8 +92,11 @@ def test_passes_are_counted_by_epochs_minibatches_maps_and_jobs(monkeypatch):
     again = costs(model(saliency=("gradient", "weights"), retrained=[{"epochs": 7, "jobs": 1}]), start=10.0, **twin).of(
         "m"
     )
-    assert again["retraining_seconds"] == 10 + 36 / 8 + 7 * (5 + 8) and found["retraining_seconds"] == 0
+    assert again["retraining_seconds"] == 10 + 36 / 8 + 7 * (5 + 36) and found["retraining_seconds"] == 0
     assert again["measuring_seconds"] == 10 + 4  # the second way to explain has no such job
+    part = {"epochs": None, "jobs": 3, "ranked": ["m0"], "fractions": [0.5], "train": 20, "test": 100}
+    without = costs(model(retrained=[part]), start=10.0).of("m")
+    assert without["retraining_seconds"] == 3 * (10 + 20 / 8 + 3 * (3 + 12)) + 10 + 20 + 12
     everything = costs(model(), explained=None).of("m")
     assert everything["explaining_seconds"] == 12
     none = costs(model(), robustness={"attacks": {}, "epsilon": 0.1, "epsilon_unit": "voxel", "maps": None}).of("m")
@@ -112,6 +116,16 @@ def test_a_batch_that_is_too_large_to_try_is_tried_in_part(monkeypatch):
 def test_a_network_that_cannot_have_the_maps_is_refused_by_the_models_name():
     with pytest.raises(DataError, match="model m: cnn3d needs maps with three axes"):
         costs(model("cnn3d"), shape=(8, 8)).of("m")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"train": 1}, "1 maps (train) are fewer than the 2 classes"), ({"fractions": [1e-4]}, "is 0 of the mask's 252")],
+)
+def test_a_budget_without_sense_is_refused_before_anything_trains(changes, words):
+    part = {"epochs": None, "jobs": 3, "ranked": ["m0"], "fractions": [0.5], "train": 20, "test": 100, **changes}
+    with pytest.raises(DataError, match=re.escape(words)):
+        costs(model(retrained=[part])).of("m")
 
 
 def test_a_method_that_cannot_work_with_the_network_is_refused_before_it_trains():

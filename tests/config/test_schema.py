@@ -355,6 +355,27 @@ def test_what_is_trained_again_is_trained_here():
         parse(raw)
 
 
+@pytest.mark.parametrize(
+    ("roar", "words"),
+    [
+        ({"model": "lin"}, "roar: no network 'lin' is trained here; did you mean 'linear'"),
+        ({"methods": ["gradent"]}, "roar.methods: no saliency 'gradent'; did you mean 'gradient'"),
+        ({"methods": ["random"]}, "'random' is the order that no map gives"),
+        ({"fractions": [0.5, 0.5]}, "twice"),
+        ({"fractions": [1.0]}, "less than 1"),
+        ({"fractions": []}, "at least 1"),
+    ],
+)
+def test_remove_and_retrain_is_of_a_network_and_methods_that_are_there(roar, words):
+    saliency = {"gradient": {}, "random": {"name": "weights"}}
+    raw = changed((*SYNTHETIC, "models"), {"linear": {"network": "linear", "saliency": saliency}})
+    raw["datasets"]["synthetic"]["roar"] = {"methods": ["gradient"]}
+    assert parse(raw).datasets["synthetic"].roar.train == 1000
+    raw["datasets"]["synthetic"]["roar"] = {"methods": ["gradient"], **roar}
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        parse(raw)
+
+
 def test_metrics_are_none_unless_named_and_ask_networks():
     assert parse(RAW).datasets["synthetic"].metrics == {}
     found = parse(changed((*SYNTHETIC, "metrics"), {"removal": None, "fine": {"name": "removal", "steps": 99}}))

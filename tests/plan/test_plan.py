@@ -49,11 +49,11 @@ def at(**wildcards: str) -> SimpleNamespace:
 
 IMAGES = at(
     dataset="images", model="nn", seed="4", candidate="epsilon-2", method="smoothgrad", split="train", shard="0",
-    attack="pgd", reference="random", metric="complexity", baseline="mean",
+    attack="pgd", reference="random", metric="complexity", baseline="mean", order="random", fraction="0.5",
 )  # fmt: skip
 BRAINS = at(
     dataset="brains", model="linear", seed="0", candidate="single", method="weights", split="test", shard="1",
-    attack="pgd", reference="group_truth", metric="complexity", baseline="mean",
+    attack="pgd", reference="group_truth", metric="complexity", baseline="mean", order="weights", fraction="0.5",
 )  # fmt: skip
 #: Rules whose settings both datasets have.
 SETTINGS = [
@@ -229,7 +229,7 @@ def test_settings_are_recorded_one_named_line_a_value() -> None:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_settings_of_every_job_fit_its_rules_params(name: str, conditions: object) -> None:
     raw = changed(("conditions",), conditions, SWEPT)
-    raw["datasets"]["images"].update(regions="squares", metrics=["complexity", "label_permutation"])
+    raw["datasets"]["images"].update(regions="squares", metrics=["complexity", "label_permutation"], roar={})
     raw["datasets"]["images"]["models"]["known"] = {"network": "planted"}
     p = plan(raw)
     params = p.params(name, "background" if name == "background_chosen" else "")
@@ -335,7 +335,7 @@ def test_the_truth_that_figures_show_is_no_setting_of_scores_or_tests() -> None:
 
 
 def test_memory_is_a_setting_of_explaining_measuring_and_of_what_networks_do_only() -> None:
-    assert settings_that_differ(RAW, {**RAW, "memory": 7}) == {"networks", "explain", "measure", "shapley"}
+    assert settings_that_differ(RAW, {**RAW, "memory": 7}) == {"networks", "explain", "measure", "shapley", "rank"}
     assert plan({**RAW, "memory": 7}).settings.explain(IMAGES)["memory"] == 7
 
 
@@ -384,6 +384,22 @@ def test_a_metric_that_compares_with_a_twin_is_of_one_network_and_seed() -> None
     assert cost["saliency"]["gradient"]["measured"] == {"complexity": 6, "label_permutation": 1}
     assert p.settings.permute(measured)["epochs"] == 9
     assert plan().all("permutation", "{dataset}") == [] and p.all("permutation", "{dataset}") == ["images"]
+
+
+def test_a_network_is_trained_again_once_whole_and_once_a_fraction_and_order() -> None:
+    roar = {"methods": ["gradient"], "fractions": [0.25, 1 / 3], "train": 40}
+    p = plan(changed(("roar",), roar))
+    assert p.each("rank", "{model}/{seed}/{method}")(IMAGES) == ["nn/0/gradient"]
+    parts = [("random", "0"), *((o, f) for o in ("gradient", "random") for f in ("0.25", "0.333333333333"))]
+    assert p.each("retrain", "{model}/{seed}/{order}/{fraction}")(IMAGES) == [f"nn/0/{o}/{f}" for o, f in parts]
+    job = at(dataset="images", model="nn", seed="0", order="gradient", fraction="0.25")
+    assert p.ranking("{dataset}/{model}/{seed}/{method}")(job) == ["images/nn/0/gradient"]
+    assert p.ranking("{method}")(at(**{**vars(job), "order": "random"})) == []
+    settings = p.settings.retrain(job)
+    assert (settings["fraction"], settings["train"], settings["test"]) == (0.25, 40, 200)
+    (part,) = p.settings.networks(IMAGES)["models"]["nn"]["retrained"]
+    assert (part["jobs"], part["ranked"], part["train"]) == (5, ["gradient"], 40)
+    assert plan().each("rank", "{method}")(IMAGES) == plan().all("roar", "{dataset}") == []
 
 
 def test_maps_from_elsewhere_are_not_measured_and_named_where_networks_are() -> None:

@@ -16,14 +16,15 @@ AFTER_MAPS = {"score", "subject_maps", *PAGES}
 PREDICTED = {"predict", "figure_prediction"}
 OF_ONE_METRIC = {"measure", "metrics", *PREDICTED}
 MEASURED = {"permutation", *OF_ONE_METRIC}
-AFTER_MODEL = {"permute", "explain", "robustness", *MEASURED, *AFTER_MAPS}
+RETRAINED = {"rank", "retrain", "roar"}
+AFTER_MODEL = {"permute", *RETRAINED, "explain", "robustness", *MEASURED, *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
 #: Of a dataset with one kind of figure only; the synthetic one has no sweep, and alone is measured.
-OF_SYNTHETIC = {"figure_1", "permute", *MEASURED}
+OF_SYNTHETIC = {"figure_1", "permute", *RETRAINED, *MEASURED}
 AFTER_HCP_MAPS = AFTER_MAPS - {"figure_1"}
 SYNTHETIC_ONLY = {"subject_maps", "figure_3", "figure_strength"}
-#: Of the first network and seed alone.
-OF_TWINS = {"permute", "permutation"}
+#: Of one network and seed alone.
+OF_ONE = {"permute", "permutation", *RETRAINED}
 #: Figures that show one truth and one set of conditions first.
 HEADLINES = {"figure_2", "figure_3", "figure_grid", "figure_strength"}
 NOTHING: set[str] = set()
@@ -208,7 +209,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("a metric that compares with a twin", source("metrics/label_permutation.py", "has not learnt", "never learnt"),
      {"networks", *MEASURED, "resources"}),
     ("the background of methods", source("data/background.py", "BLOCK = 64", "BLOCK = 65"),
-     {"background", "refer", "explain", *MEASURED, *AFTER_MAPS}),
+     {"background", "refer", "explain", *RETRAINED, *MEASURED, *AFTER_MAPS}),
     ("the table of quality", source("data/quality.py", "BLOCK = 16", "BLOCK = 17"), {"quality", "resources"}),
     ("the agreement", source("evaluation/agreement.py", '"informative", "pairwise").as', '"informative", "p").as'),
      {"refer", *PREDICTED, *AFTER_MAPS} - {"subject_maps", "figure_3"}),
@@ -220,9 +221,9 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("two equal-typed options swapped", config(swap_blob_and_field), SIMULATED),
     ("the order of keys", config(reverse_keys), NOTHING),
     ("a default written out", config(write_default), NOTHING),
-    ("one more seed", config(add_seed), {"networks", *AFTER_TRAINING} - {"figure_1", *SYNTHETIC_ONLY, *OF_TWINS}),
+    ("one more seed", config(add_seed), {"networks", *AFTER_TRAINING} - {"figure_1", *SYNTHETIC_ONLY, *OF_ONE}),
     ("one more saliency method", config(add_method), {"networks", "explain", *AFTER_HCP_MAPS}),
-    ("one more model", config(add_model), {"networks", *AFTER_TRAINING} - {*SYNTHETIC_ONLY, *OF_TWINS}),
+    ("one more model", config(add_model), {"networks", *AFTER_TRAINING} - {*SYNTHETIC_ONLY, *OF_ONE}),
     ("one more strength", config(add_strength), {"networks", *AFTER_TRAINING} - OF_SYNTHETIC),
     ("one more reference", config(add_reference), {"refer", *TABLES} - {"figure_strength"}),
     ("which truth figures show", config(leave_out), HEADLINES),

@@ -234,7 +234,18 @@ rule claims:
 
 
 measured = ("simulate", "volumes", "quality", "truth", "background", "background_chosen", "train", "model", "explain")
-measured += ("adopt", "shapley", "subject_maps", "score", "refer", "robustness", "measure", "permute")
+measured += (
+    "adopt",
+    "shapley",
+    "subject_maps",
+    "score",
+    "refer",
+    "robustness",
+    "measure",
+    "permute",
+    "rank",
+    "retrain",
+)
 drawing = ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength", "figure_prediction")
 drawn = {name: getattr(rules, name).output for name in drawing}
 
@@ -245,6 +256,7 @@ rule resources:
         rules.quality.output.tsv,
         plan.each("metrics", rules.metrics.output.metrics_tsv),
         plan.each("predict", rules.predict.output.tsv),
+        plan.each("roar", rules.roar.output[1]),
     output:
         tsv="results/{dataset}/resources.tsv",
         html=report(

@@ -24,6 +24,8 @@ ATTRIBUTION, GRADIENT = "attribution", "gradient"
 PLANTED = "planted"
 #: The second truth, and the criterion of its name: what the network itself does.
 NETWORK = "network"
+#: The order of voxels that no map gives, beside those of ways to explain.
+AT_RANDOM = "random"
 #: Ways to explain that pass only what is positive back, and so partly recover the input (Nie et al. 2018).
 GUIDED = ("guided_backprop", "deconvnet", "guided_grad_cam")
 #: What the set of the conditions that a config lists is called, beside `all` and `no_negated`.

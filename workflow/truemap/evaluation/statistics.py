@@ -171,7 +171,7 @@ def summarise(
         values = part["value"].dropna().to_numpy()
         reasons = {*part["reason"]} - {""}
         none = reasons.pop() if len(reasons) == 1 else "no unit has a value; the scores say why"
-        rows.append((*key, *_interval(values, confidence, within, none), int(part["missing"].sum())))
+        rows.append((*key, *mean_interval(values, within, confidence, none), int(part["missing"].sum())))
     columns = [*FAMILY, *ENTRY, "seed", "n", "mean", "se", "ci_low", "ci_high", "reason", "missing"]
     summary = pd.DataFrame(rows, columns=columns)
     reference = summary[(summary["model"] == group[0]) & (summary["method"] == group[1])] if group else summary[:0]
@@ -180,8 +180,8 @@ def summarise(
     return summary.assign(share=summary["mean"] / summary["share"])[[*columns[:-2], "missing", "share", "reason"]]
 
 
-def _interval(
-    values: np.ndarray, confidence: float, within: tuple[float, float], none: str
+def mean_interval(
+    values: np.ndarray, within: tuple[float, float], confidence: float = 0.95, none: str = "no unit has a value"
 ) -> tuple[int, float, float, float, float, str]:
     """Return n, mean, standard error, the interval's ends within limits, and why there is none.
 

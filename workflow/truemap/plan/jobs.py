@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from truemap.config.candidates import candidates
-from truemap.config.names import ATTRIBUTION, BASELINES, GRADIENT, SPLITS
+from truemap.config.names import AT_RANDOM, ATTRIBUTION, BASELINES, GRADIENT, SPLITS
 from truemap.config.options import TwinOptions
 from truemap.config.registry import resolved_options
 from truemap.config.schema import Config, Dataset, GivenMaps, Model
@@ -17,7 +17,7 @@ from truemap.plan.record import named
 #: Wildcards of a job by name, but for its dataset's.
 Job = dict[str, Any]
 #: Wildcards in which jobs of one kind differ: their settings have the same keys, and their methods are the same.
-ALIKE = ("seed", "candidate", "split", "shard", "panel")
+ALIKE = ("seed", "candidate", "split", "shard", "panel", "order", "fraction")
 
 
 class Jobs:
@@ -42,6 +42,9 @@ class Jobs:
             "model": self.replicates,
             "permute": self.twins,
             "permutation": self._if(self.twins),
+            "rank": lambda wildcards: [{**job, "method": method} for job, method in self._ranked(wildcards)],
+            "retrain": self._retrained,
+            "roar": self._if(self._ranked),
             "explain": lambda wildcards: self._of_kind(Model, wildcards),
             "adopt": lambda wildcards: self._of_kind(GivenMaps, wildcards),
             "subject_maps": lambda wildcards: self.drawn(wildcards) if self._brains(wildcards) else [],
@@ -231,6 +234,25 @@ class Jobs:
     def _attacks(self, wildcards: Any) -> list[Job]:
         attacks = self.dataset(wildcards).robustness.attacks
         return [{**job, "attack": attack} for job in self.replicates(wildcards) for attack in attacks]
+
+    def _ranked(self, wildcards: Any) -> list[tuple[Job, str]]:
+        """Return the network that is trained again without voxels, and each method that says without which."""
+        dataset = self.dataset(wildcards)
+        if not dataset.roar:
+            return []
+        name = dataset.roar.model or next(iter(dataset.trained))
+        model = dataset.trained[name]
+        return [({"model": name, "seed": model.seeds[0]}, m) for m in dataset.roar.methods or model.saliency]
+
+    def _retrained(self, wildcards: Any) -> list[Job]:
+        """Return the trainings without voxels: one without none, and one a fraction and order."""
+        found, roar = self._ranked(wildcards), self.dataset(wildcards).roar
+        if roar is None:
+            return []
+        orders = [*found, (found[0][0], AT_RANDOM)]
+        fractions = [f"{fraction:.12g}" for fraction in roar.fractions]
+        jobs = [{**job, "order": order, "fraction": fraction} for job, order in orders for fraction in fractions]
+        return [{**jobs[-1], "fraction": "0"}, *jobs]
 
     def _measured(self, wildcards: Any) -> list[Job]:
         metrics, twins = self.dataset(wildcards).metrics, {twin["metric"]: twin for twin in self.twins(wildcards)}

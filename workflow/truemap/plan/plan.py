@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from truemap.config.names import AT_RANDOM
 from truemap.config.registry import module_of
 from truemap.config.schema import parse
 from truemap.config.trained import beside
@@ -212,6 +213,14 @@ class Plan:
             return next((t for t in self.jobs.twins(wildcards) if t["metric"] == wildcards.metric), None)
 
         return self._where(twin, patterns)
+
+    def ranking(self, pattern: str) -> Files:
+        """Input function: the file (`pattern`) of the order in which voxels are removed, unless it is random."""
+
+        def method(wildcards: Any) -> Job | None:
+            return None if wildcards.order == AT_RANDOM else {"method": wildcards.order}
+
+        return self._where(method, [pattern])
 
     def compared(self, pattern: str) -> Files:
         """Input function: a file (`pattern`) of what a method's maps are compared with the network by, if they are."""

@@ -99,11 +99,7 @@ class JobSettings:
                     }
                     for label, saliency in labels
                 },
-                "retrained": [
-                    {"epochs": dataset.metrics[twin["metric"]]["epochs"], "jobs": 1}
-                    for twin in jobs.twins(wildcards)
-                    if twin["model"] == name
-                ],
+                "retrained": self._again(name, wildcards),
             }
         shared = self._shared(wildcards, "explained", "robustness", "metrics", "measured")
         computed = {"memory": self._config.memory, "seed": self._config.seed, **self._torch()}
@@ -226,6 +222,20 @@ class JobSettings:
         """A dataset's table of twins."""
         return {"data": self._data(wildcards), "twins": self._jobs.twins(wildcards)}
 
+    def rank(self, wildcards: Any) -> Settings:
+        """The order of voxels by one method's maps."""
+        saliency = self._jobs.model(wildcards).saliency[wildcards.method]
+        return {"saliency": saliency, **self._removing(wildcards), "memory": self._config.memory, **self._torch()}
+
+    def retrain(self, wildcards: Any) -> Settings:
+        """One training without voxels."""
+        which = {"fraction": float(wildcards.fraction), "start": int(wildcards.seed)}
+        return {**which, **self._removing(wildcards), **self._torch()}
+
+    def roar(self, wildcards: Any) -> Settings:
+        """A dataset's table of removing and training again."""
+        return {"data": self._data(wildcards)}
+
     def predict(self, wildcards: Any) -> Settings:
         """A dataset's table of which measure predicts which truth, and what it is repeated without."""
         models = self._jobs.dataset(wildcards).networks.values()
@@ -312,6 +322,23 @@ class JobSettings:
         weights = self._jobs.weights(wildcards)
         unknown = sorted({name for name, path in weights if read_trained(beside(path)).subjects == "unknown"})
         return ", ".join(filter(None, [kind, *(f"training subjects of {name} unknown" for name in unknown)]))
+
+    def _again(self, name: str, wildcards: Any) -> list[Settings]:
+        """Return how a network is trained again, how often, and on which maps."""
+        dataset, jobs = self._jobs.dataset(wildcards), self._jobs
+        twins = [dataset.metrics[twin["metric"]] for twin in jobs.twins(wildcards) if twin["model"] == name]
+        found: list[Settings] = [{"epochs": metric["epochs"], "jobs": 1} for metric in twins]
+        removing = sum(job["model"] == name for job in jobs.of("retrain", wildcards))
+        if dataset.roar and removing:
+            ranked = [job["method"] for job in jobs.of("rank", wildcards)]
+            parts = dataset.roar.model_dump(mode="json", include={"fractions", "train", "test"})
+            found.append({"epochs": None, "jobs": removing, "ranked": ranked, **parts})
+        return found
+
+    def _removing(self, wildcards: Any) -> Settings:
+        """Return which maps voxels are removed from."""
+        roar = self._jobs.dataset(wildcards).roar
+        return {**(roar.model_dump(mode="json", include={"train", "test"}) if roar else {}), "seed": self._config.seed}
 
     def _signed(self, wildcards: Any) -> bool | None:
         """Return whether maps from elsewhere have signs, as the config says; None for a network's: they tell it."""
