@@ -287,7 +287,7 @@ def test_a_swept_candidate_is_a_model_that_has_the_parents_files_and_is_trained_
 
 
 def test_a_sweep_changes_nothing_of_training_and_choosing() -> None:
-    assert settings_that_differ(RAW, SWEPT) == {"networks", "statistics", "predict", "figure_strength"}
+    assert settings_that_differ(RAW, SWEPT) == {"networks", "statistics", "predict", "figure_strength", "judge"}
 
 
 def test_swept_candidates_are_scored_predicted_and_attacked_with_the_methods_of_the_sweep_only() -> None:
@@ -360,9 +360,9 @@ def test_every_network_seed_and_method_is_measured_by_every_metric_swept_candida
 
 def test_a_metric_does_not_know_of_the_others_or_of_what_is_stored() -> None:
     more = changed(("metrics",), {"complexity": None, "removal": {"steps": 7}})
-    assert settings_that_differ(RAW, more) == {"networks"}
+    assert settings_that_differ(RAW, more) == {"networks", "judge"}
     removal = at(**{**vars(IMAGES), "metric": "removal"})
-    assert settings_that_differ(RAW, more, removal) == {"networks", "measure"}
+    assert settings_that_differ(RAW, more, removal) == {"networks", "measure", "judge"}
     assert settings_that_differ(RAW, changed(("measured",), 7)) == {"networks", "measure"}
     assert "stored" not in plan().settings.measure(IMAGES)
     named = {entry.split("@")[0] for entry in coded(plan(), "measure", removal)}

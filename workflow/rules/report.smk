@@ -195,6 +195,9 @@ rule judge:
         published=plan.own("config/published.tsv"),
         summary=rules.statistics.output.summary_parquet,
         comparisons=rules.statistics.output.comparisons_parquet,
+        measured=plan.each("measure", rules.measure.output[0]),
+        reliability=plan.each("metrics", rules.metrics.output.reliability_parquet),
+        predictions=plan.each("model", rules.model.output.predictions),
     output:
         "results/{dataset}/claims.tsv",
     log:
@@ -204,7 +207,7 @@ rule judge:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=scaled(500),
+        mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
         **plan.params("judge"),

@@ -246,11 +246,17 @@ class JobSettings:
 
     def judge(self, wildcards: Any) -> Settings:
         """What the data, models and methods of a dataset are that claims are judged in, beside their names."""
-        found = self._shared(wildcards, "source", "split", "downsample", "standardize", "voxels", "explained", "models")
+        about = ("source", "split", "downsample", "standardize", "voxels", "explained", "metrics", "models")
+        found = self._shared(wildcards, *about)
         found["source"].pop("fetch", None)  # changes no result
         of_model = ("network", "training", "calibrate", "seeds", "saliency")
         models = {m: {key: model[key] for key in of_model if key in model} for m, model in found["models"].items()}
-        return {**found, "models": models}
+        networks = self._jobs.dataset(wildcards).networks
+        swept = {
+            name: [of, candidates(networks[of])[candidate].get(strength(networks[of]))]
+            for name, (of, candidate) in self._jobs.swept(wildcards).items()
+        }
+        return {**found, "models": models, "swept": swept}
 
     def figure_1(self, wildcards: Any) -> Settings:
         """The figures of maps."""
