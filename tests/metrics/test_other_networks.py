@@ -99,6 +99,13 @@ def test_another_untrained_network_is_no_randomised_one():
         measured("sanity", replace(of, untrained=lambda seed: decoder("linear").network))
 
 
+def test_a_planted_network_has_nothing_to_lose():
+    of = explained("mlp")
+    planted = replace(of.decoder, traits=frozenset({"planted", "relu"}))
+    with pytest.raises(Senseless, match="it learnt nothing that it could lose"):
+        measured("sanity", replace(of, decoder=planted))
+
+
 def test_a_map_that_knows_no_network_passes_as_it_was():
     of = explained("mlp", "gradient")
     same = replace(
