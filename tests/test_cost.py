@@ -128,6 +128,12 @@ def test_a_budget_without_sense_is_refused_before_anything_trains(changes, words
         costs(model(retrained=[part])).of("m")
 
 
+def test_voxels_that_would_tell_the_class_are_refused_before_anything_trains():
+    part = {"epochs": None, "jobs": 3, "ranked": ["m0"], "fractions": [0.5], "train": 20, "test": 100}
+    with pytest.raises(DataError, match="roar: maps of 'weights' do not hang on the input"):
+        costs(model(saliency=["weights"], retrained=[part])).of("m")
+
+
 def test_a_method_that_cannot_work_with_the_network_is_refused_before_it_trains():
     grad_cam = {"name": "grad_cam", "layer": 2}
     with pytest.raises(DataError, match=r"m0: cannot explain network 'cnn3d' rightly\. It needs relu 2"):

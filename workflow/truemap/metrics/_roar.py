@@ -79,17 +79,17 @@ def ranked(
         constant.append(sizes.amin(dim=1) == sizes.amax(dim=1))
         classes.append(predicted.cpu())
     order = torch.cat(orders)
-    _refuse_told(order, torch.cat(classes))
+    _refuse_told(order, torch.cat(classes), saliency.name)
     return order, torch.cat(constant)
 
 
-def _refuse_told(order: torch.Tensor, classes: torch.Tensor) -> None:
+def _refuse_told(order: torch.Tensor, classes: torch.Tensor, name: str) -> None:
     repeated = [order[classes == c] for c in classes.unique() if (classes == c).sum() > 1]
     within = bool(repeated) and all((rows == rows[0]).all() for rows in repeated)
     if within and bool((order != order[0]).any()):
         raise DataError(
-            "roar: maps of this way to explain do not hang on the input but on its class alone, so that the voxels "
-            "that are gone would tell the class. Leave it out of `roar.methods`."
+            f"roar: maps of '{name}' do not hang on the input but on its class alone, so that the voxels that are gone "
+            "would tell the class. Leave it out of `roar.methods`."
         )
 
 

@@ -48,9 +48,11 @@ def measure(explained: Explained, options: Options) -> dict[str, torch.Tensor]:
         If the twin has not learnt its labels.
     """
     twin = explained.twin
-    if twin is None or twin.accuracy < options.fitted:
-        learnt = "there is none" if twin is None else f"{twin.accuracy:.3f}, less than {options.fitted:g}"
-        raise Senseless(f"the network trained on permuted labels has not learnt them (share: {learnt})")
+    if twin is None:
+        raise Senseless("there is no network trained on permuted labels")
+    if twin.accuracy < options.fitted:
+        learnt = f"{twin.accuracy:.3f} of them, less than {options.fitted:g}"
+        raise Senseless(f"the network trained on permuted labels has not learnt these ({learnt})")
     maps = explained.explain(decoder=replace(explained.decoder, network=twin.network))
     return {
         "permuted_labels": rank_correlation(explained.own, maps),
