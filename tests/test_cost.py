@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ SAMPLES = pd.DataFrame(
 )
 
 
-def model(network="linear", training=None, saliency=("gradient",), replicates=1, trainings=1):
+def model(network="linear", training=None, saliency=("gradient",), replicates=1, trainings=1, retrained=()):
     return {
         "network": resolve_method("networks", network),
         "training": resolve_method("training", training or {"name": "standard", "epochs": 3, "batch_size": 8}),
@@ -33,9 +34,14 @@ def model(network="linear", training=None, saliency=("gradient",), replicates=1,
         "weights": [],
         "replicates": replicates,
         "saliency": {
-            f"m{number}": {"method": resolve_method("saliency", name), "jobs": replicates}
+            f"m{number}": {
+                "method": resolve_method("saliency", name),
+                "jobs": replicates,
+                "measured": {"complexity": replicates, "sanity": replicates, "label_permutation": 1 - number},
+            }
             for number, name in enumerate(saliency)
         },
+        "retrained": list(retrained),
     }
 
 
@@ -82,6 +88,15 @@ def test_passes_are_counted_by_epochs_minibatches_maps_and_jobs(monkeypatch):
     metrics = {"metrics": {name: resolve_method("metrics", name) for name in ("complexity", "sanity")}, "measured": 4}
     measured = costs(model(replicates=2, saliency=("gradient", "weights")), start=10.0, **metrics).of("m")
     assert measured["measuring_seconds"] == 2 * 2 * 2 * (10 + 4)
+    twin = {"metrics": {"label_permutation": resolve_method("metrics", "label_permutation")}, "measured": 4}
+    again = costs(model(saliency=("gradient", "weights"), retrained=[{"epochs": 7, "jobs": 1}]), start=10.0, **twin).of(
+        "m"
+    )
+    assert again["retraining_seconds"] == 10 + 36 / 8 + 7 * (5 + 36) and found["retraining_seconds"] == 0
+    assert again["measuring_seconds"] == 10 + 4  # the second way to explain has no such job
+    part = {"epochs": None, "jobs": 3, "ranked": ["m0"], "fractions": [0.5], "train": 20, "test": 100}
+    without = costs(model(retrained=[part]), start=10.0).of("m")
+    assert without["retraining_seconds"] == 3 * (10 + 20 / 8 + 3 * (3 + 12)) + 10 + 20 + 12
     everything = costs(model(), explained=None).of("m")
     assert everything["explaining_seconds"] == 12
     none = costs(model(), robustness={"attacks": {}, "epsilon": 0.1, "epsilon_unit": "voxel", "maps": None}).of("m")
@@ -103,6 +118,22 @@ def test_a_network_that_cannot_have_the_maps_is_refused_by_the_models_name():
         costs(model("cnn3d"), shape=(8, 8)).of("m")
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"train": 1}, "1 maps (train) are fewer than the 2 classes"), ({"fractions": [1e-4]}, "is 0 of the mask's 252")],
+)
+def test_a_budget_without_sense_is_refused_before_anything_trains(changes, words):
+    part = {"epochs": None, "jobs": 3, "ranked": ["m0"], "fractions": [0.5], "train": 20, "test": 100, **changes}
+    with pytest.raises(DataError, match=re.escape(words)):
+        costs(model(retrained=[part])).of("m")
+
+
+def test_voxels_that_would_tell_the_class_are_refused_before_anything_trains():
+    part = {"epochs": None, "jobs": 3, "ranked": ["m0"], "fractions": [0.5], "train": 20, "test": 100}
+    with pytest.raises(DataError, match="roar: maps of 'weights' do not hang on the input"):
+        costs(model(saliency=["weights"], retrained=[part])).of("m")
+
+
 def test_a_method_that_cannot_work_with_the_network_is_refused_before_it_trains():
     grad_cam = {"name": "grad_cam", "layer": 2}
     with pytest.raises(DataError, match=r"m0: cannot explain network 'cnn3d' rightly\. It needs relu 2"):
@@ -122,11 +153,14 @@ def test_what_does_not_work_on_noise_is_said_to_be_unknown(monkeypatch, caplog):
 
 def test_the_cost_is_said_in_words():
     cost = {"model": "cnn", "parameters": 45463, "multiply_adds": 11805056}
-    parts = {"training_seconds": 700.0, "explaining_seconds": 42.4, "measuring_seconds": 0.0}
+    parts = {"training_seconds": 700.0, "explaining_seconds": 42.4, "measuring_seconds": 0.0, "retraining_seconds": 0.0}
     parts["robustness_seconds"] = 9000.0
     assert sentence({**cost, **parts}, True) == (
         "cnn: about 2.7 hours on this machine, one job at a time: 12 minutes training, 42 s explaining, at most "
         "2.5 hours robust accuracy (45,463 parameters, 11,805,056 multiply-adds a map)"
     )
     assert "42 s explaining, robust accuracy not asked for (" in sentence({**cost, **parts}, False)
+    assert "12 minutes training, 5 s training again, 42 s" in sentence(
+        {**cost, **parts, "retraining_seconds": 5.0}, True
+    )
     assert "42 s explaining, 9 s measuring maps, at" in sentence({**cost, **parts, "measuring_seconds": 9.0}, True)

@@ -341,6 +341,41 @@ def test_attacks_are_a_name_a_list_or_a_mapping_from_labels(written, full):
         assert attacks["long"]["steps"] == 77
 
 
+def test_what_is_trained_again_is_trained_here():
+    models = {"planted": {"network": "planted"}, "linear": {"network": "linear"}}
+    raw = changed((*SYNTHETIC, "models"), models)
+    raw["datasets"]["synthetic"].update(regions="squares", metrics={"label_permutation": {"model": "linear"}})
+    assert list(parse(raw).datasets["synthetic"].trained) == ["linear"]
+    raw["datasets"]["synthetic"]["metrics"] = {"again": {"name": "label_permutation", "model": "planted"}}
+    with pytest.raises(ConfigError, match=r"metrics\.again: no network 'planted' is trained here\. Known here: linear"):
+        parse(raw)
+    del raw["datasets"]["synthetic"]["models"]["linear"]
+    raw["datasets"]["synthetic"]["metrics"] = "label_permutation"
+    with pytest.raises(ConfigError, match="it trains a network again, and none is trained here"):
+        parse(raw)
+
+
+@pytest.mark.parametrize(
+    ("roar", "words"),
+    [
+        ({"model": "lin"}, "roar: no network 'lin' is trained here; did you mean 'linear'"),
+        ({"methods": ["gradent"]}, "roar.methods: no saliency 'gradent'; did you mean 'gradient'"),
+        ({"methods": ["random"]}, "'random' is the order that no map gives"),
+        ({"fractions": [0.5, 0.5]}, "twice"),
+        ({"fractions": [1.0]}, "less than 1"),
+        ({"fractions": []}, "at least 1"),
+    ],
+)
+def test_remove_and_retrain_is_of_a_network_and_methods_that_are_there(roar, words):
+    saliency = {"gradient": {}, "random": {"name": "weights"}}
+    raw = changed((*SYNTHETIC, "models"), {"linear": {"network": "linear", "saliency": saliency}})
+    raw["datasets"]["synthetic"]["roar"] = {"methods": ["gradient"]}
+    assert parse(raw).datasets["synthetic"].roar.train == 1000
+    raw["datasets"]["synthetic"]["roar"] = {"methods": ["gradient"], **roar}
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        parse(raw)
+
+
 def test_metrics_are_none_unless_named_and_ask_networks():
     assert parse(RAW).datasets["synthetic"].metrics == {}
     found = parse(changed((*SYNTHETIC, "metrics"), {"removal": None, "fine": {"name": "removal", "steps": 99}}))

@@ -30,7 +30,7 @@ from truemap.data.volumes import Volumes
 from truemap.datasets._contract import nobody
 from truemap.datasets._simulation import build_template, read_tables, write_subject
 from truemap.datasets.hcp import Simulate, simulated_subjects
-from truemap.metrics._explained import Explained
+from truemap.metrics._explained import Explained, Twin
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder, build_network, untrained
 from truemap.saliency._context import Context
@@ -260,7 +260,9 @@ def explained(n: int = N, classes: int = CLASSES, shape: tuple[int, ...] = THICK
     settings = {"network": {"name": "mlp", "hidden": SHORT["hidden"]}, "shape": shape, "classes": model.classes}
     before = partial(untrained, settings, device=torch.device("cpu"))
     ids, labels = list(range(n)), torch.arange(n) % classes
-    return Explained(model, saliency, context(shape, classes), inside, x, ids, labels, found, before)
+    return Explained(
+        model, saliency, context(shape, classes), inside, x, ids, labels, found, before, Twin(before(1), 1.0)
+    )
 
 
 def measure(method: Any, of: Explained) -> dict[str, torch.Tensor]:

@@ -1,5 +1,6 @@
 import copy
 import html
+import importlib
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,10 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy import stats
 from snakemake.utils import update_config
 
 from truemap.config.schema import parse
-from truemap.evaluation.claims import COLUMNS, JUDGED, NOT_RUN, flat, gathered, judge, mismatch, read_claims
+from truemap.evaluation.claims import (
+    COLUMNS,
+    JUDGED,
+    NOT_RUN,
+    flat,
+    gathered,
+    judge,
+    mismatch,
+    of_measures,
+    read_claims,
+)
 from truemap.evaluation.statistics import compare
 from truemap.figures.claims_page import claims_page
 from truemap.plan.plan import Plan
@@ -35,7 +47,7 @@ DEFINED = {
 
 def claim(**changes):
     row = {
-        "id": "one", "source": "somewhere, Table 1", "dataset": "synthetic", "conditions": "all",
+        "id": "one", "source": "arXiv:2004.11114, Table 1", "dataset": "synthetic", "conditions": "all",
         "criterion": "informative", "kind": "value", "model_a": "nn", "method_a": "gradient", "model_b": "",
         "method_b": "", "value": "0.50", "alpha": "", "tolerance": "0.05", "statement": "mean agreement",
         "about": "source.name=synthetic source.noise=0.5 models.nn.network.name=mlp",
@@ -132,6 +144,57 @@ def test_a_difference_without_variance_decides_no_claim(kind, difference):
     row = verdict(order(kind=kind), comparisons=comparisons_of(difference, np.nan))
     assert row["verdict"] == "not testable here (no test: no unit differs)"
     assert row["ours"] == f"difference {difference:+.3f}"
+
+
+OTHER = {"source": "arXiv:2211.08686v1, Table 5"}
+
+
+@pytest.mark.parametrize("data", ["synthetic images", "simulated data, not HCP"])
+@pytest.mark.parametrize(("difference", "words"), [(0.1, "holds on these data"), (-0.1, "does not hold on these data")])
+def test_what_others_claim_of_methods_holds_on_these_data_or_does_not(difference, words, data):
+    row = verdict(order(**OTHER), comparisons=comparisons_of(difference, 1e-9), data=data)
+    assert row["verdict"] == words
+
+
+@pytest.mark.parametrize(("kind", "sign"), [("rises", 1), ("falls", -1)])
+def test_a_trend_is_one_of_its_sign(kind, sign):
+    published = order(kind=kind, model_b="", method_b="", alpha="0.05", **OTHER)
+    for difference, p, holds in ((sign * 0.5, 0.01, True), (sign * 0.5, 0.06, False), (-sign * 0.5, 0.01, False)):
+        pairs = comparisons_of(difference, p, b=("", "")).iloc[[-1]].assign(pairs="strengths")
+        row = verdict(published, comparisons=pairs)
+        assert row["verdict"] == f"{'holds' if holds else 'does not hold'} on these data"
+        assert row["ours"] == f"rank correlation with strength {difference:+.3f}"
+
+
+def test_what_lies_below_a_limit_and_what_no_number_decides():
+    below = claim(kind="below", value="0.6", tolerance="", **OTHER)
+    assert verdict(below)["verdict"] == "holds on these data"
+    assert verdict(below.assign(value="0.5"))["verdict"] == "does not hold on these data"
+    untestable = claim(kind="untestable", value="it was judged by eye", tolerance="", **OTHER)
+    assert verdict(untestable)["verdict"] == "not testable here (it was judged by eye)"
+
+
+def test_measures_are_judged_in_the_form_of_the_summary_and_of_its_tests():
+    random, rows = np.random.default_rng(0), []
+    for model, shift in (("nn", 1.0), ("linear", 0.0), ("nn--strength-1", 9.0)):
+        rows += [
+            {"model": model, "seed": 0, "method": "gradient", "metric": "fine", "sample": k, "subject": "",
+             "measure": "size", "direction": "lower", "value": shift + value, "reason": ""}
+            for k, value in enumerate(random.normal(size=8) / 9)
+        ]  # fmt: skip
+    reliable = {"model": "nn", "seed": 0, "metric": "fine", "measure": "a", "other_metric": "fine", "reason": ""}
+    reliable = pd.DataFrame([{**reliable, "reliability": "internal consistency", "other_measure": "b", "value": 0.25}])
+    summary, comparisons = (
+        table.assign(dataset="synthetic") for table in of_measures(pd.DataFrame(rows), reliable, ["nn--strength-1"])
+    )
+    assert len(comparisons) == 1
+    measure = {"criterion": "size", "conditions": "fine", **OTHER}
+    row = verdict(order(**measure), summary, comparisons)
+    a, b = (np.array([r["value"] for r in rows if r["model"] == name]) for name in ("nn", "linear"))
+    assert row["verdict"] == "holds on these data" and f"= {stats.ttest_rel(a, b).statistic:.2f}," in row["test"]
+    of_both = {"criterion": "internal consistency", "conditions": "fine", "method_a": "a/b", "kind": "below"}
+    row = verdict(claim(**{**of_both, "value": "0.7", "tolerance": "", **OTHER}), summary, comparisons)
+    assert (row["ours"], row["verdict"]) == ("0.250", "holds on these data")
 
 
 def test_a_p_that_underflows_is_a_bound():
@@ -281,13 +344,14 @@ def test_a_claim_is_tested_on_what_it_is_about_whatever_that_is_called(published
     assert row["ours"] != ""
 
 
-def preset(name, **changes):
+def preset(name, run=(), **changes):
     """Settings of the claims of a shipped config, with a dataset changed."""
     raw = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
     if name != "config":
         update_config(raw, yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8")))
     for dataset, change in changes.items():
         update_config(raw["datasets"][dataset.replace("_", "-")], change)
+    raw["run"] = list(run) or raw["run"]
     assert parse(raw)
     plan = Plan(raw, ROOT, gpu_present=False)
     return {name: plan.settings.judge(SimpleNamespace(dataset=name)) for name in plan.config.run}
@@ -307,10 +371,10 @@ def differing(dataset, defined):
 @pytest.mark.parametrize(
     ("name", "dataset"),
     [("config", "synthetic"), ("grid", "synthetic-grid"), ("released-code", "synthetic-released-code"),
-     ("paper", "hcp")],
+     ("paper", "hcp"), ("metrics", "synthetic-claims"), ("metrics", "hcp-simulated-claims")],
 )  # fmt: skip
 def test_shipped_configs_are_what_their_claims_are_about(name, dataset):
-    found = differing(dataset, preset(name))
+    found = differing(dataset, preset(name, run=[dataset]))
     assert not found
 
 
@@ -343,7 +407,17 @@ def test_hyperparameters_are_free():
 
 def test_settings_of_the_claims_do_not_hang_on_the_order_of_a_set():
     found = preset("config")["synthetic"]
-    assert list(found) == ["source", "split", "downsample", "standardize", "voxels", "explained", "models"]
+    assert list(found) == [
+        "source",
+        "split",
+        "downsample",
+        "standardize",
+        "voxels",
+        "explained",
+        "metrics",
+        "models",
+        "swept",
+    ]
     assert list(found["models"]["nn"]) == ["network", "training", "calibrate", "seeds", "saliency"]
 
 
@@ -370,17 +444,39 @@ def test_published_claims_have_the_columns_and_different_names():
     assert len(PUBLISHED) > 50
 
 
+#: Kind -> what it needs, of columns that others leave empty.
+NEEDED = {
+    **{"value": {"value", "tolerance"}, "below": {"value"}, "untestable": set()},
+    **{"rises": {"alpha"}, "falls": {"alpha"}},
+    **{"greater": {"alpha", "model_b"}, "no_difference": {"alpha", "model_b"}},
+}
+CRITERIA = ("informative", "pairwise", "accuracy")
+RELIABILITIES = ("inter-rater", "inter-method", "internal consistency", "between labels")
+METRICS = ("sensitivity", "faithfulness", "complexity", "sanity", "label_permutation", "class_agnosticism")
+#: Measure -> its metric.
+MEASURES = {
+    measure.name: metric
+    for metric in METRICS
+    for measure in importlib.import_module(f"truemap.metrics.{metric}").measures
+}
+
+
 @pytest.mark.parametrize("row", PUBLISHED.to_dict("records"), ids=list(PUBLISHED["id"]))
 def test_published_claim_can_be_judged(row):
     """It has what its kind needs and nothing else, and says where it comes from."""
     number = re.compile(r"-?\d+(\.\d+)?")
     assert re.search(r"arXiv:\d{4}\.\d{5}", row["source"])
     assert row["statement"]
-    assert row["kind"] in ("value", "greater", "no_difference")
-    assert row["criterion"] in ("informative", "pairwise", "accuracy")
-    assert row["conditions"] in ("all", "no_negated")
-    needed = {"value", "tolerance"} if row["kind"] == "value" else {"alpha", "model_b"}
+    needed = NEEDED[row["kind"]]
+    assert row["criterion"] in {*CRITERIA, *MEASURES, *(RELIABILITIES if row["kind"] == "below" else ())}
+    metrics = {key.split(".")[1] for key in row["about"].split() if key.startswith("metrics.")}
+    of_measure = row["criterion"] not in CRITERIA
+    assert row["conditions"] in (metrics if of_measure else ("all", "no_negated"))
+    if row["criterion"] in MEASURES:
+        assert row["conditions"] == MEASURES[row["criterion"]]
     for column in ("value", "tolerance", "alpha"):
+        if (column, row["kind"]) == ("value", "untestable"):
+            continue
         assert bool(number.fullmatch(row[column])) == (column in needed), column
         assert row[column] == "" or column in needed
     assert bool(row["model_b"]) == ("model_b" in needed)
@@ -390,14 +486,14 @@ def test_published_claim_can_be_judged(row):
 
 
 def simulated(rows):
-    """Data that no claim is tested on: their presets need not have all models."""
-    return rows["dataset"].str.startswith("hcp-simulated")
+    """Data that no claim of the study is tested on: their presets need not have all models."""
+    return rows["dataset"].str.startswith("hcp-simulated") & rows["source"].str.startswith("arXiv:2004.11114")
 
 
 def test_published_claims_are_about_entries_of_the_shipped_configs():
     """Else a slip of the pen would make a claim 'not run' for ever."""
     entries, models = set(), set()
-    for preset in ("config", "grid", "localizer", "paper", "released-code"):
+    for preset in ("config", "grid", "localizer", "metrics", "paper", "released-code"):
         config = yaml.safe_load((ROOT / "config" / f"{preset}.yaml").read_text(encoding="utf-8"))
         for dataset, name, model in ((d, n, m) for d, e in config["datasets"].items() for n, m in e["models"].items()):
             saliency = model.get("saliency", [])
@@ -407,7 +503,7 @@ def test_published_claims_are_about_entries_of_the_shipped_configs():
     for row in rows[~simulated(rows)].to_dict("records"):
         for side in "ab" if row["model_b"] else "a":
             model = (row["dataset"], row[f"model_{side}"])
-            if row["criterion"] == "accuracy":
+            if row["criterion"] in ("accuracy", *RELIABILITIES):
                 assert model in models, row["id"]
             else:
                 assert (*model, row[f"method_{side}"]) in entries, row["id"]

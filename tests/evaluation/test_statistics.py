@@ -16,6 +16,7 @@ from truemap.evaluation.statistics import (
     measure_summary,
     share_units,
     summarise,
+    trends,
     without_network,
 )
 
@@ -530,3 +531,26 @@ def test_measures_without_subjects_count_samples_and_what_is_null_says_why():
     assert found.loc["zero", ["missing", "reason"]].tolist() == [2, "the map is zero"]
     assert found.loc["other", ["method", "maps", "missing", "reason"]].tolist() == ["maps", 0, 0, NO_NETWORK]
     assert found["mean"].isna().tolist() == [False, True, True]
+
+
+def test_a_trend_is_the_mean_rank_correlation_of_strength_and_value_tested_over_units():
+    random, rows = np.random.default_rng(3), []
+    strengths = {"nn--a": 0.1, "nn--b": 3.0, "nn--c": 1.0}
+    for unit in range(9):
+        for name, strength in strengths.items():
+            value = 0.5 if unit == 0 else random.normal() + strength
+            rows.append((name, "gradient", 0, f"u{unit}", value))
+    keys = {"criterion": "size", "conditions": "fine", "truth": "lower", "missing": 0, "reason": ""}
+    units = pd.DataFrame(rows, columns=["model", "method", "seed", "unit", "value"]).assign(**keys)
+    swept = {name: ("nn", strength) for name, strength in strengths.items()}
+    (row,) = trends(units, swept).to_dict("records")
+    wide = units.pivot(index="unit", columns="model", values="value")
+    rho = [0.0, *(stats.spearmanr(list(strengths.values()), wide.loc[f"u{k}"]).statistic for k in range(1, 9))]
+    expected = stats.ttest_1samp(rho, 0)
+    assert (row["model_a"], row["method_a"], row["pairs"], row["n"]) == ("nn", "gradient", "strengths", 9)
+    np.testing.assert_allclose([row["difference"], row["t"]], [np.mean(rho), expected.statistic])
+    np.testing.assert_allclose(row["p_bonferroni"], expected.pvalue)
+    two = {name: swept[name] for name in ("nn--a", "nn--b")}
+    (few,) = trends(units, two).to_dict("records")
+    assert np.isnan(few["p"]) and few["reason"] == "no test: a sweep of fewer than 3 strengths"
+    assert trends(units, {}).empty

@@ -7,7 +7,7 @@ import torch
 from methods import as_method
 from small_decoders import NETWORKS, context, decoder, maps
 
-from truemap.metrics._explained import Explained
+from truemap.metrics._explained import Explained, Twin
 from truemap.networks._decoder import untrained
 
 
@@ -27,7 +27,7 @@ def explained(
     def before(seed):
         return untrained(description, seed, torch.device("cpu"))
 
-    return Explained(model, way, given, inside, x, samples, targets, found, before)
+    return Explained(model, way, given, inside, x, samples, targets, found, before, Twin(before(3), 0.96))
 
 
 def measured(metric, of, **options):

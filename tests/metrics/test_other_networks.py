@@ -1,4 +1,4 @@
-"""What asks other networks than the trained one: cascading randomisation, and the shift of all inputs."""
+"""What asks other networks than the trained one: randomised ones, one of permuted labels, one for shifted inputs."""
 
 import copy
 from dataclasses import replace
@@ -97,6 +97,13 @@ def test_another_untrained_network_is_no_randomised_one():
     of = explained("mlp")
     with pytest.raises(Senseless, match="other layers"):
         measured("sanity", replace(of, untrained=lambda seed: decoder("linear").network))
+
+
+def test_a_planted_network_has_nothing_to_lose():
+    of = explained("mlp")
+    planted = replace(of.decoder, traits=frozenset({"planted", "relu"}))
+    with pytest.raises(Senseless, match="it learnt nothing that it could lose"):
+        measured("sanity", replace(of, decoder=planted))
 
 
 def test_a_map_that_knows_no_network_passes_as_it_was():
@@ -216,3 +223,24 @@ def test_alignment_and_distance_are_the_formulas_and_the_distance_is_reached():
         for by, same in ((0.999, True), (1.001, False)):
             moved = weight @ (value + by * distance[row] * step) + bias
             assert (moved.argmax() == top) == same
+
+
+@pytest.mark.parametrize("network", ["mlp", "cnn3d"])
+def test_maps_are_compared_with_those_of_the_twin(network):
+    of = explained(network, "gradient_x_input", inside=half(network))
+    found = measured("label_permutation", of)
+    twin = of.explain(decoder=replace(of.decoder, network=of.twin.network)).numpy()
+    for name, size in (("permuted_labels", np.asarray), ("permuted_labels_absolute", np.abs)):
+        expected = [spearmanr(size(a), size(b)).statistic for a, b in zip(twin, of.own.numpy(), strict=True)]
+        np.testing.assert_allclose(found[name], expected, atol=1e-6)
+    assert found["permuted_labels"].abs().max() < 0.95
+
+
+def test_a_twin_that_has_not_learnt_its_labels_says_nothing():
+    of = explained("mlp")
+    with pytest.raises(Senseless, match=r"has not learnt these \(0\.960 of them, less than 0\.97\)"):
+        measured("label_permutation", of, fitted=0.97)
+    with pytest.raises(Senseless, match="there is no network"):
+        measured("label_permutation", replace(of, twin=None))
+    same = replace(of, twin=replace(of.twin, network=of.decoder.network))
+    assert torch.allclose(measured("label_permutation", same)["permuted_labels"], torch.ones(3).double())

@@ -49,11 +49,11 @@ def at(**wildcards: str) -> SimpleNamespace:
 
 IMAGES = at(
     dataset="images", model="nn", seed="4", candidate="epsilon-2", method="smoothgrad", split="train", shard="0",
-    attack="pgd", reference="random", metric="complexity", baseline="mean",
+    attack="pgd", reference="random", metric="complexity", baseline="mean", order="random", fraction="0.5",
 )  # fmt: skip
 BRAINS = at(
     dataset="brains", model="linear", seed="0", candidate="single", method="weights", split="test", shard="1",
-    attack="pgd", reference="group_truth", metric="complexity", baseline="mean",
+    attack="pgd", reference="group_truth", metric="complexity", baseline="mean", order="weights", fraction="0.5",
 )  # fmt: skip
 #: Rules whose settings both datasets have.
 SETTINGS = [
@@ -229,7 +229,7 @@ def test_settings_are_recorded_one_named_line_a_value() -> None:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_settings_of_every_job_fit_its_rules_params(name: str, conditions: object) -> None:
     raw = changed(("conditions",), conditions, SWEPT)
-    raw["datasets"]["images"]["regions"] = "squares"
+    raw["datasets"]["images"].update(regions="squares", metrics=["complexity", "label_permutation"], roar={})
     raw["datasets"]["images"]["models"]["known"] = {"network": "planted"}
     p = plan(raw)
     params = p.params(name, "background" if name == "background_chosen" else "")
@@ -287,7 +287,7 @@ def test_a_swept_candidate_is_a_model_that_has_the_parents_files_and_is_trained_
 
 
 def test_a_sweep_changes_nothing_of_training_and_choosing() -> None:
-    assert settings_that_differ(RAW, SWEPT) == {"networks", "statistics", "predict", "figure_strength"}
+    assert settings_that_differ(RAW, SWEPT) == {"networks", "statistics", "predict", "figure_strength", "judge"}
 
 
 def test_swept_candidates_are_scored_predicted_and_attacked_with_the_methods_of_the_sweep_only() -> None:
@@ -335,7 +335,8 @@ def test_the_truth_that_figures_show_is_no_setting_of_scores_or_tests() -> None:
 
 
 def test_memory_is_a_setting_of_explaining_measuring_and_of_what_networks_do_only() -> None:
-    assert settings_that_differ(RAW, {**RAW, "memory": 7}) == {"networks", "explain", "measure", "anchors", "shapley"}
+    differ = {"networks", "explain", "measure", "anchors", "shapley", "rank"}
+    assert settings_that_differ(RAW, {**RAW, "memory": 7}) == differ
     assert plan({**RAW, "memory": 7}).settings.explain(IMAGES)["memory"] == 7
 
 
@@ -382,14 +383,46 @@ def test_ways_are_called_by_their_modules_where_datasets_are_compared() -> None:
 
 def test_a_metric_does_not_know_of_the_others_or_of_what_is_stored() -> None:
     more = changed(("metrics",), {"complexity": None, "removal": {"steps": 7}})
-    assert settings_that_differ(RAW, more) == {"networks", "anchors"}
+    assert settings_that_differ(RAW, more) == {"networks", "anchors", "judge"}
     removal = at(**{**vars(IMAGES), "metric": "removal"})
-    assert settings_that_differ(RAW, more, removal) == {"networks", "measure", "anchors"}
+    assert settings_that_differ(RAW, more, removal) == {"networks", "measure", "anchors", "judge"}
     assert settings_that_differ(RAW, changed(("measured",), 7)) == {"networks", "measure", "anchors"}
     assert "stored" not in plan().settings.measure(IMAGES)
     named = {entry.split("@")[0] for entry in coded(plan(), "measure", removal)}
     assert {"truemap.metrics.removal", "truemap.saliency.smoothgrad"} <= named
     assert not {"truemap.metrics.complexity", "truemap.saliency.gradient", "truemap.metrics.sanity"} & named
+
+
+def test_a_metric_that_compares_with_a_twin_is_of_one_network_and_seed() -> None:
+    twin = {"label_permutation": {"epochs": 9}}
+    p = plan(changed(("metrics",), {"complexity": None, **twin}, SWEPT))
+    assert p.each("permute", "{model}/{seed}/{metric}")(IMAGES) == ["nn/0/label_permutation"]
+    of_twin = [path for path in p.each("measure", MEASURED)(IMAGES) if "label" in path]
+    assert of_twin == [f"metrics/nn/0/{method}/label_permutation" for method in ("gradient", "smoothgrad")]
+    measured = at(**{**vars(IMAGES), "seed": "0", "metric": "label_permutation"})
+    assert p.permuted("{dataset}/{model}/{seed}/{metric}")(measured) == ["images/nn/0/label_permutation"]
+    assert p.permuted("{dataset}")(at(**{**vars(IMAGES), "metric": "complexity"})) == []
+    cost = p.settings.networks(IMAGES)["models"]["nn"]
+    assert cost["retrained"] == [{"epochs": 9, "jobs": 1}]
+    assert cost["saliency"]["gradient"]["measured"] == {"complexity": 6, "label_permutation": 1}
+    assert p.settings.permute(measured)["epochs"] == 9
+    assert plan().all("permutation", "{dataset}") == [] and p.all("permutation", "{dataset}") == ["images"]
+
+
+def test_a_network_is_trained_again_once_whole_and_once_a_fraction_and_order() -> None:
+    roar = {"methods": ["gradient"], "fractions": [0.25, 1 / 3], "train": 40}
+    p = plan(changed(("roar",), roar))
+    assert p.each("rank", "{model}/{seed}/{method}")(IMAGES) == ["nn/0/gradient"]
+    parts = [("random", "0"), *((o, f) for o in ("gradient", "random") for f in ("0.25", "0.333333333333"))]
+    assert p.each("retrain", "{model}/{seed}/{order}/{fraction}")(IMAGES) == [f"nn/0/{o}/{f}" for o, f in parts]
+    job = at(dataset="images", model="nn", seed="0", order="gradient", fraction="0.25")
+    assert p.ranking("{dataset}/{model}/{seed}/{method}")(job) == ["images/nn/0/gradient"]
+    assert p.ranking("{method}")(at(**{**vars(job), "order": "random"})) == []
+    settings = p.settings.retrain(job)
+    assert (settings["fraction"], settings["train"], settings["test"]) == (0.25, 40, 200)
+    (part,) = p.settings.networks(IMAGES)["models"]["nn"]["retrained"]
+    assert (part["jobs"], part["ranked"], part["train"]) == (5, ["gradient"], 40)
+    assert plan().each("rank", "{method}")(IMAGES) == plan().all("roar", "{dataset}") == []
 
 
 def test_maps_from_elsewhere_are_not_measured_and_named_where_networks_are() -> None:

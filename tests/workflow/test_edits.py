@@ -14,13 +14,17 @@ TABLES = {"statistics", "figure_2", "figure_grid", "figure_strength", "judge", "
 PAGES = {"figure_1", "figure_3", *TABLES}
 AFTER_MAPS = {"score", "subject_maps", *PAGES}
 PREDICTED = {"predict", "held_out", "figure_prediction"}
-MEASURED = {"measure", "anchors", "metrics", *PREDICTED}
-AFTER_MODEL = {"explain", "robustness", *MEASURED, *AFTER_MAPS}
+OF_ONE_METRIC = {"measure", "anchors", "metrics", "judge", "claims", *PREDICTED}
+MEASURED = {"permutation", *OF_ONE_METRIC}
+RETRAINED = {"rank", "retrain", "roar"}
+AFTER_MODEL = {"permute", *RETRAINED, "explain", "robustness", *MEASURED, *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
 #: Of a dataset with one kind of figure only; the synthetic one has no sweep, and alone is measured.
-OF_SYNTHETIC = {"figure_1", *MEASURED}
+OF_SYNTHETIC = {"figure_1", "permute", *RETRAINED, *MEASURED}
 AFTER_HCP_MAPS = AFTER_MAPS - {"figure_1"}
 SYNTHETIC_ONLY = {"subject_maps", "figure_3", "figure_strength"}
+#: Of one network and seed alone.
+OF_ONE = {"permute", "permutation", *RETRAINED}
 #: Figures that show one truth and one set of conditions first.
 HEADLINES = {"figure_2", "figure_3", "figure_grid", "figure_strength"}
 NOTHING: set[str] = set()
@@ -201,9 +205,12 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
      {"refer", "anchors", *PREDICTED, *TABLES}),
     ("an attack", source("attacks/pgd.py", "bound: float", "bound: float | int"),
      {"networks", "robustness", *TABLES}),
-    ("a metric", source("metrics/complexity.py", "- count - 1", "- count - 1.0"), {"networks", *MEASURED, "resources"}),
+    ("a metric", source("metrics/complexity.py", "- count - 1", "- count - 1.0"),
+     {"networks", *OF_ONE_METRIC, "resources"}),
+    ("a metric that compares with a twin", source("metrics/label_permutation.py", "has not learnt", "never learnt"),
+     {"networks", *MEASURED, "resources"} - {"anchors"}),
     ("the background of methods", source("data/background.py", "BLOCK = 64", "BLOCK = 65"),
-     {"background", "refer", "explain", *MEASURED, *AFTER_MAPS}),
+     {"background", "refer", "explain", *RETRAINED, *MEASURED, *AFTER_MAPS}),
     ("the table of quality", source("data/quality.py", "BLOCK = 16", "BLOCK = 17"), {"quality", "resources"}),
     ("the agreement", source("evaluation/agreement.py", '"informative", "pairwise").as', '"informative", "p").as'),
      {"refer", "anchors", *PREDICTED, *AFTER_MAPS} - {"subject_maps", "figure_3"}),
@@ -215,9 +222,10 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("two equal-typed options swapped", config(swap_blob_and_field), SIMULATED),
     ("the order of keys", config(reverse_keys), NOTHING),
     ("a default written out", config(write_default), NOTHING),
-    ("one more seed", config(add_seed), {"networks", *AFTER_TRAINING} - {"figure_1", "anchors", *SYNTHETIC_ONLY}),
+    ("one more seed", config(add_seed),
+     {"networks", *AFTER_TRAINING} - {"figure_1", "anchors", *SYNTHETIC_ONLY, *OF_ONE}),
     ("one more saliency method", config(add_method), {"networks", "explain", *AFTER_HCP_MAPS}),
-    ("one more model", config(add_model), {"networks", *AFTER_TRAINING} - SYNTHETIC_ONLY),
+    ("one more model", config(add_model), {"networks", *AFTER_TRAINING} - {*SYNTHETIC_ONLY, *OF_ONE}),
     ("one more strength", config(add_strength), {"networks", *AFTER_TRAINING} - OF_SYNTHETIC),
     ("one more reference", config(add_reference), {"refer", "anchors", *PREDICTED, *TABLES} - {"figure_strength"}),
     ("which truth figures show", config(leave_out), HEADLINES),
@@ -281,6 +289,15 @@ def test_only_the_new_seed_trains(edited: Clone) -> None:
     assert {name: counts[name] for name in ("train", "model", "explain", "score")} == dict.fromkeys(
         ("train", "model", "explain", "score"), 1
     )
+
+
+def test_an_edited_metric_is_measured_again_by_itself_and_no_map_is_made(edited: Clone) -> None:
+    source("metrics/complexity.py", "- count - 1", "- count - 1.0")(edited.path)
+    output = edited.snakemake("--dry-run").stdout
+    measured = set(re.findall(r"output: \S+/metrics/(\S+)\.parquet", output))
+    assert {Path(path).name for path in measured} == {"complexity"}
+    # Two seeds of one network, and another one.
+    assert planned(output)["measure"] == len(measured) == 3
 
 
 def test_the_dry_run_names_the_module_that_changed(edited: Clone) -> None:

@@ -1,5 +1,6 @@
 """Code by reach, checked against what really runs: every function that a job calls is in its record."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -102,6 +103,8 @@ def test_every_function_that_jobs_of_regions_call_is_in_their_record(fresh: Clon
     assert {*OF_REGIONS, "score", "model"} <= set(calls)
     for script, found in sorted(calls.items()):
         assert not unrecorded(plan, script, found), script
+    known = json.loads((fresh.path / "results/planted/models/linear/seed-0/model.json").read_text())
+    assert {"planted", "linear", "sequence"} <= set(known["traits"])
     scores = pd.read_parquet(fresh.path / targets[1])
     np.testing.assert_allclose(scores.query("criterion == 'network'")["r"], 1, atol=1e-6)
 

@@ -204,6 +204,7 @@ rule measure:
         tables=plan.each("volumes", rules.volumes.output.table, split="test"),
         train_maps=plan.each("volumes", rules.volumes.output.maps, split="train"),
         train_tables=plan.each("volumes", rules.volumes.output.table, split="train"),
+        twin=plan.permuted(*rules.permute.output),
     output:
         "results/{dataset}/metrics/{model}/seed-{seed}/{method}/{metric}.parquet",
     log:
@@ -329,6 +330,27 @@ rule metrics:
         **plan.params("metrics"),
     script:
         "../scripts/metrics.py"
+
+
+# Whether networks learnt permuted labels, without which their maps say nothing.
+rule permutation:
+    input:
+        descriptions=plan.each("permute", rules.permute.output.description),
+        measured=plan.each("measure", rules.measure.output[0], plan.jobs.twin_measured),
+    output:
+        "results/{dataset}/statistics/permutation.parquet",
+        "results/{dataset}/statistics/permutation.tsv",
+    log:
+        "logs/{dataset}/permutation.log",
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=scaled(30),
+    params:
+        **plan.params("permutation"),
+    script:
+        "../scripts/permutation.py"
 
 
 rule predict:

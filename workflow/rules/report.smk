@@ -204,6 +204,9 @@ rule judge:
         published=plan.own("config/published.tsv"),
         summary=rules.statistics.output.summary_parquet,
         comparisons=rules.statistics.output.comparisons_parquet,
+        measured=plan.each("measure", rules.measure.output[0]),
+        reliability=plan.each("metrics", rules.metrics.output.reliability_parquet),
+        predictions=plan.each("model", rules.model.output.predictions),
     output:
         "results/{dataset}/claims.tsv",
     log:
@@ -213,7 +216,7 @@ rule judge:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=scaled(500),
+        mem_mb=scaled(1000),
         runtime=scaled(30),
     params:
         **plan.params("judge"),
@@ -244,6 +247,7 @@ rule claims:
 
 measured = ("simulate", "volumes", "quality", "truth", "background", "background_chosen", "train", "model", "explain")
 measured += ("adopt", "shapley", "subject_maps", "score", "refer", "robustness", "measure", "anchors")
+measured += ("permute", "rank", "retrain")
 drawing = ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength", "figure_prediction")
 drawn = {name: getattr(rules, name).output for name in drawing}
 
@@ -254,6 +258,7 @@ rule resources:
         rules.quality.output.tsv,
         plan.each("metrics", rules.metrics.output.metrics_tsv),
         plan.each("predict", rules.predict.output.tsv),
+        plan.each("roar", rules.roar.output[1]),
     output:
         tsv="results/{dataset}/resources.tsv",
         html=report(

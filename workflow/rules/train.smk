@@ -84,3 +84,33 @@ rule model:
         **plan.params("model"),
     script:
         "../scripts/model.py"
+
+
+# The same network on permuted labels, for metrics that compare with one.
+rule permute:
+    input:
+        description=rules.model.output.description,
+        train_maps=plan.each("volumes", rules.volumes.output.maps, split="train"),
+        train_tables=plan.each("volumes", rules.volumes.output.table, split="train"),
+        test_maps=plan.each("volumes", rules.volumes.output.maps, split="test"),
+        test_tables=plan.each("volumes", rules.volumes.output.table, split="test"),
+    output:
+        weights="results/{dataset}/permuted/{model}/seed-{seed}/{metric}/weights.safetensors",
+        description="results/{dataset}/permuted/{model}/seed-{seed}/{metric}/model.json",
+    log:
+        "logs/{dataset}/permute-{model}-{seed}-{metric}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/permute-{model}-{seed}-{metric}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: plan.config.threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=scaled(4000),
+        runtime=scaled(720),
+    params:
+        **plan.params("permute"),
+        # As of `train`.
+        checkpoint="results/{dataset}/.checkpoints/permuted/{model}/seed-{seed}/{metric}.safetensors",
+    script:
+        "../scripts/permute.py"

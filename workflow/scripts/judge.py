@@ -2,13 +2,26 @@
 
 import pandas as pd
 
-from truemap.evaluation.claims import judge, read_claims
+from truemap.evaluation.claims import judge, of_measures, read_claims
+from truemap.evaluation.statistics import measure_units, share_units, trends
 from truemap.runtime.files import whole
 from truemap.runtime.job import job
 
 with job(snakemake) as settings:
-    summary, comparisons = map(pd.read_parquet, (snakemake.input.summary, snakemake.input.comparisons))
-    published = read_claims(snakemake.input.published)
-    claims = judge(published, summary, comparisons, snakemake.wildcards.dataset, settings)
+    files, swept = snakemake.input, settings.pop("swept")
+    summary, comparisons = ([pd.read_parquet(path)] for path in (files.summary, files.comparisons))
+    units = []
+    if files.measured:
+        measured = pd.concat(map(pd.read_parquet, files.measured))
+        units.append(measure_units(measured))
+        found = of_measures(measured, pd.read_parquet(files.reliability[0]), swept)
+        for tables, table in zip((summary, comparisons), found, strict=True):
+            tables.append(table.assign(dataset=snakemake.wildcards.dataset))
+    if swept:
+        predictions = pd.concat(map(pd.read_parquet, files.predictions)).query("split == 'test'").assign(method="")
+        units.append(share_units(predictions, "correct", "accuracy", ["all"]))
+        comparisons.append(trends(pd.concat(units), swept).assign(dataset=snakemake.wildcards.dataset))
+    numbers = pd.concat(summary), pd.concat(comparisons)
+    claims = judge(read_claims(files.published), *numbers, snakemake.wildcards.dataset, settings)
     with whole(snakemake.output[0]) as path:
         claims.to_csv(path, sep="\t", index=False, lineterminator="\n")

@@ -8,6 +8,7 @@ from truemap.data.grid import read_grid
 from truemap.data.rows import choose_explained, made_by, of_job
 from truemap.data.volumes import read_volumes
 from truemap.metrics._contract import Metric
+from truemap.metrics._explained import Twin
 from truemap.metrics._measure import choose_measured, measured_table
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import load_decoder, untrained
@@ -31,13 +32,18 @@ with job(snakemake) as settings:
     metric = method("metrics", settings["metric"], Metric)
     require(decoder, saliency.options.needs(), snakemake.wildcards.method)
     require(decoder, metric.options.needs(), snakemake.wildcards.metric)
+    twin = None
+    if snakemake.input.twin:
+        weights, known = snakemake.input.twin
+        known = read_json(known)
+        twin = Twin(load_decoder(weights, known, device).network, known["accuracy"]["permuted"])
     samples, explained = batches.volumes.table, settings["explained"]
     rows = choose_measured(samples, explained, settings["measured"], settings["seed"])
     every = len(choose_explained(samples, explained, settings["seed"]))
     log.info("%d of %d explained maps are measured", len(rows), every)
     table = measured_table(
         decoder, batches, saliency, context, metric, read_grid(snakemake.input.grid).mask, rows, settings["memory"],
-        partial(untrained, description, device=device),
+        partial(untrained, description, device=device), twin,
     )  # fmt: skip
     log.info("%d values, %d null", len(table), table["value"].isna().sum())
     with whole(snakemake.output[0]) as path:

@@ -3,13 +3,20 @@
 import pandas as pd
 import torch
 
+from truemap.config.names import PLANTED
 from truemap.data.background import read_background
 from truemap.data.grid import read_grid
 from truemap.data.regions import read_regions
 from truemap.data.rows import made_by, of_job
 from truemap.data.volumes import read_volumes
 from truemap.networks._batches import Batches
-from truemap.networks._decoder import planted_network, read_decoder, save_weights
+from truemap.networks._decoder import (
+    decoder_of,
+    load_decoder,
+    planted_network,
+    read_decoder,
+    save_weights,
+)
 from truemap.networks._devices import prepare_device
 from truemap.networks._look import look
 from truemap.networks._trained import STATE_DICT, check_accuracy, handed_over, mirrored
@@ -28,26 +35,31 @@ with job(snakemake) as settings:
     volumes = splits["validation"]
     description = {"network": settings["network"], "shape": list(volumes.shape)}
     description |= {"classes": sorted(volumes.table["label"].unique()), "temperature": 1.0, "calibration": "off"}
-    trained, remedy = None, "Delete the file, it is then made again."
+    trained = None
     if snakemake.input.trained:
-        weights, remedy = snakemake.input.trained[0], STATE_DICT
+        weights = snakemake.input.trained[0]
         subjects = {split: part.table["subject"].unique() for split, part in splits.items()}
         data = read_grid(snakemake.input.grid), description["classes"], subjects, settings["pseudonyms"]
         trained, known = handed_over(weights, settings["network"], *data)
         description |= {**known, "chosen": "weights", "reason": "trained already"}
+        decoder = read_decoder(weights, description, device, STATE_DICT)
     elif snakemake.input.planted:
         *places, background = snakemake.input.planted
-        means = {label: read_background(background).means["all"][label] for label in description["classes"]}
+        of_classes = read_background(background).means["all"]
+        means = {label: of_classes[label] for label in description["classes"]}
         network = planted_network(settings["network"], volumes.shape, read_regions(*places), means)
-        save_weights(weights := snakemake.output.weights, network)
-        description |= {"chosen": "planted", "reason": "weights in closed form, nothing is trained"}
+        description |= {"chosen": PLANTED, "reason": "weights in closed form, nothing is trained"}
+        decoder = decoder_of(network, description, device)
     else:
         weights, choice = chosen(snakemake.input.weights, snakemake.input.validation, settings)
         description |= choice
-    decoder = read_decoder(weights, description, device, remedy)
+        decoder = load_decoder(weights, description, device)
     batches = {split: Batches(part, decoder.classes, device) for split, part in splits.items()}
     two = batches["test"].get(torch.tensor([0, len(batches["test"]) - 1]))[0]
-    description |= look(decoder.network, two, len(decoder.classes), decoder.kind).described()
+    looked = look(decoder.network, two, len(decoder.classes), decoder.kind)
+    if snakemake.input.planted:
+        looked.traits.add(PLANTED)
+    description |= looked.described()
     logits = {split: part.logits(decoder.network) for split, part in batches.items()}
     if trained:
         check_accuracy(

@@ -1,20 +1,15 @@
 """Train one candidate: one model, one seed, one point of its hyperparameter grid."""
 
-import torch
-
-from truemap.config.registry import method
 from truemap.data.rows import made_by, of_job
 from truemap.data.volumes import read_volumes
 from truemap.networks._batches import Batches
-from truemap.networks._decoder import build_network, save_weights
+from truemap.networks._decoder import save_weights
 from truemap.networks._devices import prepare_device
-from truemap.numerics import derive_seed
 from truemap.runtime.files import whole, write_json
 from truemap.runtime.job import job
 from truemap.runtime.log import log
 from truemap.training._checkpoint import Checkpoint, checkpoint_key
-from truemap.training._contract import Training
-from truemap.training._loop import fit
+from truemap.training._loop import trained
 
 with job(snakemake) as settings:
     device = prepare_device(settings["device"], settings["threads"])
@@ -25,11 +20,7 @@ with job(snakemake) as settings:
     validation = Batches(held_out, classes, device)
 
     checkpoint = Checkpoint(snakemake.params.checkpoint, checkpoint_key(snakemake.params, snakemake.input))
-    torch.manual_seed(derive_seed(settings["seed"], "initialisation"))
-    network = build_network(settings["network"], volumes.shape, len(classes)).to(device)
-    training = method("training", settings["training"], Training)
-    history = fit(network, training, batches, validation, derive_seed(settings["seed"], "training"), checkpoint)
-
+    network, history = trained(settings, len(classes), batches, validation, checkpoint)
     last = history.iloc[-1]
     log.info("validation NLL %.4f, accuracy %.4f", last["validation_nll"], last["validation_accuracy"])
     save_weights(snakemake.output.weights, network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
@@ -21,7 +22,9 @@ from truemap.data.grid import Grid
 from truemap.data.volumes import Volumes
 from truemap.geometry import radius
 from truemap.metrics._contract import Metric
+from truemap.metrics._explained import Twin
 from truemap.metrics._measure import measured_table
+from truemap.metrics._roar import ranked, removed_voxels
 from truemap.networks._batches import MAPS, Batches
 from truemap.networks._decoder import Decoder, build_network, read_decoder
 from truemap.networks._look import look
@@ -110,8 +113,8 @@ class Costs:
         -------
         dict
             ``model, parameters, multiply_adds`` (of one pass of one map), and of all its jobs ``training_seconds,
-            explaining_seconds, measuring_seconds, robustness_seconds`` (at most); NaN where a method could not work on
-            noise.
+            retraining_seconds`` (on permuted labels, without voxels), ``explaining_seconds, measuring_seconds,
+            robustness_seconds`` (at most); NaN where a method could not work on noise.
 
         Raises
         ------
@@ -131,6 +134,7 @@ class Costs:
             network(x[:1])
         parts = {
             "training": self._training,
+            "retraining": self._retraining,
             "explaining": self._explaining,
             "measuring": self._measuring,
             "robustness": self._robustness,
@@ -167,8 +171,21 @@ class Costs:
         )
         for label, chosen in model["saliency"].items():
             require(decoder, method("saliency", chosen["method"], Saliency).options.needs(), label)
+        for part in model["retrained"]:
+            if "ranked" in part:
+                self._removable(part)
         for label, settings in self._settings["metrics"].items():
             require(decoder, method("metrics", settings, Metric).options.needs(), label)
+
+    def _removable(self, part: Settings) -> None:
+        """Refuse to remove and retrain on too few maps or voxels."""
+        for split in ("train", "test"):
+            if self._part(split, part[split]) < len(self._classes):
+                raise DataError(
+                    f"roar: {part[split]} maps ({split}) are fewer than the {len(self._classes)} classes. Take more."
+                )
+        for fraction in part["fractions"]:
+            removed_voxels(fraction, int(self._grid.mask.sum()))
 
     def _tried(self, what: str, part: Callable[..., float], *arguments: Any) -> float:
         level = log.level
@@ -193,12 +210,45 @@ class Costs:
         one_pass = self._forward(network.eval(), batches)
         chosen = (self._count["validation"] + self._count["test"]) * one_pass
         chosen = model["replicates"] * (self._start + chosen)
-        if not model["training"]:
-            return chosen
+        return chosen + (model["trainings"] * self._fitting(model, network, batches) if model["training"] else 0.0)
+
+    def _retraining(self, model: Settings, network: nn.Module, batches: Batches) -> float:
+        total, decoder = 0.0, self._decoder(model, copy.deepcopy(network))
+        for part in model["retrained"]:
+            maps = {split: self._part(split, part.get(split)) for split in ("train", "test")}
+            # Twins are tried on what they learn.
+            held_out = maps["test"] if "ranked" in part else maps["train"]
+            total += part["jobs"] * self._fitting(model, network, batches, part["epochs"], maps["train"], held_out)
+            for label in part.get("ranked", []):
+                saliency = method("saliency", model["saliency"][label]["method"], Saliency)
+
+                def rank(count: int, saliency: Saliency = saliency) -> None:
+                    rows, mask = np.arange(count), self._grid.mask
+                    ranked(decoder, batches, saliency, self._context(), mask, rows, self._settings["memory"])
+
+                total += self._start + sum(maps.values()) * self._each(rank, TOGETHER)
+        return total
+
+    def _part(self, split: str, count: int | None) -> int:
+        """Return how many maps of a split are taken."""
+        return min(count or self._count[split], self._count[split])
+
+    def _fitting(
+        self,
+        model: Settings,
+        network: nn.Module,
+        batches: Batches,
+        epochs: int | None = None,
+        maps: int | None = None,
+        held_out: int | None = None,
+    ) -> float:
+        """Return the seconds of one training; of other epochs and maps than the model's own if they are given."""
+        one_pass = self._forward(network.eval(), batches)
+        maps, held_out = maps or self._count["train"], held_out or self._count["validation"]
         training = method("training", model["training"], Training)
         size, random = self._batch(model), torch.Generator().manual_seed(0)
         tried = min(size, len(batches))
-        minibatches, options = math.ceil(self._count["train"] / size), []
+        minibatches, options = math.ceil(maps / size), []
         prepare = self._once(lambda: options.append(training.prepare(network, training.options, batches, 0)))
         optimizer = torch.optim.Adam(network.parameters(), lr=training.options.learning_rate)
         network.train()
@@ -206,9 +256,9 @@ class Costs:
         def update() -> None:
             training.update(network, optimizer, *batches.get(torch.arange(tried)), options[0], random)
 
-        epoch = minibatches * self._seconds(update) * size / tried + self._count["validation"] * one_pass
-        whole = prepare * self._count["train"] / len(batches) + training.options.epochs * epoch
-        return model["trainings"] * (self._start + whole) + chosen
+        epoch = minibatches * self._seconds(update) * size / tried + held_out * one_pass
+        whole = prepare * maps / len(batches) + (epochs or training.options.epochs) * epoch
+        return self._start + whole
 
     def _explaining(self, model: Settings, network: nn.Module, batches: Batches) -> float:
         decoder, context = self._decoder(model, network), self._context()
@@ -228,18 +278,21 @@ class Costs:
     def _measuring(self, model: Settings, network: nn.Module, batches: Batches) -> float:
         decoder, context, memory = self._decoder(model, network), self._context(), self._settings["memory"]
         maps, total = min(self._settings["measured"] or self._explained, self._explained), 0.0
-        for settings in self._settings["metrics"].values():
+        for label, settings in self._settings["metrics"].items():
             metric = method("metrics", settings, Metric)
             for chosen in model["saliency"].values():
+                if not chosen["measured"][label]:
+                    continue
                 saliency = method("saliency", chosen["method"], Saliency)
 
                 def measure(count: int, metric: Metric = metric, saliency: Saliency = saliency) -> None:
                     rows, mask = np.arange(count), self._grid.mask
                     measured_table(
-                        decoder, batches, saliency, context, metric, mask, rows, memory, lambda seed: network
-                    )
+                        decoder, batches, saliency, context, metric, mask, rows, memory, lambda seed: network,
+                        Twin(network, 1.0),
+                    )  # fmt: skip
 
-                total += chosen["jobs"] * (self._start + maps * self._each(measure, min(TOGETHER, maps)))
+                total += chosen["measured"][label] * (self._start + maps * self._each(measure, min(TOGETHER, maps)))
         return total
 
     def _context(self) -> Context:
@@ -315,14 +368,15 @@ def sentence(cost: Mapping[str, Any], asked: bool) -> str:
     asked : bool
         Whether robust accuracy was asked for.
     """
-    parts = ("training", "explaining", "measuring", "robustness")
+    parts = ("training", "retraining", "explaining", "measuring", "robustness")
     found = [cost[f"{what}_seconds"] for what in parts]
-    training, explaining, measuring, robustness = found
+    training, retraining, explaining, measuring, robustness = found
     robust = f"at most {_words(robustness)} robust accuracy" if asked else "robust accuracy not asked for"
+    again = f"{_words(retraining)} training again, " if retraining else ""
     measured = f"{_words(measuring)} measuring maps, " if measuring else ""
     return (
         f"{cost['model']}: about {_words(sum(found))} on this machine, one job at a time: "
-        f"{_words(training)} training, {_words(explaining)} explaining, {measured}{robust} "
+        f"{_words(training)} training, {again}{_words(explaining)} explaining, {measured}{robust} "
         f"({cost['parameters']:,} parameters, {cost['multiply_adds']:,} multiply-adds a map)"
     )
 

@@ -22,6 +22,7 @@ from truemap.config.schema import (
     Maps,
     Model,
     Provenance,
+    Roar,
     Robustness,
     Split,
     Style,
@@ -52,6 +53,7 @@ def tables() -> str:
     parts += [_section("The JSON file beside `weights`", Trained)]
     parts += [_section("`datasets.<name>.models.<name>`, where `maps` is set", GivenMaps)]
     parts += [_section("`datasets.<name>.truth`", TruthOptions), _section("`datasets.<name>.robustness`", Robustness)]
+    parts += [_section("`datasets.<name>.roar`", Roar)]
     parts += [_section("`maps`", Maps), _section("`style`", Style), _section("`provenance`", Provenance)]
     for family, key in FAMILIES.items():
         parts.append(f"## Methods: `{key}`\n\nOne module in `workflow/truemap/{family}/` each.\n")

@@ -27,6 +27,8 @@ NETWORK = "network"
 #: How the names of anchors begin that are the data's truth, and the network's, degraded in steps; the correlation ends
 #: them (`truemap.evaluation.anchors`).
 OF_DATA, OF_NETWORK = "truth at r=", "network at r="
+#: The order of voxels that no map gives, beside those of ways to explain.
+AT_RANDOM = "random"
 #: Ways to explain that pass only what is positive back, and so partly recover the input (Nie et al. 2018).
 GUIDED = ("guided_backprop", "deconvnet", "guided_grad_cam")
 #: What the set of the conditions that a config lists is called, beside `all` and `no_negated`.

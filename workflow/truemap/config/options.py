@@ -104,6 +104,21 @@ class TrainingOptions(MethodOptions):
     )
 
 
+class TwinOptions(MethodOptions):
+    """Options of a metric that compares with a twin: the same network, trained again on permuted labels."""
+
+    model: str | None = Field(
+        None,
+        description="network whose first seed gets a twin, trained as it was (the options chosen for it) but for its "
+        "labels and its start; other networks are not measured. Default: the first that is trained here",
+    )
+    epochs: Count | None = Field(
+        None,
+        description="of the twin: to learn labels by heart takes longer than to learn what is there. null: as many as "
+        "the network had",
+    )
+
+
 #: Traits of networks that nothing but nn.ReLU layers keeps from being affine.
 BENT_BY_RELU = ("relu only", "affine but for relu")
 

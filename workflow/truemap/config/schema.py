@@ -20,6 +20,7 @@ from pydantic import (
 
 from truemap.config.folders import check_folders
 from truemap.config.names import (
+    AT_RANDOM,
     HEADLINES,
     LONGEST_FOLDER,
     NOT_ATTACKED,
@@ -38,9 +39,11 @@ from truemap.config.options import (
     Fraction,
     MethodError,
     Name,
+    Number,
     Positive,
     Seed,
     Strict,
+    TwinOptions,
     faults,
     suggest,
 )
@@ -311,6 +314,38 @@ class Robustness(Strict):
         return resolve_methods("attacks", value, folders=_folders(info))
 
 
+class Roar(Strict):
+    """Remove and retrain (Hooker et al. 2019): the network is trained again without its most important voxels."""
+
+    model: str | None = Field(
+        None, description="network whose first seed is trained again; default: the first that is trained here"
+    )
+    methods: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="labels among its `saliency`, by whose maps (of the predicted class, by size) voxels are removed, "
+        "beside a random order; default: all",
+    )
+    fractions: list[Annotated[Number, Field(gt=0, lt=1)]] = Field(
+        [0.1, 0.3, 0.5, 0.7, 0.9],
+        min_length=1,
+        description="shares of the mask's voxels that are put to the mean of the training maps, in training and test "
+        "maps alike; one training each and method. Hooker et al.'s",
+    )
+    train: Count | None = Field(
+        1000,
+        description="training maps that are explained and trained on, a seeded choice balanced over classes; null: all",
+    )
+    test: Count | None = Field(200, description="test maps that are explained and tested on, likewise; null: all")
+
+    @field_validator("fractions", "methods")
+    @classmethod
+    def _differ(cls, value: list[Any] | None) -> list[Any] | None:
+        if value and len(set(value)) < len(value):
+            raise ValueError("one is there twice")
+        return value
+
+
 class Dataset(Strict):
     """Maps with labels, and the models that are compared on them."""
 
@@ -425,6 +460,9 @@ class Dataset(Strict):
         description="explained test maps that each of `metrics` measures, a seeded choice balanced over classes, the "
         "same for every model and method; null: all",
     )
+    roar: Roar | None = Field(
+        None, description="remove and retrain: accuracy against the share of voxels removed (statistics/roar.tsv)"
+    )
     figures: Literal["images", "glass_brain"] = Field(
         "glass_brain",
         description="how maps are drawn: as 2D images (Figure 1) or as glass brains in MNI space (Figure 3)",
@@ -532,10 +570,32 @@ class Dataset(Strict):
         if self.metrics and not self.networks:
             raise ValueError("metrics: they ask a network, and all models here are maps from elsewhere. Drop them.")
         for label, metric in self.metrics.items():
-            needs = resolved_options("metrics", metric).needs()
+            options = resolved_options("metrics", metric)
             for model in self.networks.values():
                 traits = resolved_options("networks", model.network).traits()
-                check_fit("metrics", label, needs, "network", model.network["name"], traits)
+                check_fit("metrics", label, options.needs(), "network", model.network["name"], traits)
+            if isinstance(options, TwinOptions):
+                self._trained_here(f"metrics.{label}", options.model)
+        return self
+
+    def _trained_here(self, key: str, model: str | None) -> None:
+        """Refuse what trains a network again that nothing here has trained."""
+        if not self.trained:
+            raise ValueError(f"{key}: it trains a network again, and none is trained here. Drop it.")
+        if model is not None and model not in self.trained:
+            raise ValueError(f"{key}: no network '{model}' is trained here{suggest(model, self.trained)}")
+
+    @model_validator(mode="after")
+    def _retrainable(self) -> Dataset:
+        if self.roar is None:
+            return self
+        self._trained_here("roar", self.roar.model)
+        known = self.trained[self.roar.model or next(iter(self.trained))].saliency
+        for label in self.roar.methods or known:
+            if label not in known:
+                raise ValueError(f"roar.methods: no saliency '{label}'{suggest(label, known)}")
+            if label == AT_RANDOM:
+                raise ValueError(f"roar.methods: '{label}' is the order that no map gives; give the saliency a label")
         return self
 
     @property
@@ -547,6 +607,11 @@ class Dataset(Strict):
     def networks(self) -> dict[str, Model]:
         """Those of the models that are networks."""
         return {name: model for name, model in self.models.items() if isinstance(model, Model)}
+
+    @property
+    def trained(self) -> dict[str, Model]:
+        """Those of the networks that are trained here, and so can be trained again."""
+        return {name: model for name, model in self.networks.items() if model.training}
 
     @property
     def given(self) -> dict[str, GivenMaps]:

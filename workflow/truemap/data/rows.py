@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from truemap.numerics import derive_seed
@@ -34,6 +35,13 @@ def made_by(table: pd.DataFrame, **entry: str | int) -> pd.DataFrame:
 def of_job(wildcards: Any) -> dict[str, str | int]:
     """Return what a job's table is of (`made_by`), by its wildcards."""
     return {name: int(value) if name == "seed" else value for name, value in wildcards.items() if name != "dataset"}
+
+
+def permuted_labels(table: pd.DataFrame, seed: int) -> pd.Series:
+    """Return the labels of maps, exchanged at random: a class has as many as before, whatever the order of rows."""
+    known = table.set_index("sample")["label"].sort_index()
+    drawn = np.random.default_rng(derive_seed(seed, "labels")).permutation(known.to_numpy())
+    return table["sample"].map(pd.Series(drawn, index=known.index))
 
 
 def by_target(rows: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from truemap.data.tables import read_tsv, require_cells, require_columns
+from truemap.evaluation.statistics import STRENGTHS, compare, measure_units, summarise
+from truemap.evaluation.trainings import compare_trainings, with_trainings
 
 COLUMNS = (
     "id", "source", "dataset", "conditions", "criterion", "kind", "model_a", "method_a", "model_b", "method_b", "value",
@@ -25,6 +27,12 @@ SEPARATOR = "; "
 SIMULATED = "simulated"
 #: What data are called on which a claim about others is tested.
 REPLICATION = "replication"
+#: The study whose data some of the datasets are; other studies' claims are about methods, on whatever data.
+OWN = "arXiv:2004.11114"
+#: Kinds of claims about what training's strength does -> the sign of its rank correlation.
+TRENDS = {"rises": 1, "falls": -1}
+#: Kinds of claims that no number here can decide; their `value` says why.
+UNTESTABLE = "untestable"
 #: Of a mean's distance from the published one: what is rounding of decimal numbers.
 ROUNDING = 1e-9
 
@@ -59,11 +67,14 @@ def judge(
     ----------
     published : DataFrame
         Rows of config/published.tsv, all text. `dataset` lists the datasets to look at, blanks between them. `kind` is
-        ``value`` (our mean lies within `tolerance` of `value`), ``greater`` (a above b, Bonferroni p < alpha) or
-        ``no_difference`` (p > alpha). `about` lists what the data, models and methods must be: settings of the
-        dataset, ``source.noise=0.5``, blanks between them.
+        ``value`` (our mean lies within `tolerance` of `value`), ``below`` (it is less), ``greater`` (a above b,
+        Bonferroni p < alpha), ``no_difference`` (p > alpha), ``rises`` or ``falls`` (with the strength of a's `sweep`,
+        p < alpha) or ``untestable`` (`value` says why). `about` lists what the data, models and methods must be:
+        settings of the dataset, ``source.noise=0.5``, blanks between them. Of a measure of maps `conditions` is the
+        label of its metric.
     summary, comparisons : DataFrame
-        Of the dataset (see `truemap.evaluation.statistics`).
+        Of the dataset (see `truemap.evaluation.statistics`), and, in their form, of the measures of its maps
+        (`of_measures`).
     dataset : str
         What it is called.
     defined : mapping
@@ -81,15 +92,42 @@ def judge(
     return pd.DataFrame([row for row in rows if row["ours"]], columns=JUDGED)
 
 
+def of_measures(
+    measured: pd.DataFrame, reliable: pd.DataFrame, swept: Collection[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what measures of maps came to, in the form of a dataset's summary and comparisons.
+
+    Parameters
+    ----------
+    measured : DataFrame
+        Of each map (see `truemap.metrics._measure.measured_table`).
+    reliable : DataFrame
+        See `truemap.evaluation.reliability.reliability`. Its kinds are criteria; the method is the measure, and of two
+        measures (or labels) both, with a slash between.
+    swept : collection of str
+        Candidates of sweeps, which are not compared.
+    """
+    units = measure_units(measured)
+    finalists = units[~units["model"].isin(swept)]
+    summary = with_trainings(summarise(units, limits=(-math.inf, math.inf)), units)
+    method = reliable["measure"].where(
+        reliable["other_measure"] == "", reliable["measure"] + "/" + reliable["other_measure"]
+    )
+    named = reliable.assign(criterion=reliable["reliability"], conditions=reliable["metric"], method=method)
+    named["reason"] = named["reason"].replace("", "no interval: one value a network")
+    means = named.groupby(["criterion", "conditions", "model", "method"], sort=False)
+    of_kinds = means.agg(mean=("value", "mean"), reason=("reason", "first")).reset_index().assign(truth="", seed="mean")
+    return pd.concat([summary, of_kinds]), compare_trainings(compare(finalists), finalists)
+
+
 def gathered(published: pd.DataFrame, judged: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Return the claims as `judge` found them in any dataset, in the order of `published`; one row of those nowhere."""
     found = pd.concat([pd.DataFrame(columns=JUDGED), *judged])
     rows: list[dict[str, Any]] = []
     for row in published.to_dict("records"):
         own = found[found["id"] == row["id"]].to_dict("records")
-        rows += own or [
-            {**dict.fromkeys(JUDGED, ""), **row, "verdict": "not run: no such dataset, model or method here"}
-        ]
+        none = f"not testable here ({row['value']})" if row["kind"] == UNTESTABLE else NOT_RUN
+        rows += own or [{**dict.fromkeys(JUDGED, ""), **row, "verdict": none}]
     return pd.DataFrame(rows, columns=JUDGED)
 
 
@@ -123,13 +161,18 @@ def mismatch(about: str, known: Mapping[str, str]) -> str:
 def _judge_one(
     row: dict[str, Any], summary: pd.DataFrame, comparisons: pd.DataFrame, data: str, known: Mapping[str, str]
 ) -> dict[str, str]:
-    ours, test, holds = _value(row, summary) if row["kind"] == "value" else _difference(row, comparisons)
-    if SIMULATED in data:
+    ours, test, holds = (_value if row["kind"] in ("value", "below", UNTESTABLE) else _difference)(
+        row, summary, comparisons
+    )
+    own = row["source"].startswith(OWN)
+    if SIMULATED in data and own:
         verdict = f"not testable here ({data})"
     elif differs := mismatch(row["about"], known):
         verdict = differs
     elif holds is None:
         verdict = f"not testable here ({test})"
+    elif not own:
+        verdict = f"{'holds' if holds else 'does not hold'} on these data"
     else:
         verdict = f"{'' if holds else 'not '}{'replicated on other data' if REPLICATION in data else 'reproduced'}"
     found = {"data": data, "configuration": _configuration(row, known), "ours": ours, "test": test}
@@ -149,7 +192,9 @@ def _configuration(row: dict[str, Any], known: Mapping[str, str]) -> str:
     )
 
 
-def _value(row: dict[str, Any], summary: pd.DataFrame) -> tuple[str, str, bool | None]:
+def _value(row: dict[str, Any], summary: pd.DataFrame, _: pd.DataFrame) -> tuple[str, str, bool | None]:
+    if row["kind"] == UNTESTABLE:
+        return "", "", None
     found = _select(summary, **_keys(row), model=row["model_a"], method=row["method_a"], seed="mean")
     if found.empty:
         return "", "", None
@@ -161,12 +206,15 @@ def _value(row: dict[str, Any], summary: pd.DataFrame) -> tuple[str, str, bool |
     if not math.isnan(entry.get("ci_low_two_level", math.nan)):
         ends = f"[{entry['ci_low_two_level']:.3f}, {entry['ci_high_two_level']:.3f}]"
         interval += f" (over {entry['trainings']:.0f} trainings too: {ends})"
+    if row["kind"] == "below":
+        return f"{entry['mean']:.3f}", f"{interval}; limit {row['value']}", bool(entry["mean"] < float(row["value"]))
     test = f"{interval}; differs by {distance:+.3f}, allowed {row['tolerance']}"
     return f"{entry['mean']:.3f}", test, bool(abs(distance) <= float(row["tolerance"]) + ROUNDING)
 
 
-def _difference(row: dict[str, Any], comparisons: pd.DataFrame) -> tuple[str, str, bool | None]:
-    keys = {**_keys(row), "pairs": "methods"}
+def _difference(row: dict[str, Any], _: pd.DataFrame, comparisons: pd.DataFrame) -> tuple[str, str, bool | None]:
+    trend = row["kind"] in TRENDS
+    keys = {**_keys(row), "pairs": STRENGTHS if trend else "methods"}
     for sign, (a, b) in ((1, "ab"), (-1, "ba")):
         sides = (("a", a), ("b", b))
         names = {f"{part}_{side}": row[f"{part}_{name}"] for part in ("model", "method") for side, name in sides}
@@ -175,12 +223,14 @@ def _difference(row: dict[str, Any], comparisons: pd.DataFrame) -> tuple[str, st
             continue
         entry = found.iloc[0]
         difference, p, alpha = sign * entry["difference"], entry["p_bonferroni"], float(row["alpha"])
+        ours = f"rank correlation with strength {difference:+.3f}" if trend else f"difference {difference:+.3f}"
         if math.isnan(p):
-            return f"difference {difference:+.3f}", entry["reason"], None
+            return ours, entry["reason"], None
         test = f"paired t({entry['df']:.0f}) = {sign * entry['t']:.2f}, Bonferroni p {_p(p)}"
         test += _beyond(entry, sign)
-        holds = p > alpha if row["kind"] == "no_difference" else difference > 0 and p < alpha
-        return f"difference {difference:+.3f}", test, bool(holds)
+        rising = TRENDS.get(row["kind"], 1) * difference > 0
+        holds = p > alpha if row["kind"] == "no_difference" else rising and p < alpha
+        return ours, test, bool(holds)
     return "", "", None
 
 
@@ -200,7 +250,8 @@ def _beyond(entry: pd.Series, sign: int) -> str:
 def _keys(row: dict[str, Any]) -> dict[str, str]:
     """Return what a claim is about; published agreement is with the truth from all maps of a subject."""
     keys = {key: row[key] for key in ("dataset", "conditions", "criterion")}
-    return {**keys, "truth": "" if row["criterion"] == "accuracy" else "full"}
+    truth = {"accuracy": "", "informative": "full", "pairwise": "full"}.get(row["criterion"])
+    return keys if truth is None else {**keys, "truth": truth}
 
 
 def _p(value: float) -> str:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.stats import rankdata
 from statsmodels.stats.multitest import multipletests
 
 from truemap.config.names import ABSOLUTE, BY_DESIGN, LEAST_UNITS, NETWORK, NO_NETWORK
 from truemap.data.conditions import in_set
 from truemap.data.rows import owners
+from truemap.numerics import pearson
 
 #: What a mean or a test is of: a family of comparisons shares these.
 FAMILY = ["criterion", "conditions", "truth"]
 #: What is compared within a family.
 ENTRY = ["model", "method"]
 UNIT = "unit"
+#: A family is a measure of maps; which way is better and whose measure it is hang on it alone.
+OF_MEASURE = {"measure": "criterion", "metric": "conditions", "direction": "truth"}
+#: What `pairs` is of trends, and strengths that a trend needs.
+STRENGTHS, LEAST_STRENGTHS = "strengths", 3
 #: Values whose sd is at most this share of their size are equal: what is left is rounding.
 ROUNDING = 1e-12
 
@@ -103,6 +109,17 @@ def _to_units(samples: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def measure_units(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one value a unit and measure, in the columns of `agreement_units`: see `OF_MEASURE`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``model, seed, method, metric, sample, subject, measure, value, direction, reason`` of single maps.
+    """
+    return _to_units(table.rename(columns=OF_MEASURE).assign(missing=table["value"].isna().astype(int)))
+
+
 def measure_summary(table: pd.DataFrame, given: Iterable[Sequence[str]] = (), confidence: float = 0.95) -> pd.DataFrame:
     """Return mean, standard error and interval of each measure of networks' maps, by seed and over seeds.
 
@@ -120,14 +137,11 @@ def measure_summary(table: pd.DataFrame, given: Iterable[Sequence[str]] = (), co
         reason``; of `explained` maps so many were measured (`maps`). n counts subjects (samples, where there are none).
         The interval is Student's t, as in `summarise`, and not clipped.
     """
-    # A family of `summarise` is a measure here; which way is better and whose measure it is hang on it alone.
-    names = {"criterion": "measure", "conditions": "metric", "truth": "direction"}
-    back = {column: name for name, column in names.items()}
-    samples = table.rename(columns=back).assign(missing=table["value"].isna().astype(int))
-    units = [_to_units(samples)]
+    units = [measure_units(table)]
     for model, method in given:
         null = {"model": model, "method": method, "seed": 0, UNIT: "", "value": np.nan, "missing": 0}
-        units.append(samples[FAMILY].drop_duplicates().assign(**null, reason=NO_NETWORK))
+        units.append(units[0][FAMILY].drop_duplicates().assign(**null, reason=NO_NETWORK))
+    names = {name: column for column, name in OF_MEASURE.items()}
     found = summarise(pd.concat(units, ignore_index=True), confidence, limits=(-np.inf, np.inf)).rename(columns=names)
     counted = table.groupby(["metric", "model", "method"])
     counts = pd.DataFrame({"maps": counted["sample"].nunique(), "explained": counted["explained"].first()})
@@ -171,7 +185,7 @@ def summarise(
         values = part["value"].dropna().to_numpy()
         reasons = {*part["reason"]} - {""}
         none = reasons.pop() if len(reasons) == 1 else "no unit has a value; the scores say why"
-        rows.append((*key, *_interval(values, confidence, within, none), int(part["missing"].sum())))
+        rows.append((*key, *mean_interval(values, within, confidence, none), int(part["missing"].sum())))
     columns = [*FAMILY, *ENTRY, "seed", "n", "mean", "se", "ci_low", "ci_high", "reason", "missing"]
     summary = pd.DataFrame(rows, columns=columns)
     reference = summary[(summary["model"] == group[0]) & (summary["method"] == group[1])] if group else summary[:0]
@@ -180,8 +194,8 @@ def summarise(
     return summary.assign(share=summary["mean"] / summary["share"])[[*columns[:-2], "missing", "share", "reason"]]
 
 
-def _interval(
-    values: np.ndarray, confidence: float, within: tuple[float, float], none: str
+def mean_interval(
+    values: np.ndarray, within: tuple[float, float], confidence: float = 0.95, none: str = "no unit has a value"
 ) -> tuple[int, float, float, float, float, str]:
     """Return n, mean, standard error, the interval's ends within limits, and why there is none.
 
@@ -229,6 +243,11 @@ def compare(units: pd.DataFrame, alpha: float = 0.05, reference: str | None = No
         pairs = np.where(with_reference, "references", "methods")
         tests = _paired(wide.to_numpy()[:, a], wide.to_numpy()[:, b])
         tables.append(pd.DataFrame(dict(zip(FAMILY, key, strict=True)) | {"pairs": pairs} | entries | tests))
+    return _corrected(tables, alpha)
+
+
+def _corrected(tables: list[pd.DataFrame], alpha: float = 0.05) -> pd.DataFrame:
+    """Return tests put together, Bonferroni-corrected within each family and kind of pairs."""
     columns = [*FAMILY, "pairs", "model_a", "method_a", "model_b", "method_b", "n", "difference", "t", "df", "p"]
     tests = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*columns, "reason"])
     tests["p_bonferroni"] = np.nan
@@ -236,6 +255,42 @@ def compare(units: pd.DataFrame, alpha: float = 0.05, reference: str | None = No
         tests.loc[part.index, "p_bonferroni"] = multipletests(part["p"], method="bonferroni")[1]
     tests["significant"] = tests["p_bonferroni"] < alpha
     return tests[[*columns, "p_bonferroni", "significant", "reason"]]
+
+
+def trends(units: pd.DataFrame, swept: Mapping[str, tuple[str, float]]) -> pd.DataFrame:
+    """Return how each criterion goes with the strength of training, over the candidates of each sweep.
+
+    Spearman's correlation of strength and value in each unit, 0 where the value stays; its mean over units, and the
+    t-test of that against 0, Bonferroni-corrected over the sweeps of a family.
+
+    Parameters
+    ----------
+    units : DataFrame
+        See `agreement_units`.
+    swept : mapping
+        Candidate -> its model and strength.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `compare`: model and method are a's, b is empty, `pairs` is `STRENGTHS`, the difference the mean
+        correlation.
+    """
+    own = _over_seeds(units[units["model"].isin(list(swept))])
+    own["strength"] = own["model"].map({name: value for name, (_, value) in swept.items()}).astype(float)
+    own["model"] = own["model"].map({name: of for name, (of, _) in swept.items()})
+    tables = []
+    for (*key, model, method), part in own.groupby([*FAMILY, *ENTRY], sort=False):
+        wide = part.pivot(index=UNIT, columns="strength", values="value").dropna()
+        strengths, values = wide.columns.to_numpy(), wide.to_numpy()
+        rho = pearson(np.tile(rankdata(strengths), (len(values), 1)), rankdata(values, axis=1))
+        rho = np.where(np.ptp(values, axis=1) == 0, 0.0, rho) if len(strengths) >= LEAST_STRENGTHS else rho * np.nan
+        entry = dict(zip(FAMILY, key, strict=True)) | {"pairs": STRENGTHS, "model_a": model, "method_a": method}
+        tests = _paired(rho[:, None])
+        if len(strengths) < LEAST_STRENGTHS:
+            tests["reason"][:] = f"no test: a sweep of fewer than {LEAST_STRENGTHS} strengths"
+        tables.append(pd.DataFrame(entry | {"model_b": "", "method_b": ""} | tests))
+    return _corrected(tables)
 
 
 def _over_seeds(units: pd.DataFrame) -> pd.DataFrame:

@@ -50,6 +50,21 @@ class OneClass(nn.Module):
 
 
 @dataclass(frozen=True)
+class Twin:
+    """The same network, trained on permuted labels.
+
+    Attributes
+    ----------
+    network : nn.Module
+    accuracy : float
+        Share of these labels that it has learnt.
+    """
+
+    network: nn.Module
+    accuracy: float
+
+
+@dataclass(frozen=True)
 class Explained:
     """Samples that are measured together.
 
@@ -73,6 +88,8 @@ class Explained:
         As the way to explain gives them, not at unit peak.
     untrained : callable
         Seed -> the decoder's network as it was before training, with that seed.
+    twin : Twin, optional
+        Of metrics whose options are `truemap.config.options.TwinOptions`.
     """
 
     decoder: Decoder
@@ -84,6 +101,7 @@ class Explained:
     targets: torch.Tensor
     maps: torch.Tensor
     untrained: Callable[[int], nn.Module]
+    twin: Twin | None = None
 
     @property
     def own(self) -> torch.Tensor:

@@ -12,7 +12,7 @@ from torch import nn
 from truemap.attacks._measure import choose_maps
 from truemap.data.rows import choose_explained
 from truemap.metrics._contract import Metric, Senseless
-from truemap.metrics._explained import Explained
+from truemap.metrics._explained import Explained, Twin
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
 from truemap.runtime.files import DataError
@@ -47,6 +47,7 @@ def measured_table(
     rows: np.ndarray,
     megabytes: float,
     untrained: Callable[[int], nn.Module],
+    twin: Twin | None = None,
 ) -> pd.DataFrame:
     """Explain samples again, at full precision, and measure the map of each one's own class.
 
@@ -58,7 +59,7 @@ def measured_table(
         Positions in ``batches.volumes``.
     megabytes : float
         See `truemap.saliency._writer.chunk_size`.
-    untrained : callable
+    untrained, twin
         See `truemap.metrics._explained.Explained`.
 
     Returns
@@ -80,7 +81,7 @@ def measured_table(
         table = batches.volumes.table.iloc[chunk.tolist()]
         ids = table["sample"].tolist()
         maps = saliency.explain(decoder, x, ids, saliency.options, context)[:, :, mask]
-        explained = Explained(decoder, saliency, context, mask, x, ids, targets, maps, untrained)
+        explained = Explained(decoder, saliency, context, mask, x, ids, targets, maps, untrained, twin)
         parts.append(_rows(table[COLUMNS].reset_index(drop=True), metric, *_values(metric, explained)))
     return pd.concat(parts, ignore_index=True)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from pydantic import Field
 
+from truemap.config.names import PLANTED
 from truemap.config.options import Count, MethodOptions
 from truemap.metrics._contract import Measure, Senseless
 from truemap.metrics._explained import Explained
@@ -45,8 +46,11 @@ def measure(explained: Explained, options: Options) -> dict[str, torch.Tensor]:
     Raises
     ------
     Senseless
-        If the untrained network has other layers.
+        If the untrained network has other layers; or if the weights are planted: they were not learnt, and an untrained
+        network, which reads all voxels, is no start that they could go back to.
     """
+    if PLANTED in (explained.decoder.traits or ()):
+        raise Senseless("the network's weights are planted: it learnt nothing that it could lose")
     steps: list[list[torch.Tensor]] = []
     for draw in range(options.draws):
         network = copy.deepcopy(explained.decoder.network)

@@ -132,7 +132,7 @@ def load_decoder(weights: str | Path, description: dict[str, Any], device: torch
 
 def read_decoder(weights: str | Path, description: dict[str, Any], device: torch.device, remedy: str) -> Decoder:
     """Return what `load_decoder` does; the error of weights that cannot be used ends with a remedy."""
-    adapter, shape = _adapted(description)
+    _, shape = _adapted(description)
     name = description["network"]["name"]
     network = build_network(description["network"], shape, len(description["classes"]))
     try:
@@ -142,7 +142,13 @@ def read_decoder(weights: str | Path, description: dict[str, Any], device: torch
             raise ValueError(f"NaN or infinite numbers in {', '.join(lost)}")
     except (SafetensorError, RuntimeError, ValueError, OSError) as error:
         raise DataError(f"{weights}: cannot be used as weights of {name} ({error}). {remedy}") from None
-    network = _behind(adapter, network, device)
+    return decoder_of(network, description, device)
+
+
+def decoder_of(network: nn.Module, description: dict[str, Any], device: torch.device) -> Decoder:
+    """Return the decoder that ``model.json`` (`description`) describes, of a network with its weights."""
+    network = _behind(_adapted(description)[0], network, device)
     traits = frozenset(description["traits"]) if "traits" in description else None
     others = description.get("activations", ())
+    name = description["network"]["name"]
     return Decoder(network, description["temperature"], description["classes"], name, traits, others)

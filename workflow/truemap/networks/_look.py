@@ -42,7 +42,7 @@ class Looked:
         ``relu`` (has nn.ReLU layers), ``relu k`` (the k-th of them is the k-th that runs, once), ``relu only`` (without
         its nn.ReLU layers, pools of largest values and normalisations it is affine), ``affine but for relu``
         (without its nn.ReLU layers it is), ``sequence`` and ``linear`` (see `truemap.networks._layers`),
-        ``convolution``.
+        ``convolution``. Of a planted network its ``model.json`` says ``planted`` too.
     others : list of str
         Activations that are functions or modules other than nn.ReLU, by name.
     """

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from truemap.config.candidates import candidates
-from truemap.config.names import ATTRIBUTION, BASELINES, GRADIENT, SPLITS
+from truemap.config.names import AT_RANDOM, ATTRIBUTION, BASELINES, GRADIENT, SPLITS
+from truemap.config.options import TwinOptions
 from truemap.config.registry import resolved_options
 from truemap.config.schema import Config, Dataset, GivenMaps, Model
 from truemap.plan.record import named
@@ -16,7 +17,7 @@ from truemap.plan.record import named
 #: Wildcards of a job by name, but for its dataset's.
 Job = dict[str, Any]
 #: Wildcards in which jobs of one kind differ: their settings have the same keys, and their methods are the same.
-ALIKE = ("seed", "candidate", "split", "shard", "panel")
+ALIKE = ("seed", "candidate", "split", "shard", "panel", "order", "fraction")
 
 
 class Jobs:
@@ -39,6 +40,11 @@ class Jobs:
             "networks": self._if(lambda wildcards: self.dataset(wildcards).networks),
             "train": self._trainings,
             "model": self.replicates,
+            "permute": self.twins,
+            "permutation": self._if(self.twins),
+            "rank": lambda wildcards: [{**job, "method": method} for job, method in self._ranked(wildcards)],
+            "retrain": self._retrained,
+            "roar": self._if(self._ranked),
             "explain": lambda wildcards: self._of_kind(Model, wildcards),
             "adopt": lambda wildcards: self._of_kind(GivenMaps, wildcards),
             "subject_maps": lambda wildcards: self.drawn(wildcards) if self._brains(wildcards) else [],
@@ -135,6 +141,26 @@ class Jobs:
         models = self.dataset(wildcards).networks
         return [j for j in self.explained(wildcards) if j["model"] in models and models[j["model"]].planted]
 
+    def twins(self, wildcards: Any) -> list[Job]:
+        """Return model, seed and metric of every network that is trained again on permuted labels."""
+        dataset, found = self.dataset(wildcards), []
+        for label, metric in dataset.metrics.items():
+            options = resolved_options("metrics", metric)
+            if isinstance(options, TwinOptions):
+                name = options.model or next(iter(dataset.trained))
+                found.append({"model": name, "seed": dataset.trained[name].seeds[0], "metric": label})
+        return found
+
+    def twin_measured(self, wildcards: Any) -> list[Job]:
+        """Return those of the measured jobs that compare with a twin."""
+        twins = self.twins(wildcards)
+        return [job for job in self._measured(wildcards) if any(twin.items() <= job.items() for twin in twins)]
+
+    def of_anchors(self, wildcards: Any) -> dict[str, Any]:
+        """Return the metrics that anchors are measured by: a twin makes no noise and no truth."""
+        twins = {twin["metric"] for twin in self.twins(wildcards)}
+        return {label: metric for label, metric in self.dataset(wildcards).metrics.items() if label not in twins}
+
     def compared(self, wildcards: Any) -> dict[str, str]:
         """Return how maps of a method are compared with the network: what they are, the output and its baseline.
 
@@ -215,14 +241,35 @@ class Jobs:
         attacks = self.dataset(wildcards).robustness.attacks
         return [{**job, "attack": attack} for job in self.replicates(wildcards) for attack in attacks]
 
+    def _ranked(self, wildcards: Any) -> list[tuple[Job, str]]:
+        """Return the network that is trained again without voxels, and each method that says without which."""
+        dataset = self.dataset(wildcards)
+        if not dataset.roar:
+            return []
+        name = dataset.roar.model or next(iter(dataset.trained))
+        model = dataset.trained[name]
+        return [({"model": name, "seed": model.seeds[0]}, m) for m in dataset.roar.methods or model.saliency]
+
+    def _retrained(self, wildcards: Any) -> list[Job]:
+        """Return the trainings without voxels: one without none, and one a fraction and order."""
+        found, roar = self._ranked(wildcards), self.dataset(wildcards).roar
+        if roar is None:
+            return []
+        orders = [*found, (found[0][0], AT_RANDOM)]
+        fractions = [f"{fraction:.12g}" for fraction in roar.fractions]
+        jobs = [{**job, "order": order, "fraction": fraction} for job, order in orders for fraction in fractions]
+        return [{**jobs[-1], "fraction": "0"}, *jobs]
+
     def _measured(self, wildcards: Any) -> list[Job]:
-        metrics = self.dataset(wildcards).metrics
-        return [{**job, "metric": metric} for job in self._of_kind(Model, wildcards) for metric in metrics]
+        metrics, twins = self.dataset(wildcards).metrics, {twin["metric"]: twin for twin in self.twins(wildcards)}
+        jobs = [{**job, "metric": metric} for job in self._of_kind(Model, wildcards) for metric in metrics]
+        return [job for job in jobs if twins.get(job["metric"], job).items() <= job.items()]
 
     def _anchored(self, wildcards: Any) -> list[Job]:
         """Return the first seed of every network that is measured, and the way to explain that others' maps have."""
-        dataset = self.dataset(wildcards)
-        first = {name: next(iter(model.saliency)) for name, model in dataset.networks.items() if dataset.metrics}
+        measured = self.of_anchors(wildcards)
+        networks = self.dataset(wildcards).networks.items()
+        first = {name: next(iter(model.saliency)) for name, model in networks if measured}
         return [job for job in self.finalists(wildcards) if first.get(job["model"]) == job["method"]]
 
     @cached_property

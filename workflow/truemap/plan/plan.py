@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from truemap.config.names import AT_RANDOM
 from truemap.config.registry import module_of
 from truemap.config.schema import parse
 from truemap.config.trained import beside
@@ -203,21 +204,36 @@ class Plan:
 
     def planted(self, *patterns: str) -> Files:
         """Input function: files of the dataset (`patterns`) that a network is planted by, if it is."""
+        return self._where(lambda wildcards: {} if self.jobs.model(wildcards).planted else None, patterns)
 
-        def files(wildcards: Any) -> list[str]:
-            planted = self.jobs.model(wildcards).planted
-            return [str(pattern).format(dataset=wildcards.dataset) for pattern in patterns] if planted else []
+    def permuted(self, *patterns: str) -> Files:
+        """Input function: files (`patterns`) of the twin that a metric compares with, if it does."""
 
-        return signed(files)
+        def twin(wildcards: Any) -> Job | None:
+            return next((t for t in self.jobs.twins(wildcards) if t["metric"] == wildcards.metric), None)
+
+        return self._where(twin, patterns)
+
+    def ranking(self, pattern: str) -> Files:
+        """Input function: the file (`pattern`) of the order in which voxels are removed, unless it is random."""
+
+        def method(wildcards: Any) -> Job | None:
+            return None if wildcards.order == AT_RANDOM else {"method": wildcards.order}
+
+        return self._where(method, [pattern])
 
     def compared(self, pattern: str) -> Files:
         """Input function: a file (`pattern`) of what a method's maps are compared with the network by, if they are."""
+        return self._where(lambda wildcards: self.jobs.compared(wildcards) or None, [pattern])
 
-        def file(wildcards: Any) -> list[str]:
-            compared = self.jobs.compared(wildcards)
-            return [str(pattern).format(**{**compared, **named(wildcards)})] if compared else []
+    def _where(self, asked: Callable[[Any], Mapping[str, Any] | None], patterns: Iterable[str]) -> Files:
+        """Input function: files of the jobs that ask for them, with the wildcards that `asked` has beside the job's."""
 
-        return signed(file)
+        def files(wildcards: Any) -> list[str]:
+            more = asked(wildcards)
+            return [] if more is None else [str(p).format(**{**more, **named(wildcards)}) for p in patterns]
+
+        return signed(files)
 
     def kept(self, pattern: str) -> Files:
         """Input function: tables of the test maps (`pattern`), where subjects may have been left out; else none."""

@@ -6,6 +6,7 @@ is re-run for a changed value only.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from truemap.config.candidates import candidates, strength
@@ -79,7 +80,8 @@ class JobSettings:
             rows = ({**job, "model": parents.get(job["model"], job["model"])} for job in found)
             return sum(all(row[key] == value for key, value in wanted.items()) for row in rows)
 
-        models = {}
+        models, found = {}, jobs.of("measure", wildcards)
+        measured = Counter((parents.get(job["model"], job["model"]), job["method"], job["metric"]) for job in found)
         for name, model in dataset.networks.items():
             labels = model.saliency.items()
             models[name] = {
@@ -90,9 +92,14 @@ class JobSettings:
                 "trainings": count(jobs.of("train", wildcards), model=name),
                 "replicates": count(jobs.replicates(wildcards), model=name),
                 "saliency": {
-                    label: {"method": saliency, "jobs": count(jobs.explained(wildcards), model=name, method=label)}
+                    label: {
+                        "method": saliency,
+                        "jobs": count(jobs.explained(wildcards), model=name, method=label),
+                        "measured": {metric: measured[name, label, metric] for metric in dataset.metrics},
+                    }
                     for label, saliency in labels
                 },
+                "retrained": self._again(name, wildcards),
             }
         shared = self._shared(wildcards, "explained", "robustness", "metrics", "measured")
         computed = {"memory": self._config.memory, "seed": self._config.seed, **self._torch()}
@@ -138,6 +145,11 @@ class JobSettings:
         choice = {"strength": strength(model), "tolerance": model.tolerance, "calibrate": model.calibrate}
         return {"network": model.network, **choice, **self._torch()}
 
+    def permute(self, wildcards: Any) -> Settings:
+        """One twin, trained on permuted labels."""
+        epochs = self._jobs.dataset(wildcards).metrics[wildcards.metric].get("epochs")
+        return {"epochs": epochs, "seed": int(wildcards.seed), **self._torch()}
+
     def explain(self, wildcards: Any) -> Settings:
         """One method's saliency maps."""
         saliency = self._jobs.model(wildcards).saliency[wildcards.method]
@@ -162,9 +174,9 @@ class JobSettings:
         return {"metric": metric, **self._shared(wildcards, "measured"), **explain}
 
     def anchors(self, wildcards: Any) -> Settings:
-        """Anchors of one model: all metrics of them, and their agreement with both truths."""
+        """Anchors of one model: metrics of them, and their agreement with both truths."""
         explain = {key: value for key, value in self.explain(wildcards).items() if key != "stored"}
-        shared = self._shared(wildcards, "references", "metrics", "measured")
+        shared = {**self._shared(wildcards, "references", "measured"), "metrics": self._jobs.of_anchors(wildcards)}
         return {**explain, **shared, **self._scored(wildcards), "conditions": self._headline(wildcards)["conditions"]}
 
     def shapley(self, wildcards: Any) -> Settings:
@@ -209,6 +221,24 @@ class JobSettings:
         given = [[name, label] for name, maps in self._jobs.dataset(wildcards).given.items() for label in maps.saliency]
         return {"data": self._data(wildcards), "given": given}
 
+    def permutation(self, wildcards: Any) -> Settings:
+        """A dataset's table of twins."""
+        return {"data": self._data(wildcards), "twins": self._jobs.twins(wildcards)}
+
+    def rank(self, wildcards: Any) -> Settings:
+        """The order of voxels by one method's maps."""
+        saliency = self._jobs.model(wildcards).saliency[wildcards.method]
+        return {"saliency": saliency, **self._removing(wildcards), "memory": self._config.memory, **self._torch()}
+
+    def retrain(self, wildcards: Any) -> Settings:
+        """One training without voxels."""
+        which = {"fraction": float(wildcards.fraction), "start": int(wildcards.seed)}
+        return {**which, **self._removing(wildcards), **self._torch()}
+
+    def roar(self, wildcards: Any) -> Settings:
+        """A dataset's table of removing and training again."""
+        return {"data": self._data(wildcards)}
+
     def predict(self, wildcards: Any) -> Settings:
         """A dataset's table of which measure predicts which truth, and what it is repeated without."""
         models = self._jobs.dataset(wildcards).networks.values()
@@ -220,11 +250,17 @@ class JobSettings:
 
     def judge(self, wildcards: Any) -> Settings:
         """What the data, models and methods of a dataset are that claims are judged in, beside their names."""
-        found = self._shared(wildcards, "source", "split", "downsample", "standardize", "voxels", "explained", "models")
+        about = ("source", "split", "downsample", "standardize", "voxels", "explained", "metrics", "models")
+        found = self._shared(wildcards, *about)
         found["source"].pop("fetch", None)  # changes no result
         of_model = ("network", "training", "calibrate", "seeds", "saliency")
         models = {m: {key: model[key] for key in of_model if key in model} for m, model in found["models"].items()}
-        return {**found, "models": models}
+        networks = self._jobs.dataset(wildcards).networks
+        swept = {
+            name: [of, candidates(networks[of])[candidate].get(strength(networks[of]))]
+            for name, (of, candidate) in self._jobs.swept(wildcards).items()
+        }
+        return {**found, "models": models, "swept": swept}
 
     def figure_1(self, wildcards: Any) -> Settings:
         """The figures of maps."""
@@ -298,6 +334,23 @@ class JobSettings:
         weights = self._jobs.weights(wildcards)
         unknown = sorted({name for name, path in weights if read_trained(beside(path)).subjects == "unknown"})
         return ", ".join(filter(None, [kind, *(f"training subjects of {name} unknown" for name in unknown)]))
+
+    def _again(self, name: str, wildcards: Any) -> list[Settings]:
+        """Return how a network is trained again, how often, and on which maps."""
+        dataset, jobs = self._jobs.dataset(wildcards), self._jobs
+        twins = [dataset.metrics[twin["metric"]] for twin in jobs.twins(wildcards) if twin["model"] == name]
+        found: list[Settings] = [{"epochs": metric["epochs"], "jobs": 1} for metric in twins]
+        removing = sum(job["model"] == name for job in jobs.of("retrain", wildcards))
+        if dataset.roar and removing:
+            ranked = [job["method"] for job in jobs.of("rank", wildcards)]
+            parts = dataset.roar.model_dump(mode="json", include={"fractions", "train", "test"})
+            found.append({"epochs": None, "jobs": removing, "ranked": ranked, **parts})
+        return found
+
+    def _removing(self, wildcards: Any) -> Settings:
+        """Return which maps voxels are removed from."""
+        roar = self._jobs.dataset(wildcards).roar
+        return {**(roar.model_dump(mode="json", include={"train", "test"}) if roar else {}), "seed": self._config.seed}
 
     def _signed(self, wildcards: Any) -> bool | None:
         """Return whether maps from elsewhere have signs, as the config says; None for a network's: they tell it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from truemap.config.registry import method
 from truemap.networks._batches import Batches
+from truemap.networks._decoder import build_network
+from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError
 from truemap.runtime.log import log, progress
 from truemap.training._checkpoint import Checkpoint
@@ -71,6 +75,33 @@ def fit(
         if checkpoint and epoch < options.epochs:
             checkpoint.save(network, optimizer, random, history)
     return pd.DataFrame(history)
+
+
+def trained(
+    settings: Mapping[str, Any],
+    classes: int,
+    training: Batches,
+    validation: Batches,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[nn.Module, pd.DataFrame]:
+    """Build a network and train it; return it with its history.
+
+    Parameters
+    ----------
+    settings : mapping
+        ``network`` and ``training``, a method of the config each, and ``seed``: of the start, the order and all noise.
+    others
+        See `fit`.
+    """
+    torch.manual_seed(derive_seed(settings["seed"], "initialisation"))
+    network = build_network(settings["network"], training.volumes.shape, classes).to(training.device)
+    found, seed = method("training", settings["training"], Training), derive_seed(settings["seed"], "training")
+    return network, fit(network, found, training, validation, seed, checkpoint)
+
+
+def accuracy(network: nn.Module, maps: Batches) -> float:
+    """Return the share of maps whose label a network gives."""
+    return (maps.logits(network).argmax(1) == maps.labels).double().mean().item()
 
 
 def _validate(network: nn.Module, validation: Batches) -> dict[str, Any]:
