@@ -10,7 +10,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from truemap.data.grid import Grid, block_means, grid_difference, turned
 from truemap.data.headers import sized
@@ -145,6 +144,9 @@ def joined(fields: Mapping[str, np.ndarray], most: int = EXACT - 1) -> dict[str,
     fields : mapping
         Name -> values of one shape.
     """
+    # Here, as jobs that score import this module.
+    from scipy.cluster.hierarchy import fcluster, linkage
+
     names, values = list(fields), np.stack([*fields.values()])
     if len(names) <= most:
         return dict(fields)
