@@ -21,9 +21,9 @@ from truemap.evaluation.claims import (
     gathered,
     judge,
     mismatch,
-    of_measures,
     read_claims,
 )
+from truemap.evaluation.measures import of_measures
 from truemap.evaluation.statistics import compare
 from truemap.figures.claims_page import claims_page
 from truemap.plan.plan import Plan

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from truemap.evaluation.claims import judge, of_measures, read_claims
-from truemap.evaluation.statistics import measure_units, share_units, trends
+from truemap.evaluation.claims import judge, read_claims
+from truemap.evaluation.measures import measure_units, of_measures
+from truemap.evaluation.statistics import share_units, trends
 from truemap.runtime.files import whole
 from truemap.runtime.job import job
 

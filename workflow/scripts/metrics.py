@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from truemap.evaluation.measures import measure_summary
 from truemap.evaluation.reliability import reliability
 from truemap.evaluation.results import of_data, write_table
-from truemap.evaluation.statistics import measure_summary
 from truemap.runtime.job import job
 
 with job(snakemake) as settings:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from truemap.data.tables import read_tsv, require_cells, require_columns
-from truemap.evaluation.statistics import STRENGTHS, compare, measure_units, summarise
-from truemap.evaluation.trainings import compare_trainings, with_trainings
+from truemap.evaluation.statistics import STRENGTHS
 
 COLUMNS = (
     "id", "source", "dataset", "conditions", "criterion", "kind", "model_a", "method_a", "model_b", "method_b", "value",
@@ -74,7 +73,7 @@ def judge(
         label of its metric.
     summary, comparisons : DataFrame
         Of the dataset (see `truemap.evaluation.statistics`), and, in their form, of the measures of its maps
-        (`of_measures`).
+        (`truemap.evaluation.measures`).
     dataset : str
         What it is called.
     defined : mapping
@@ -90,34 +89,6 @@ def judge(
     wanted = published[[dataset in names.split() for names in published["dataset"]]].assign(dataset=dataset)
     rows = [{**row, **_judge_one(row, summary, comparisons, data, known)} for row in wanted.to_dict("records")]
     return pd.DataFrame([row for row in rows if row["ours"]], columns=JUDGED)
-
-
-def of_measures(
-    measured: pd.DataFrame, reliable: pd.DataFrame, swept: Collection[str]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return what measures of maps came to, in the form of a dataset's summary and comparisons.
-
-    Parameters
-    ----------
-    measured : DataFrame
-        Of each map (see `truemap.metrics._measure.measured_table`).
-    reliable : DataFrame
-        See `truemap.evaluation.reliability.reliability`. Its kinds are criteria; the method is the measure, and of two
-        measures (or labels) both, with a slash between.
-    swept : collection of str
-        Candidates of sweeps, which are not compared.
-    """
-    units = measure_units(measured)
-    finalists = units[~units["model"].isin(swept)]
-    summary = with_trainings(summarise(units, limits=(-math.inf, math.inf)), units)
-    method = reliable["measure"].where(
-        reliable["other_measure"] == "", reliable["measure"] + "/" + reliable["other_measure"]
-    )
-    named = reliable.assign(criterion=reliable["reliability"], conditions=reliable["metric"], method=method)
-    named["reason"] = named["reason"].replace("", "no interval: one value a network")
-    means = named.groupby(["criterion", "conditions", "model", "method"], sort=False)
-    of_kinds = means.agg(mean=("value", "mean"), reason=("reason", "first")).reset_index().assign(truth="", seed="mean")
-    return pd.concat([summary, of_kinds]), compare_trainings(compare(finalists), finalists)
 
 
 def gathered(published: pd.DataFrame, judged: Iterable[pd.DataFrame]) -> pd.DataFrame:

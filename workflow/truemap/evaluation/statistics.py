@@ -20,8 +20,6 @@ FAMILY = ["criterion", "conditions", "truth"]
 #: What is compared within a family.
 ENTRY = ["model", "method"]
 UNIT = "unit"
-#: A family is a measure of maps; which way is better and whose measure it is hang on it alone.
-OF_MEASURE = {"measure": "criterion", "metric": "conditions", "direction": "truth"}
 #: What `pairs` is of trends, and strengths that a trend needs.
 STRENGTHS, LEAST_STRENGTHS = "strengths", 3
 #: Values whose sd is at most this share of their size are equal: what is left is rounding.
@@ -50,7 +48,7 @@ def agreement_units(scores: pd.DataFrame) -> pd.DataFrame:
     missing = scores["r"].isna() & ~scores["reason"].str.startswith(BY_DESIGN)
     samples = scores.assign(missing=missing.astype(int)).groupby(keys, sort=False)
     found = samples.agg(value=("r", "mean"), missing=("missing", "sum"), reason=("reason", "first"))
-    return _to_units(found.reset_index())
+    return to_units(found.reset_index())
 
 
 def share_units(
@@ -70,7 +68,7 @@ def share_units(
         See `truemap.data.conditions.in_set`.
     """
     table = table.assign(criterion=criterion, truth="", value=table[right].astype(float), missing=0, reason="")
-    return _to_units(pd.concat([table[in_set(table, name, chosen)].assign(conditions=name) for name in sets]))
+    return to_units(pd.concat([table[in_set(table, name, chosen)].assign(conditions=name) for name in sets]))
 
 
 def without_network(
@@ -98,7 +96,8 @@ def without_network(
     return pd.concat(lacking)
 
 
-def _to_units(samples: pd.DataFrame) -> pd.DataFrame:
+def to_units(samples: pd.DataFrame) -> pd.DataFrame:
+    """Return one value a unit, in the columns of `agreement_units`, from those of single maps and their subjects."""
     unit = owners(samples, "sample " + samples["sample"].astype(str))
     keys = [*FAMILY, *ENTRY, "seed", UNIT]
     return (
@@ -107,48 +106,6 @@ def _to_units(samples: pd.DataFrame) -> pd.DataFrame:
         .agg(value=("value", "mean"), missing=("missing", "sum"), reason=("reason", "first"))
         .reset_index()
     )
-
-
-def measure_units(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one value a unit and measure, in the columns of `agreement_units`: see `OF_MEASURE`.
-
-    Parameters
-    ----------
-    table : DataFrame
-        ``model, seed, method, metric, sample, subject, measure, value, direction, reason`` of single maps.
-    """
-    return _to_units(table.rename(columns=OF_MEASURE).assign(missing=table["value"].isna().astype(int)))
-
-
-def measure_summary(table: pd.DataFrame, given: Iterable[Sequence[str]] = (), confidence: float = 0.95) -> pd.DataFrame:
-    """Return mean, standard error and interval of each measure of networks' maps, by seed and over seeds.
-
-    Parameters
-    ----------
-    table : DataFrame
-        ``model, seed, method, metric, explained, sample, subject, measure, value, direction, reason``.
-    given : iterable of (model, method)
-        Maps from elsewhere: they get a null row a measure, as there is no network to ask.
-
-    Returns
-    -------
-    DataFrame
-        ``metric, measure, direction, model, method, seed, maps, explained, n, mean, se, ci_low, ci_high, missing,
-        reason``; of `explained` maps so many were measured (`maps`). n counts subjects (samples, where there are none).
-        The interval is Student's t, as in `summarise`, and not clipped.
-    """
-    units = [measure_units(table)]
-    for model, method in given:
-        null = {"model": model, "method": method, "seed": 0, UNIT: "", "value": np.nan, "missing": 0}
-        units.append(units[0][FAMILY].drop_duplicates().assign(**null, reason=NO_NETWORK))
-    names = {name: column for column, name in OF_MEASURE.items()}
-    found = summarise(pd.concat(units, ignore_index=True), confidence, limits=(-np.inf, np.inf)).rename(columns=names)
-    counted = table.groupby(["metric", "model", "method"])
-    counts = pd.DataFrame({"maps": counted["sample"].nunique(), "explained": counted["explained"].first()})
-    found = found.join(counts, on=counts.index.names).fillna({"maps": 0, "explained": 0})
-    found = found.astype({"maps": int, "explained": int})
-    first = ["metric", "measure", "direction", *ENTRY, "seed", "maps", "explained", "n", "mean", "se"]
-    return found[[*first, "ci_low", "ci_high", "missing", "reason"]]
 
 
 def summarise(
@@ -181,17 +138,22 @@ def summarise(
     both = pd.concat([_over_seeds(units).assign(seed="mean"), by_seed])
     rows = []
     for key, part in both.groupby([*FAMILY, *ENTRY, "seed"], sort=False):
-        within = limits or (0.0 if dict(zip(FAMILY, key, strict=False))["truth"] == "" else -1.0, 1.0)
+        ends = within(key, limits)
         values = part["value"].dropna().to_numpy()
         reasons = {*part["reason"]} - {""}
         none = reasons.pop() if len(reasons) == 1 else "no unit has a value; the scores say why"
-        rows.append((*key, *mean_interval(values, within, confidence, none), int(part["missing"].sum())))
+        rows.append((*key, *mean_interval(values, ends, confidence, none), int(part["missing"].sum())))
     columns = [*FAMILY, *ENTRY, "seed", "n", "mean", "se", "ci_low", "ci_high", "reason", "missing"]
     summary = pd.DataFrame(rows, columns=columns)
     reference = summary[(summary["model"] == group[0]) & (summary["method"] == group[1])] if group else summary[:0]
     means = reference[reference["seed"] == "mean"].set_index(FAMILY)["mean"].rename("share")
     summary = summary.join(means.where(means > 0), on=FAMILY)
     return summary.assign(share=summary["mean"] / summary["share"])[[*columns[:-2], "missing", "share", "reason"]]
+
+
+def within(key: tuple[str, ...], limits: tuple[float, float] | None = None) -> tuple[float, float]:
+    """Return what values can be of the family that `key` begins with: shares of maps, correlations, or `limits`."""
+    return limits or (0.0 if dict(zip(FAMILY, key, strict=False))["truth"] == "" else -1.0, 1.0)
 
 
 def mean_interval(

@@ -23,7 +23,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from truemap.config.names import REFERENCE
-from truemap.evaluation.statistics import ENTRY, FAMILY, ROUNDING, UNIT
+from truemap.evaluation.statistics import ENTRY, FAMILY, ROUNDING, UNIT, within
 
 #: Trainings from which on their spread is told.
 LEAST_TRAININGS = 3
@@ -52,13 +52,20 @@ def two_level(levels: Sequence[tuple[float, int]]) -> tuple[float, float]:
     return float(np.sqrt(total)), float(total**2 / parts) if parts > 0 else np.nan
 
 
-def with_trainings(summary: pd.DataFrame, units: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+def with_trainings(
+    summary: pd.DataFrame,
+    units: pd.DataFrame,
+    confidence: float = 0.95,
+    limits: tuple[float, float] | None = None,
+) -> pd.DataFrame:
     """Return the summary with the spread between trainings, where a model has three or more; else as it is.
 
     Parameters
     ----------
     summary, units : DataFrame
         Of `truemap.evaluation.statistics.summarise`, and what it was made from.
+    limits : (float, float), optional
+        As there.
 
     Returns
     -------
@@ -77,8 +84,8 @@ def with_trainings(summary: pd.DataFrame, units: pd.DataFrame, confidence: float
             if se <= ROUNDING * abs(mean):  # all equal: no spread to see
                 continue
             half = stats.t.ppf(0.5 + confidence / 2, df) * se
-            low = 0.0 if dict(zip(keys, key, strict=True))["truth"] == "" else -1.0
-            ends = max(low, mean - half), min(1.0, mean + half)
+            low, high = within(key, limits)
+            ends = max(low, mean - half), min(high, mean + half)
             rows[*key, "mean"] = (wide.shape[1], wide.mean(axis=0).std(ddof=1), se, *ends)
     if not rows:
         return summary
