@@ -342,7 +342,8 @@ def test_memory_is_a_setting_of_explaining_measuring_and_of_what_networks_do_onl
 
 def test_how_many_maps_are_explained_is_a_setting_of_explaining_measuring_references_and_the_judge() -> None:
     found = settings_that_differ(RAW, changed(("explained",), 2))
-    assert found == {"networks", "explain", "measure", "anchors", "shapley", "refer", "judge"}
+    page = "figure_prediction"  # says how much was done
+    assert found == {"networks", "explain", "measure", "anchors", "shapley", "refer", "judge", page}
 
 
 MEASURED = "metrics/{model}/{seed}/{method}/{metric}"
@@ -383,10 +384,11 @@ def test_ways_are_called_by_their_modules_where_datasets_are_compared() -> None:
 
 def test_a_metric_does_not_know_of_the_others_or_of_what_is_stored() -> None:
     more = changed(("metrics",), {"complexity": None, "removal": {"steps": 7}})
-    assert settings_that_differ(RAW, more) == {"networks", "anchors", "judge"}
+    of_all = {"networks", "anchors", "figure_prediction"}
+    assert settings_that_differ(RAW, more) == {*of_all, "judge"}
     removal = at(**{**vars(IMAGES), "metric": "removal"})
-    assert settings_that_differ(RAW, more, removal) == {"networks", "measure", "anchors", "judge"}
-    assert settings_that_differ(RAW, changed(("measured",), 7)) == {"networks", "measure", "anchors"}
+    assert settings_that_differ(RAW, more, removal) == {*of_all, "measure", "judge"}
+    assert settings_that_differ(RAW, changed(("measured",), 7)) == {*of_all, "measure"}
     assert "stored" not in plan().settings.measure(IMAGES)
     named = {entry.split("@")[0] for entry in coded(plan(), "measure", removal)}
     assert {"truemap.metrics.removal", "truemap.saliency.smoothgrad"} <= named
