@@ -20,7 +20,7 @@ RETRAINED = {"rank", "retrain", "roar"}
 AFTER_MODEL = {"permute", *RETRAINED, "explain", "robustness", *MEASURED, *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
 #: Of a dataset with one kind of figure only; the synthetic one has no sweep, and alone is measured.
-OF_SYNTHETIC = {"figure_1", "permute", *RETRAINED, *MEASURED}
+OF_SYNTHETIC = {"figure_1", "permute", *RETRAINED, *MEASURED} - {"judge", "claims"}
 AFTER_HCP_MAPS = AFTER_MAPS - {"figure_1"}
 SYNTHETIC_ONLY = {"subject_maps", "figure_3", "figure_strength"}
 #: Of one network and seed alone.
@@ -207,7 +207,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
      {"networks", "robustness", *TABLES}),
     ("a metric", source("metrics/complexity.py", "- count - 1", "- count - 1.0"),
      {"networks", *OF_ONE_METRIC, "resources"}),
-    ("a metric that compares with a twin", source("metrics/label_permutation.py", "has not learnt", "never learnt"),
+    ("a metric that compares with a twin", source("metrics/label_permutation.py", "has not learnt these", "never learnt these"),
      {"networks", *MEASURED, "resources"} - {"anchors"}),
     ("the background of methods", source("data/background.py", "BLOCK = 64", "BLOCK = 65"),
      {"background", "refer", "explain", *RETRAINED, *MEASURED, *AFTER_MAPS}),
