@@ -85,11 +85,17 @@ def call(main, arguments: list[str], folder: str, environment: dict[str, str], o
 
 
 def become(environment: dict[str, str], folder: str, first: str) -> None:
+    """Have what Python would have, started in a folder with these variables."""
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    sys.path[0] = first
     tempfile.tempdir = None
+    others = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.path[:1] = [first, *others]
+    for path in others:
+        if (own := Path(path) / "sitecustomize.py").is_file():
+            exec(compile(own.read_text(), own, "exec"), {"__name__": "sitecustomize"})
+            break
 
 
 def serve_jobs(address: str) -> None:
@@ -131,9 +137,8 @@ def run(there: socket.socket) -> None:
         os.close(file)
     # Signals to the group reach it.
     os.setpgid(0, group)
-    become(environment, folder, str(Path(script).parent))
-    sys.path[1:1] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv[:] = [script]
+    sys.orig_argv[1:] = [script]
     status, ended = 1, threading.Event()
 
     def watch() -> None:
@@ -148,6 +153,7 @@ def run(there: socket.socket) -> None:
     threading.Thread(target=watch, daemon=True).start()
     # Registered first, it runs last.
     atexit.register(tell)
+    become(environment, folder, str(Path(script).parent))
     try:
         runpy.run_path(script, run_name="__main__")
         status = 0

@@ -49,7 +49,7 @@ class Clone:
 
 
 def of_python(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith("PYTHON")}
+    return {name: value for name, value in environment.items() if name.startswith("PYTHON") and name != "PYTHONPATH"}
 
 
 #: What this process has been started with, and so the one that calls fork.
