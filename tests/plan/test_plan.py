@@ -372,6 +372,10 @@ def test_anchors_are_measured_by_the_first_seed_and_way_to_explain_of_each_netwo
     named = {entry.split("@")[0] for entry in coded(plan(), "anchors", job)}
     assert {"truemap.metrics.removal", "truemap.saliency.gradient", "truemap.references.input"} <= named
     assert "truemap.saliency.smoothgrad" not in named
+    twin = plan(changed(("metrics",), {"removal": None, "label_permutation": None}))
+    named = {entry.split("@")[0] for entry in coded(twin, "anchors", job)}
+    assert "truemap.metrics.removal" in named and "truemap.metrics.label_permutation" not in named
+    assert list(twin.settings.anchors(job)["metrics"]) == ["removal"]
 
 
 def test_ways_are_called_by_their_modules_where_datasets_are_compared() -> None:

@@ -95,6 +95,8 @@ class Jobs:
         if family in ("references", "attacks", "metrics"):
             key = family.removesuffix("s")
             found = dataset.robustness.attacks if family == "attacks" else getattr(dataset, family)
+            if family == "metrics" and "model" in job and key not in job:
+                found = self.of_anchors(wildcards)
             return [found[job[key]]] if key in job else list(found.values())
         models = [self.model(wildcards)] if "model" in job else list(dataset.networks.values())
         if family == "saliency":
