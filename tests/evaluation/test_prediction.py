@@ -7,6 +7,7 @@ from scipy.stats import kendalltau, spearmanr
 
 from truemap.evaluation.prediction import COLUMNS, anchor_table, answers, joined, predict
 from truemap.evaluation.ranks import AT_RANDOM, AUC, HELD_OUT, REGRET, RELATIVE, RHO, TAU
+from truemap.evaluation.two_truths import two_truths
 
 METHODS = [f"method-{k}" for k in range(7)]
 
@@ -153,6 +154,16 @@ def test_the_share_of_ways_to_explain_that_an_anchor_is_called_better_than(table
     assert row["agreement"] == pytest.approx(0.3) and row["value"] == pytest.approx(of_anchor.mean())
     # Lower is better of it: 0.5 is worse than minus the truth of any.
     assert only(found, measure="low", anchor="input")["value"].tolist() == [0.5, 0.5]
+
+
+def test_without_anchors_the_rest_is_said_as_before(tables, prediction):
+    measured, scores, _ = tables
+    none = joined(measured[:0], scores[:0], None)
+    assert none.empty and anchor_table(joined(*tables), none).empty
+    pd.testing.assert_frame_equal(predict(joined(*tables), draws=300, anchors=none), prediction)
+    said = answers(prediction)
+    assert set(said["fails"]) == {""} and not said["sentence"].str.contains("degraded").any()
+    assert two_truths(scores.assign(condition="x"), scores[:0]).empty  # without regions
 
 
 def test_regret_of_a_table_by_hand():

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from truemap.evaluation.results import write_table
+from truemap.evaluation.results import read_table, write_table
 from truemap.figures import prediction, style
 from truemap.figures.prediction_page import prediction_page
 from truemap.runtime.files import write_text
@@ -23,7 +23,7 @@ with job(snakemake) as settings:
         write_table(rows, *tables)
     files = snakemake.input
     answers, truths, anchors = (
-        pd.read_csv(path, sep="\t").fillna({"method": ""}) for path in (files.answers, files.truths, files.anchors)
+        read_table(path).fillna({"method": ""}) for path in (files.answers, files.truths, files.anchors)
     )
     page = prediction_page(answers, truths, anchors, settings["done"], snakemake.wildcards.dataset, settings["data"])
     write_text(snakemake.output.page, page)

@@ -11,9 +11,11 @@ from truemap.runtime.job import job
 with job(snakemake) as settings:
     files = snakemake.input
     predictions = pd.concat(map(pd.read_parquet, files.predictions)).query("split == 'test'")
-    measured, scores, known, known_scores = (
-        pd.concat(map(pd.read_parquet, paths))
-        for paths in (files.measured, files.scores, files.anchors, files.anchor_scores)
+    measured, scores = (pd.concat(map(pd.read_parquet, paths)) for paths in (files.measured, files.scores))
+    # None, where all metrics ask for a twin.
+    known, known_scores = (
+        pd.concat(map(pd.read_parquet, paths)) if paths else alike[:0]
+        for paths, alike in ((files.anchors, measured), (files.anchor_scores, scores))
     )
     conditions, swept = settings["conditions"], set(settings["swept"])
     table = joined(measured, scores, predictions, conditions)

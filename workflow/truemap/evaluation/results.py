@@ -23,3 +23,8 @@ def write_table(table: pd.DataFrame, *paths: str | Path) -> None:
                 table.to_parquet(temporary, index=False)
             else:
                 table.to_csv(temporary, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Return a table that `write_table` wrote as TSV: null is what is empty, not what is called NA or None."""
+    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
