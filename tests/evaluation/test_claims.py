@@ -23,7 +23,7 @@ from truemap.evaluation.claims import (
     mismatch,
     read_claims,
 )
-from truemap.evaluation.measures import of_measures
+from truemap.evaluation.measures import measure_units, of_measures
 from truemap.evaluation.statistics import compare
 from truemap.figures.claims_page import claims_page
 from truemap.plan.plan import Plan
@@ -185,7 +185,8 @@ def test_measures_are_judged_in_the_form_of_the_summary_and_of_its_tests():
     reliable = {"model": "nn", "seed": 0, "metric": "fine", "measure": "a", "other_metric": "fine", "reason": ""}
     reliable = pd.DataFrame([{**reliable, "reliability": "internal consistency", "other_measure": "b", "value": 0.25}])
     summary, comparisons = (
-        table.assign(dataset="synthetic") for table in of_measures(pd.DataFrame(rows), reliable, ["nn--strength-1"])
+        table.assign(dataset="synthetic")
+        for table in of_measures(measure_units(pd.DataFrame(rows)), reliable, ["nn--strength-1"])
     )
     assert len(comparisons) == 1
     measure = {"criterion": "size", "conditions": "fine", **OTHER}

@@ -7,6 +7,7 @@ import pandas as pd
 
 from truemap.config.registry import method
 from truemap.data.background import read_background
+from truemap.data.conditions import set_shown
 from truemap.data.grid import read_grid
 from truemap.data.rows import made_by
 from truemap.data.volumes import read_volumes
@@ -38,8 +39,7 @@ with job(snakemake) as settings:
     training = read_volumes(files.train_maps, files.train_tables)
     context = Context.of(settings["seed"], training, decoder.classes, background, device)
     network = NetworkTruth.read(files, settings["network"]) if "network" in settings else None
-    made = {conditions for _, conditions in given.truths}
-    conditions = settings["conditions"] if settings["conditions"] in made else "all"
+    conditions = set_shown((name for _, name in given.truths), settings["conditions"])
     known = Known(given, background, conditions, decoder, batches, context, network)
     saliency = method("saliency", settings["saliency"], Saliency)
     require(decoder, saliency.options.needs(), wildcards.method)
@@ -56,13 +56,8 @@ with job(snakemake) as settings:
             part = measured_table(decoder, batches, anchor, context, metric, mask, rows, settings["memory"], before)
             parts.append(made_by(part, **entry, method=anchor.name, metric=label))
     measured = pd.concat(parts, ignore_index=True)
-    log.info(
-        "%d anchors, %d maps, %d values, %d null",
-        len(anchors),
-        len(rows),
-        len(measured),
-        measured["value"].isna().sum(),
-    )
+    null = measured["value"].isna().sum()
+    log.info("%d anchors, %d maps, %d values, %d null", len(anchors), len(rows), len(measured), null)
     with whole(snakemake.output.measured) as path:
         measured.to_parquet(path, index=False)
     blocks = [known.scores(anchor, rows).assign(method=anchor.name) for anchor in anchors]

@@ -13,9 +13,8 @@ with job(snakemake) as settings:
     summary, comparisons = ([pd.read_parquet(path)] for path in (files.summary, files.comparisons))
     units = []
     if files.measured:
-        measured = pd.concat(map(pd.read_parquet, files.measured))
-        units.append(measure_units(measured))
-        found = of_measures(measured, pd.read_parquet(files.reliability[0]), swept)
+        units.append(measure_units(pd.concat(map(pd.read_parquet, files.measured))))
+        found = of_measures(units[0], pd.read_parquet(files.reliability[0]), swept)
         for tables, table in zip((summary, comparisons), found, strict=True):
             tables.append(table.assign(dataset=snakemake.wildcards.dataset))
     if swept:

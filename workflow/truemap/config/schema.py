@@ -590,7 +590,7 @@ class Dataset(Strict):
         if self.roar is None:
             return self
         self._trained_here("roar", self.roar.model)
-        known = self.trained[self.roar.model or next(iter(self.trained))].saliency
+        known = self.trained[self.trained_again(self.roar.model)].saliency
         for label in self.roar.methods or known:
             if label not in known:
                 raise ValueError(f"roar.methods: no saliency '{label}'{suggest(label, known)}")
@@ -612,6 +612,10 @@ class Dataset(Strict):
     def trained(self) -> dict[str, Model]:
         """Those of the networks that are trained here, and so can be trained again."""
         return {name: model for name, model in self.networks.items() if model.training}
+
+    def trained_again(self, model: str | None) -> str:
+        """Return the network that is trained again: the one that is named, or the first that is trained here."""
+        return model or next(iter(self.trained))
 
     @property
     def given(self) -> dict[str, GivenMaps]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,11 @@ def condition_sets(negated: pd.Series, chosen: Sequence[str] = ()) -> list[str]:
     """
     made = {"all": True, "no_negated": negated.any(), CHOSEN: len(chosen) > 0}
     return [name for name in CONDITION_SETS if made[name]]
+
+
+def set_shown(sets: Iterable[str], wanted: str) -> str:
+    """Return which of the condition sets is shown first: `wanted`, or all conditions where it was not made."""
+    return wanted if wanted in set(sets) else "all"
 
 
 def in_set(rows: pd.DataFrame, conditions: str, chosen: Sequence[str] = ()) -> np.ndarray:

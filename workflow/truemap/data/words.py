@@ -8,7 +8,7 @@ import pandas as pd
 
 from truemap.config.names import FEW_UNITS, LEAST_UNITS
 from truemap.config.options import suggest
-from truemap.data.conditions import check_chosen, condition_sets, in_set
+from truemap.data.conditions import check_chosen, condition_sets, in_set, set_shown
 from truemap.data.rows import has_subject
 from truemap.runtime.files import DataError
 from truemap.runtime.log import log
@@ -53,7 +53,7 @@ def check_words(
     # What figures draw, and truth is of.
     tested = samples[samples["split"] == "test"]
     check_chosen(tested, chosen)
-    drawn = conditions if conditions in condition_sets(tested["negated"], chosen) else "all"
+    drawn = set_shown(condition_sets(tested["negated"], chosen), conditions)
     rows = tested[in_set(tested, drawn, chosen)]
     labels = set(rows["label"])
     for label in show or []:

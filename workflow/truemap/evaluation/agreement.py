@@ -8,13 +8,19 @@ import numpy as np
 import pandas as pd
 
 from truemap.config.names import ABSOLUTE, NO_MAP, NO_SIGNS
-from truemap.data.conditions import CONDITION_SETS, in_set
+from truemap.data.conditions import CONDITION_SETS, in_set, set_shown
 from truemap.evaluation.truth import OwnMaps, Truth
 from truemap.numerics import pearson
 
 COLUMNS = [
     "sample", "subject", "label", "condition", "negated", "target", "criterion", "conditions", "truth", "r", "reason",
 ]  # fmt: skip
+
+
+def of_own_class(scores: pd.DataFrame, conditions: str) -> pd.DataFrame:
+    """Return the scores of each map of a sample's own class, in a condition set or, where it was not made, in all."""
+    shown = set_shown(scores["conditions"], conditions)
+    return scores[(scores["target"] == scores["label"]) & (scores["conditions"] == shown)]
 
 
 def score_block(

@@ -62,21 +62,20 @@ def measure_summary(table: pd.DataFrame, given: Iterable[Sequence[str]] = (), co
 
 
 def of_measures(
-    measured: pd.DataFrame, reliable: pd.DataFrame, swept: Collection[str]
+    units: pd.DataFrame, reliable: pd.DataFrame, swept: Collection[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return what measures of maps came to, in the form of a dataset's summary and comparisons.
 
     Parameters
     ----------
-    measured : DataFrame
-        Of each map (see `truemap.metrics._measure.measured_table`).
+    units : DataFrame
+        Of `measure_units`.
     reliable : DataFrame
         See `truemap.evaluation.reliability.reliability`. Its kinds are criteria; the method is the measure, and of two
         measures (or labels) both, with a slash between.
     swept : collection of str
         Candidates of sweeps, which are not compared.
     """
-    units = measure_units(measured)
     finalists = units[~units["model"].isin(swept)]
     summary = with_trainings(summarise(units, limits=LIMITS), units, limits=LIMITS)
     method = reliable["measure"].where(

@@ -28,6 +28,7 @@ import pandas as pd
 
 from truemap.config.names import NETWORK, OF_DATA, OF_NETWORK
 from truemap.data.rows import owners
+from truemap.evaluation.agreement import of_own_class
 from truemap.evaluation.ranks import (
     AT_RANDOM,
     DRAWS,
@@ -105,9 +106,7 @@ def joined(
         x=measured["value"] * np.where(measured["direction"] == "lower", -1.0, 1.0),
         unit=owners(measured, "sample " + measured["sample"].astype(str)),
     )
-    conditions = conditions if conditions in set(scores["conditions"]) else "all"
-    own_class = (scores["target"] == scores["label"]) & (scores["conditions"] == conditions)
-    truths = scores.loc[own_class, [*map_of, *TRUTH, "r"]].rename(columns={"r": "y"})
+    truths = of_own_class(scores, conditions)[[*map_of, *TRUTH, "r"]].rename(columns={"r": "y"})
     columns = [*TRUTH, *MEASURE, "model", "method", "seed", "unit", "sample"]
     both = measured.dropna(subset="x").merge(truths.dropna(subset="y"), on=map_of)
     return both[[*columns, "x", "y"]].sort_values(columns, ignore_index=True)

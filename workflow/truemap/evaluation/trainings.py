@@ -78,7 +78,7 @@ def with_trainings(
     for key, part in units.groupby(keys, sort=False):
         wide = part.pivot_table(index=UNIT, columns="seed", values="value", sort=False)
         if wide.shape[1] >= LEAST_TRAININGS and len(wide) > 1:
-            levels = [_level(wide.mean(axis=k).to_numpy()) for k in (1, 0)]
+            levels = [level(wide.mean(axis=k).to_numpy()) for k in (1, 0)]
             se, df = two_level(levels)
             mean = wide.mean(axis=1).mean()
             if se <= ROUNDING * abs(mean):  # all equal: no spread to see
@@ -154,7 +154,7 @@ def _tested(
         of_both = covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]
         # Methods of one model explain the same trainings.
         samples = [means[a] - means[b]] if row.model_a == row.model_b else list(means[sampled])
-        se, df = two_level([(float(of_both / row.n), row.n - 1), *(_level(values) for values in samples)])
+        se, df = two_level([(float(of_both / row.n), row.n - 1), *(level(values) for values in samples)])
         half = stats.t.ppf(0.5 + confidence / 2, df) * se
         p = 2 * stats.t.sf(abs(row.difference) / se, df)
         rows.append((*numbers, se, df, row.difference - half, row.difference + half, p))
@@ -162,7 +162,7 @@ def _tested(
     return dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True))
 
 
-def _level(means: np.ndarray) -> tuple[float, int]:
+def level(means: np.ndarray) -> tuple[float, int]:
     """Return the variance of the mean of independent values, and its degrees of freedom."""
     known = means[np.isfinite(means)]
     return float(known.var(ddof=1) / len(known)), len(known) - 1

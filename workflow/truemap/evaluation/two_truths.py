@@ -12,7 +12,8 @@ from scipy import stats
 
 from truemap.config.names import ABSOLUTE, NETWORK, OF_DATA
 from truemap.data.rows import owners
-from truemap.evaluation.trainings import LEAST_TRAININGS, two_level
+from truemap.evaluation.agreement import of_own_class
+from truemap.evaluation.trainings import LEAST_TRAININGS, level, two_level
 
 #: A correlation whose square is at least this tells most of what regions contribute.
 MOST = 0.5
@@ -78,8 +79,7 @@ def two_truths(scores: pd.DataFrame, anchors: pd.DataFrame, conditions: str = "a
 
 
 def _own(scores: pd.DataFrame, conditions: str) -> pd.DataFrame:
-    conditions = conditions if conditions in set(scores["conditions"]) else "all"
-    own = scores[(scores["target"] == scores["label"]) & (scores["conditions"] == conditions)]
+    own = of_own_class(scores, conditions)
     return own.assign(unit=owners(own, "sample " + own["sample"].astype(str)))
 
 
@@ -87,7 +87,7 @@ def _mean(part: pd.DataFrame) -> dict[str, float]:
     """Return the mean r with its interval, and of how many units and trainings it is."""
     wide = part.pivot_table(index="unit", columns="seed", values="r")
     sides = [wide.mean(axis=1), wide.mean(axis=0)] if wide.shape[1] >= LEAST_TRAININGS else [wide.mean(axis=1)]
-    levels = [(float(side.var(ddof=1) / len(side)), len(side) - 1) for side in sides if len(side) > 1]
+    levels = [level(side.to_numpy()) for side in sides if len(side) > 1]
     mean = float(wide.mean(axis=1).mean()) if wide.size else np.nan
     se, df = two_level(levels) if levels else (np.nan, np.nan)
     # Without any spread there is no df, and nothing to be unsure of.

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from truemap.config.names import ABSOLUTE, REFERENCE
+from truemap.data.conditions import set_shown
 from truemap.figures.backend import plt
-from truemap.figures.style import CRITERIA, SETS, entry_label, set_shown, together
+from truemap.figures.style import CRITERIA, SETS, entry_label, together
 
 #: The standard error over subjects and trainings, and the colour of its whiskers.
 TWO_LEVEL, MARK = "se_two_level", "#cc3311"

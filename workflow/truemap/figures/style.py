@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pandas as pd
 
 from truemap.config.names import ABSOLUTE, CHOSEN
 from truemap.config.options import suggest
+from truemap.data.conditions import set_shown
 from truemap.figures.backend import plt
 from truemap.runtime.files import DataError, whole
 from truemap.runtime.log import log
@@ -117,11 +118,6 @@ def together(heights: dict[str, float], gap: float) -> list[tuple[str, float]]:
 def truth_shown(table: pd.DataFrame, wanted: str) -> str:
     """Return which truth a dataset's figures show: `wanted`, or the full one where there is no other."""
     return wanted if wanted in set(table["truth"]) else "full"
-
-
-def set_shown(sets: Iterable[str], wanted: str) -> str:
-    """Return which of the condition sets figures show: `wanted`, or all conditions where it was not made."""
-    return wanted if wanted in set(sets) else "all"
 
 
 def one_truth(table: pd.DataFrame, wanted: str, conditions: str = "all") -> pd.DataFrame:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from truemap.data.conditions import in_set
+from truemap.data.conditions import in_set, set_shown
 from truemap.data.maps import is_brain, on_grid, read_blocks
 from truemap.evaluation.truth import Truth
-from truemap.figures.style import set_shown
 from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError
 

@@ -16,10 +16,9 @@ from truemap.metrics._explained import Explained, Twin
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
 from truemap.runtime.files import DataError
-from truemap.runtime.log import progress
 from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
-from truemap.saliency._writer import chunk_size
+from truemap.saliency._writer import chunks
 
 #: What of a sample stands beside its measures.
 COLUMNS = ["sample", "subject", "label"]
@@ -75,10 +74,7 @@ def measured_table(
     """
     mask = torch.from_numpy(inside).to(batches.device)
     parts = []
-    size = chunk_size(decoder, batches.get(torch.tensor([0]))[0], megabytes)
-    for chunk in progress(torch.from_numpy(np.asarray(rows, dtype=np.int64)).split(size), "batch"):
-        x, targets = batches.get(chunk)
-        table = batches.volumes.table.iloc[chunk.tolist()]
+    for x, targets, table in chunks(decoder, batches, rows, megabytes):
         ids = table["sample"].tolist()
         maps = saliency.explain(decoder, x, ids, saliency.options, context)[:, :, mask]
         explained = Explained(decoder, saliency, context, mask, x, ids, targets, maps, untrained, twin)

@@ -12,10 +12,9 @@ from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
 from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError
-from truemap.runtime.log import progress
 from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
-from truemap.saliency._writer import chunk_size
+from truemap.saliency._writer import chunks
 
 
 def at_random(voxels: int, samples: Sequence[int], seed: int) -> torch.Tensor:
@@ -63,10 +62,8 @@ def ranked(
         tell the class.
     """
     mask, orders, constant, classes = torch.from_numpy(inside).to(batches.device), [], [], []
-    size = chunk_size(decoder, batches.get(torch.tensor([0]))[0], megabytes)
-    for chunk in progress(torch.from_numpy(np.asarray(rows, dtype=np.int64)).split(size), "batch"):
-        x, _ = batches.get(chunk)
-        samples = batches.volumes.table["sample"].iloc[chunk.tolist()].tolist()
+    for x, _, table in chunks(decoder, batches, rows, megabytes):
+        samples = table["sample"].tolist()
         with torch.no_grad():
             predicted = decoder.network(x).argmax(dim=1)
         maps = saliency.explain(decoder, x, samples, saliency.options, context)

@@ -149,7 +149,7 @@ class Jobs:
         for label, metric in dataset.metrics.items():
             options = resolved_options("metrics", metric)
             if isinstance(options, TwinOptions):
-                name = options.model or next(iter(dataset.trained))
+                name = dataset.trained_again(options.model)
                 found.append({"model": name, "seed": dataset.trained[name].seeds[0], "metric": label})
         return found
 
@@ -248,7 +248,7 @@ class Jobs:
         dataset = self.dataset(wildcards)
         if not dataset.roar:
             return []
-        name = dataset.roar.model or next(iter(dataset.trained))
+        name = dataset.trained_again(dataset.roar.model)
         model = dataset.trained[name]
         return [({"model": name, "seed": model.seeds[0]}, m) for m in dataset.roar.methods or model.saliency]
 

@@ -46,6 +46,23 @@ def chunk_size(decoder: Decoder, x: torch.Tensor, megabytes: float) -> int:
     return max(1, int(megabytes * MEGABYTE / (counted + 20 * len(decoder.classes) * x.numel())))
 
 
+def chunks(
+    decoder: Decoder, batches: Batches, rows: np.ndarray, megabytes: float
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, pd.DataFrame]]:
+    """Yield as many maps as may be explained at a time, their classes' numbers, and their rows of the table.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        Positions in ``batches.volumes``.
+    megabytes : float
+        See `chunk_size`.
+    """
+    size = chunk_size(decoder, batches.get(torch.tensor([0]))[0], megabytes)
+    for chunk in progress(torch.from_numpy(np.asarray(rows, dtype=np.int64)).split(size), "batch"):
+        yield *batches.get(chunk), batches.volumes.table.iloc[chunk.tolist()]
+
+
 def explain_blocks(
     decoder: Decoder,
     batches: Batches,
