@@ -5,14 +5,13 @@ BIN := .venv/bin
 
 .PHONY: run report test test-full test-faults test-slurm docs check clean
 
-# Stage by stage, as Snakemake cuts off early between calls: what is made again with the same bytes ends there.
+# Stage by stage, as Snakemake cuts off early between calls: what is made again with the same bytes ends there. Where
+# nothing was made before there is nothing to end.
 HOW := $(BIN)/snakemake --cores $(CORES) --resources gpu=1
 
 run: .venv/installed
-	$(HOW) --until samples
-	$(HOW) --until grid
-	$(HOW) --until volumes
-	$(HOW) --until model background truth
+	[ ! -d results/.snakemake ] || \
+	for stage in samples grid volumes "model background truth"; do $(HOW) --until $$stage || exit; done
 	$(HOW)
 
 report: run

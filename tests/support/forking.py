@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 #: What is asked to start Python. It becomes a true one for all but jobs' scripts in a common environment.
@@ -81,7 +82,7 @@ def call(main, arguments: list[str], folder: str, environment: dict[str, str], o
     os.dup2(1, 2)
     become(environment, folder, folder)
     sys.argv[1:] = arguments
-    main()
+    finish(ended_by(main))
 
 
 def become(environment: dict[str, str], folder: str, first: str) -> None:
@@ -154,15 +155,32 @@ def run(there: socket.socket) -> None:
     # Registered first, it runs last.
     atexit.register(tell)
     become(environment, folder, str(Path(script).parent))
+    status = ended_by(lambda: runpy.run_path(script, run_name="__main__"))
+    finish(status)
+
+
+def ended_by(main: Callable[[], object]) -> int:
+    """Run it; return the status with which Python would end."""
     try:
-        runpy.run_path(script, run_name="__main__")
-        status = 0
+        main()
     except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
-        raise
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        return 1
+    return 0
+
+
+def finish(status: int) -> None:
+    """End as Python does, but without taking apart what it holds.
+
+    That would touch each page of the memory that forks share, and cost more than most jobs.
+    """
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

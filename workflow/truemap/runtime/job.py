@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import re
 import signal
@@ -35,6 +36,8 @@ def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any
     scrub : Scrubber, optional
         Replaces people's names in all that is logged, tracebacks too.
     """
+    # What imports made lives as long as the job: looked through no more, neither at work nor when Python ends.
+    gc.freeze()
     Path(snakemake.log[0]).parent.mkdir(parents=True, exist_ok=True)
     form = f"{snakemake.rule}: %(message)s"
     handlers: list[logging.Handler] = [logging.FileHandler(snakemake.log[0], mode="w", encoding="utf-8")]
