@@ -103,6 +103,17 @@ def test_passes_are_counted_by_epochs_minibatches_maps_and_jobs(monkeypatch):
     assert none["robustness_seconds"] == 0
 
 
+def test_what_models_share_is_tried_once(monkeypatch):
+    monkeypatch.setattr(Costs, "_once", lambda self, work: (work(), tried.append(work), 1.0)[2])
+    longer = {"name": "standard", "epochs": 9, "batch_size": 8}
+    tried, both = [], costs(None, models={"m": model(), "longer": model(training=longer)})
+    first = both.of("m")
+    alone, second = len(tried), both.of("longer")
+    assert {name for name, value in first.items() if second[name] != value} == {"model", "training_seconds"}
+    # To prepare, and updates: nothing else differs.
+    assert len(tried) - alone == 2
+
+
 def test_a_batch_that_is_too_large_to_try_is_tried_in_part(monkeypatch):
     monkeypatch.setattr(Costs, "_once", lambda self, work: (work(), 1.0)[1])
     whole = {"name": "standard", "epochs": 3, "batch_size": None}

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from truemap.numerics import SAMPLE, derive_seed, empty_value, filled, pearson, rounded, zscore
+from truemap.numerics import SAMPLE, derive_seed, empty_value, filled, pearson, ranks, rounded, zscore
 
 quick = settings(deadline=None, max_examples=60)
 
@@ -44,6 +44,14 @@ def test_pearson_of_a_constant_row_is_nan(dtype, value):
     other = np.random.default_rng(0).standard_normal((1, 1003)).astype(dtype)
     assert np.isnan(pearson(constant, other)).all()
     assert np.isnan(pearson(other, constant)).all()
+
+
+@quick
+@given(pairs([32, 64]), st.sampled_from([1.0, 1e-250]))
+def test_ranks_are_scipys_however_small_the_values(rows, scale):
+    for values in rows:
+        values = np.round(values.astype(np.float64) % 5, 1) * scale
+        np.testing.assert_array_equal(ranks(values), stats.rankdata(values, axis=1))
 
 
 def test_zscore_is_scipys_with_the_population_sd():

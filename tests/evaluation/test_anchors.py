@@ -1,5 +1,7 @@
 """Anchors are what they are said to be, and are asked only what they can answer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ from truemap.config.names import OF_DATA, OF_NETWORK
 from truemap.data.background import Background
 from truemap.data.regions import Regions
 from truemap.data.volumes import Volumes
-from truemap.evaluation.anchors import OTHER_CLASS, STEPS, UNTRAINED, Known, mixed
+from truemap.evaluation.anchors import OTHER_CLASS, PERMUTED, STEPS, UNTRAINED, Known, mixed
 from truemap.evaluation.network import NetworkTruth
 from truemap.evaluation.scores import ScoreInputs
 from truemap.evaluation.truth import Truth, class_means
@@ -64,7 +66,7 @@ def known(request):
 
 @pytest.fixture(scope="module")
 def anchors(known):
-    return {anchor.name: anchor for anchor in known.anchors(REFERENCES, as_method(gradient), network)}
+    return {anchor.name: anchor for anchor in known.anchors(REFERENCES, as_method(gradient), network, network(77))}
 
 
 @settings(deadline=None)
@@ -91,7 +93,7 @@ def test_degraded_truths_agree_as_stated_with_their_own_truth(known, anchors):
 
 
 def test_every_anchor_is_scored_by_both_truths_for_each_sample(known, anchors):
-    assert list(anchors)[: len(REFERENCES)] == list(REFERENCES) and {UNTRAINED, OTHER_CLASS} <= set(anchors)
+    assert list(anchors)[: len(REFERENCES)] == list(REFERENCES) and {UNTRAINED, PERMUTED, OTHER_CLASS} <= set(anchors)
     for name, anchor in anchors.items():
         found = known.scores(anchor, np.arange(18))
         assert (found["target"] == found["label"]).all() and found["r"].notna().all()
@@ -118,7 +120,12 @@ def test_maps_are_those_of_the_class_the_network_and_the_reference(known, anchor
     truth = known.given.truths[known.given.volumes.table["subject"].iloc[0], "all"]
     np.testing.assert_allclose(own(OTHER_CLASS)[2], truth.informative("a"))
     way, untrained = as_method(gradient), own(UNTRAINED)
-    trained = way.explain(known.decoder, x, samples, way.options, known.context)[at, targets].flatten(1).numpy()
+
+    def of(decoder):
+        return way.explain(decoder, x, samples, way.options, known.context)[at, targets].flatten(1).numpy()
+
+    trained = of(known.decoder)
+    np.testing.assert_array_equal(own(PERMUTED), of(replace(known.decoder, network=network(77))))
     assert np.abs(np.corrcoef(untrained[0], trained[0])[0, 1]) < 0.9
 
 
@@ -134,7 +141,7 @@ def test_metrics_that_ask_for_what_an_anchor_is_not_made_from_have_no_sense(know
             found[name] = set(table["reason"])
         return found
 
-    of_input = {"input", "edges", UNTRAINED}
+    of_input = {"input", "edges", UNTRAINED, PERMUTED}
     for name, said in reasons(sensitivity, draws=2).items():
         assert said == {""} if name in of_input else all("not made from the input" in text for text in said), name
     assert all("not made by this network" in text for said in reasons(sanity).values() for text in said)

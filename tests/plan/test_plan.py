@@ -408,6 +408,10 @@ def test_a_metric_that_compares_with_a_twin_is_of_one_network_and_seed() -> None
     measured = at(**{**vars(IMAGES), "seed": "0", "metric": "label_permutation"})
     assert p.permuted("{dataset}/{model}/{seed}/{metric}")(measured) == ["images/nn/0/label_permutation"]
     assert p.permuted("{dataset}")(at(**{**vars(IMAGES), "metric": "complexity"})) == []
+    # Anchors of the network whose twin it is, of no other.
+    anchored = at(dataset="images", model="nn", seed="0", method="gradient")
+    assert p.permuted("{metric}/{method}")(anchored) == ["label_permutation/gradient"]
+    assert p.permuted("{metric}")(at(**{**vars(anchored), "model": "other"})) == []
     cost = p.settings.networks(IMAGES)["models"]["nn"]
     assert cost["retrained"] == [{"epochs": 9, "jobs": 1}]
     assert cost["saliency"]["gradient"]["measured"] == {"complexity": 6, "label_permutation": 1}

@@ -233,6 +233,7 @@ rule anchors:
         truth=rules.truth.output[0],
         background=plan.each("background", rules.background.output[0]),
         chosen=plan.each("background_chosen", rules.background_chosen.output[0]),
+        twin=plan.permuted(*rules.permute.output),
         shapley=plan.compared(rules.shapley.output[0]),
         regions=plan.compared(rules.regions.output.image),
         names=plan.compared(rules.regions.output.table),

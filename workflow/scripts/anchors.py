@@ -45,7 +45,13 @@ with job(snakemake) as settings:
     require(decoder, saliency.options.needs(), wildcards.method)
     references = {label: method("references", of, Reference) for label, of in settings["references"].items()}
     before = partial(untrained, description, device=device)
-    anchors = known.anchors(references, saliency, before)
+    twin = None
+    if files.twin:
+        weights, of_twin = files.twin
+        of_twin = read_json(of_twin)
+        twin = load_decoder(weights, of_twin, device).network
+        log.info("the twin has learnt %.4f of its permuted labels", of_twin["accuracy"]["permuted"])
+    anchors = known.anchors(references, saliency, before, twin)
     rows = choose_measured(given.volumes.table, settings["explained"], settings["measured"], settings["seed"])
     rows, mask = known.kept(rows), read_grid(files.grid).mask
     entry = {"model": wildcards.model, "seed": int(wildcards.seed)}

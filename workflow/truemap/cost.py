@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import math
 import time
@@ -96,6 +97,7 @@ class Costs:
     ) -> None:
         self._grid, self._subjects = grid, samples.groupby("split")["subject"].agg(set)
         self._settings, self._device, self._start = settings, device, start
+        self._known: dict[str, Any] = {}
         self._count = samples["split"].value_counts()
         self._classes = sorted(samples.loc[samples["split"] == "train", "label"].unique())
         tested = samples[samples["split"] == "test"]
@@ -207,7 +209,7 @@ class Costs:
         return min(size or self._count["train"], self._count["train"])
 
     def _training(self, model: Settings, network: nn.Module, batches: Batches) -> float:
-        one_pass = self._forward(network.eval(), batches)
+        one_pass = self._forward(model, network.eval(), batches)
         chosen = (self._count["validation"] + self._count["test"]) * one_pass
         chosen = model["replicates"] * (self._start + chosen)
         return chosen + (model["trainings"] * self._fitting(model, network, batches) if model["training"] else 0.0)
@@ -226,7 +228,8 @@ class Costs:
                     rows, mask = np.arange(count), self._grid.mask
                     ranked(decoder, batches, saliency, self._context(), mask, rows, self._settings["memory"])
 
-                total += self._start + sum(maps.values()) * self._each(rank, TOGETHER)
+                what = "rank", model["network"], model["saliency"][label]["method"]
+                total += self._start + sum(maps.values()) * self._each(rank, TOGETHER, *what)
         return total
 
     def _part(self, split: str, count: int | None) -> int:
@@ -243,7 +246,7 @@ class Costs:
         held_out: int | None = None,
     ) -> float:
         """Return the seconds of one training; of other epochs and maps than the model's own if they are given."""
-        one_pass = self._forward(network.eval(), batches)
+        one_pass = self._forward(model, network.eval(), batches)
         maps, held_out = maps or self._count["train"], held_out or self._count["validation"]
         training = method("training", model["training"], Training)
         size, random = self._batch(model), torch.Generator().manual_seed(0)
@@ -272,7 +275,8 @@ class Costs:
                 maps = saliency.explain(decoder, x, range(count), saliency.options, context)
                 saliency.residual(decoder, x, range(count), maps, saliency.options, context)
 
-            total += chosen["jobs"] * (self._start + self._explained * self._each(explain, size))
+            seconds = self._each(explain, size, "explain", model["network"], chosen["method"])
+            total += chosen["jobs"] * (self._start + self._explained * seconds)
         return total
 
     def _measuring(self, model: Settings, network: nn.Module, batches: Batches) -> float:
@@ -292,7 +296,9 @@ class Costs:
                         Twin(network, 1.0),
                     )  # fmt: skip
 
-                total += chosen["measured"][label] * (self._start + maps * self._each(measure, min(TOGETHER, maps)))
+                what = "measure", model["network"], chosen["method"], settings
+                seconds = self._each(measure, min(TOGETHER, maps), *what)
+                total += chosen["measured"][label] * (self._start + maps * seconds)
         return total
 
     def _context(self) -> Context:
@@ -307,39 +313,53 @@ class Costs:
         decoder, total = self._decoder(model, network), 0.0
         x, labels = batches.get(torch.arange(1))
         for settings in robustness["attacks"].values():
-            attack, unmoved = method("attacks", settings, Attack), Unmoved(self._noise.shape, len(self._classes))
-            target = Decoder(unmoved.to(self._device).eval().requires_grad_(False), 1.0, self._classes, "")
+            attack = method("attacks", settings, Attack)
 
-            def attacked(attack: Attack = attack, target: Decoder = target) -> None:
-                attack.perturb(target, x, torch.zeros_like(labels), [0], bound, attack.options, 0)
+            def attacked(attack: Attack = attack) -> tuple[float, int]:
+                unmoved = Unmoved(self._noise.shape, len(self._classes))
+                target = Decoder(unmoved.to(self._device).eval().requires_grad_(False), 1.0, self._classes, "")
+                labelled = torch.zeros_like(labels)
+                own = self._once(lambda: attack.perturb(target, x, labelled, [0], bound, attack.options, 0))
+                return own, unmoved.maps
 
-            own = self._once(attacked)
-            passes = maps * unmoved.maps * self._there_and_back(decoder.network, batches)
+            own, met = self._known_of(attacked, "attack", settings)
+            passes = maps * met * self._there_and_back(model, decoder.network, batches)
             total += self._start + math.ceil(maps / MAPS) * own + passes
         return model["replicates"] * total
 
     def _decoder(self, model: Settings, network: nn.Module) -> Decoder:
         return Decoder(network.eval().requires_grad_(False), 1.0, self._classes, model["network"]["name"])
 
-    def _forward(self, network: nn.Module, batches: Batches) -> float:
+    def _forward(self, model: Settings, network: nn.Module, batches: Batches) -> float:
         def forward(count: int) -> None:
             with torch.no_grad():
                 network(batches.get(torch.arange(count))[0])
 
-        return self._each(forward, TOGETHER)
+        return self._each(forward, TOGETHER, "forward", model["network"])
 
-    def _there_and_back(self, network: nn.Module, batches: Batches) -> float:
+    def _there_and_back(self, model: Settings, network: nn.Module, batches: Batches) -> float:
         def both(count: int) -> None:
             x, labels = batches.get(torch.arange(count))
             x.requires_grad_(True)
             torch.autograd.grad(log_odds(network(x), labels).sum(), x)
 
-        return self._each(both, TOGETHER)
+        return self._each(both, TOGETHER, "both", model["network"])
 
-    def _each(self, work: Callable[[int], None], count: int) -> float:
+    def _each(self, work: Callable[[int], None], count: int, *what: Any) -> float:
         """Return the seconds a map of what works on many: on one, where that takes long."""
-        alone = self._once(lambda: work(1))
-        return alone if alone > ENOUGH else self._seconds(lambda: work(count)) / count
+
+        def seconds() -> float:
+            alone = self._once(lambda: work(1))
+            return alone if alone > ENOUGH else self._seconds(lambda: work(count)) / count
+
+        return self._known_of(seconds, count, *what)
+
+    def _known_of(self, work: Callable[[], Any], *what: Any) -> Any:
+        """Return what was found of the same: models may share networks, methods and attacks."""
+        key = json.dumps(what, sort_keys=True)
+        if key not in self._known:
+            self._known[key] = work()
+        return self._known[key]
 
     def _seconds(self, work: Callable[[], None]) -> float:
         """Return the seconds that something takes, the least of several where they are short: others may run too."""
@@ -348,7 +368,7 @@ class Costs:
             times.append(self._once(work))
         return min(times)
 
-    def _once(self, work: Callable[[], None]) -> float:
+    def _once(self, work: Callable[[], object]) -> float:
         began, busy = time.perf_counter(), time.process_time()
         work()
         if self._device.type == "cuda":

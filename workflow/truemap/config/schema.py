@@ -453,7 +453,8 @@ class Dataset(Strict):
         description="modules in truemap/metrics, which measure networks' maps without any truth: a name, a list of "
         "names, or a mapping from a label to options. What is measured is explained again, at full precision, for a "
         "sample's own class; beside it, for the first seed of each model, anchors: `references`, the truth degraded in "
-        "steps, another class's truth, and the untrained network's map by the model's first `saliency`",
+        "steps, another class's truth, and by the model's first `saliency` the map of the untrained network, and of "
+        "the twin that `label_permutation` trains",
     )
     measured: Count | None = Field(
         50,

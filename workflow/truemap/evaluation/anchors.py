@@ -14,8 +14,8 @@ references (noise, the input, its edges, the group's truth) they are:
     The informative truth of the next class by name.
 ``untrained network``
     The map of the network as it was before training, by the model's first way to explain.
-
-Another network's maps (of permuted labels, say) are made as those of the untrained one: see `of_network`.
+``network of permuted labels``
+    The same of the network's twin, where a metric asks for one (`truemap.metrics.label_permutation`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from truemap.saliency._contract import Saliency
 
 #: Correlations of the degraded truths with the truth itself.
 STEPS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
-UNTRAINED, OTHER_CLASS = "untrained network", "truth of another class"
+UNTRAINED, PERMUTED, OTHER_CLASS = "untrained network", "network of permuted labels", "truth of another class"
 FIXED = "the map is not made from the input: it cannot change with it"
 FOREIGN = "the map is not made by this network: it cannot change with it, or with how a network is explained"
 #: Rows, their inputs (n, *shape) -> maps (n, classes, *shape), float64.
@@ -159,7 +159,11 @@ class Known:
         return places[in_set(rows, self.conditions, self.given.chosen) & np.array(known)]
 
     def anchors(
-        self, references: Mapping[str, Reference], saliency: Saliency, untrained: Callable[[int], nn.Module]
+        self,
+        references: Mapping[str, Reference],
+        saliency: Saliency,
+        untrained: Callable[[int], nn.Module],
+        twin: nn.Module | None = None,
     ) -> list[Saliency]:
         """Return all anchors, in the order in which they are told of.
 
@@ -171,15 +175,19 @@ class Known:
             The way to explain other networks.
         untrained : callable
             Seed -> the network as it was before training.
+        twin : Module, optional
+            The network that was trained on permuted labels.
         """
-        before = untrained(derive_seed(self.context.seed, "anchors", "untrained"))
+        others = {UNTRAINED: untrained(derive_seed(self.context.seed, "anchors", "untrained"))}
+        if twin is not None:
+            others[PERMUTED] = twin
         of_data, of_regions = OfTruth(), OfRegions()
         found: list[tuple[str, MethodOptions, Make]] = [
             *(
                 (label, reference.options, partial(self._referred, reference))
                 for label, reference in references.items()
             ),
-            (UNTRAINED, saliency.options, partial(self.of_network, before, saliency)),
+            *((name, saliency.options, partial(self._of_network, other, saliency)) for name, other in others.items()),
             (OTHER_CLASS, of_data, self._other_class),
             *((f"{OF_DATA}{r:g}", of_data, partial(self._degraded, r)) for r in STEPS),
         ]
@@ -212,7 +220,7 @@ class Known:
 
     # What maps are made of
 
-    def of_network(self, network: nn.Module, saliency: Saliency, rows: pd.DataFrame, x: torch.Tensor) -> torch.Tensor:
+    def _of_network(self, network: nn.Module, saliency: Saliency, rows: pd.DataFrame, x: torch.Tensor) -> torch.Tensor:
         """Return another network's maps of the same inputs."""
         decoder = replace(self.decoder, network=network)
         return saliency.explain(decoder, x, rows["sample"].tolist(), saliency.options, self.context)

@@ -35,7 +35,7 @@ from truemap.data.conditions import in_set
 from truemap.data.regions import Regions, read_regions
 from truemap.data.volumes import Volumes
 from truemap.evaluation.agreement import COLUMNS
-from truemap.numerics import pearson
+from truemap.numerics import pearson, ranks
 
 #: Sizes below this share of the largest are of one rank: what float32 leaves of regions that a network does not read.
 NOTHING = 1e-6
@@ -95,7 +95,7 @@ class NetworkTruth:
         found = self.values.loc[pd.MultiIndex.from_frame(rows[["sample", "target"]])].to_numpy()
         voxels = self.regions.voxels
         sizes = self.regions.sums(np.abs(maps)) / voxels
-        of_sizes = pearson(*(_ranks(part) for part in (_told(sizes), _told(np.abs(found)) / voxels)))
+        of_sizes = pearson(*(ranks(part) for part in (_told(sizes), _told(np.abs(found)) / voxels)))
         compared = {f"{NETWORK}{ABSOLUTE}": of_sizes}
         if self.maps:
             compared = {NETWORK: pearson(self._contributions(rows, maps, volumes), found), **compared}
@@ -126,11 +126,6 @@ class NetworkTruth:
         if not found.any():
             return "no truth: what is put back changes nothing about the network's output"
         return "what the map says, or the network does, is the same in all regions"
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Return ranks along rows, equal ones their mean (scipy.stats takes each job that scores a second to import)."""
-    return pd.DataFrame(values).rank(axis=1).to_numpy()
 
 
 def _told(sizes: np.ndarray) -> np.ndarray:

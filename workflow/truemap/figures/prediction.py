@@ -16,7 +16,7 @@ TAUS = {
     ("methods", "all"): ("o", "#4477aa", "across ways to explain"),
     ("methods", "not guided"): ("D", "#66ccee", "the same without guided ones"),
     ("trainings", "all"): ("s", "#ee6677", "across models, explained alike"),
-    ("anchors", "all"): ("^", "#228833", "across anchors: noise, input, edges, truths, untrained network"),
+    ("anchors", "all"): ("^", "#228833", "across anchors: noise, input, edges, truths, networks that know nothing"),
     ("series", "all"): ("v", "#aa3377", "across the truth degraded in known steps"),
 }
 REGRETS = {key: look for key, look in TAUS.items() if key[1] == "all"}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
-from scipy.stats import rankdata
 
-from truemap.numerics import pearson
+from truemap.numerics import pearson, ranks
 
 
 def peaks(maps: torch.Tensor) -> torch.Tensor:
@@ -34,5 +33,4 @@ def correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Return Spearman's rho of each two rows, ties at their mean rank, shape (n,); NaN where one is constant."""
-    ranks = (rankdata(part.cpu().numpy(), axis=1) for part in (a, b))
-    return torch.from_numpy(pearson(*ranks)).to(a.device)
+    return torch.from_numpy(pearson(*(ranks(part.cpu().numpy()) for part in (a, b)))).to(a.device)

@@ -207,10 +207,12 @@ class Plan:
         return self._where(lambda wildcards: {} if self.jobs.model(wildcards).planted else None, patterns)
 
     def permuted(self, *patterns: str) -> Files:
-        """Input function: files (`patterns`) of the twin that a metric compares with, if it does."""
+        """Input function: files (`patterns`) of the twin that a job's network has, or its metric compares with."""
 
         def twin(wildcards: Any) -> Job | None:
-            return next((t for t in self.jobs.twins(wildcards) if t["metric"] == wildcards.metric), None)
+            job = named(wildcards)
+            asked = {name: job[name] for name in ("model", "metric") if name in job}
+            return next((t for t in self.jobs.twins(wildcards) if asked.items() <= t.items()), None)
 
         return self._where(twin, patterns)
 
