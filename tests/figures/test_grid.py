@@ -306,6 +306,23 @@ def test_accuracies_beside_a_row_are_of_its_condition_set_and_of_the_attack_aske
     assert shown["reference", "all"] == ("", "")
 
 
+def test_measures_of_maps_stand_beside_the_agreement_with_their_direction():
+    rows = [
+        ("complexity", "sparseness", "higher", "cnn", "smoothgrad", "mean", 0.4321),
+        ("complexity", "sparseness", "higher", "cnn", "smoothgrad", "0", 9.0),
+        ("removal", "morf", "lower", "cnn", "smoothgrad", "mean", 0.2),
+        ("removal-random", "morf", "lower", "cnn", "smoothgrad", "mean", 0.3),
+        ("removal", "morf", "lower", "mine", "maps", "mean", np.nan),
+    ]
+    measures = pd.DataFrame(rows, columns=["metric", "measure", "direction", "model", "method", "seed", "mean"])
+    page = grid_page(whole_summary(), "pgd", "group_truth", measures=measures)
+    beside = ["sparseness (higher)", "morf of removal (lower)", "morf of removal-random (lower)"]
+    told = {(r["model"], r["method"]): [r[name] for name in beside] for r in page_rows(page)}
+    assert told["cnn", "smoothgrad"] == ["0.432", "0.200", "0.300"] and told["reference", "input"] == ["", "", ""]
+    assert len(page_rows(page)) == 3 * 3 * (8 + 3) and "need no truth" in page
+    assert "need no truth" not in grid_page(whole_summary(), "pgd", "group_truth")
+
+
 def test_page_leaves_null_means_blank():
     rows = page_rows(grid_page(whole_summary(), "pgd", "group_truth"))
     null = [row for row in rows if (row["model"], row["method"]) == ("nn", "lrp")]

@@ -97,6 +97,7 @@ rule figure_grid:
     input:
         summary=rules.statistics.output.summary_parquet,
         comparisons=rules.statistics.output.comparisons_parquet,
+        metrics=plan.each("metrics", rules.metrics.output.metrics_parquet),
     output:
         report(
             "results/{dataset}/figures/grid-informative.png",

@@ -11,7 +11,9 @@ with job(snakemake) as settings:
     style.start()
     summary, comparisons = pd.read_parquet(snakemake.input.summary), pd.read_parquet(snakemake.input.comparisons)
     conditions = style.set_shown(summary["conditions"], settings["conditions"])
-    write_text(snakemake.output.table, grid_page(summary, settings["attack"], settings["group"], conditions))
+    measures = pd.read_parquet(snakemake.input.metrics[0]) if snakemake.input.metrics else None
+    page = grid_page(summary, settings["attack"], settings["group"], conditions, measures)
+    write_text(snakemake.output.table, page)
     shown, tests = (style.one_truth(table, settings["truth"], conditions) for table in (summary, comparisons))
     for criterion in ("informative", "pairwise"):
         figure = grid.grid_figure(

@@ -10,12 +10,22 @@ from truemap.config.names import NO_NETWORK, REFERENCE
 from truemap.figures.page import sortable_page, table_html
 
 NOT_ASKED = " Robust accuracy was not asked for (<code>robustness: {attacks: pgd}</code> does)."
-
+BESIDE = (
+    " The last columns are measures of maps that need no truth, each with the direction in which the literature sees "
+    "the better map: of the maps of <code>measured</code>, whatever a row's criterion, conditions and truth. Where "
+    "they are empty, statistics/metrics.tsv has the reason."
+)
 #: What is told of trainings where there are three or more.
 TRAININGS = ("trainings", "sd_trainings", "ci_low_two_level", "ci_high_two_level")
 
 
-def grid_page(summary: pd.DataFrame, attack: str | None, group: str | None, conditions: str = "all") -> str:
+def grid_page(
+    summary: pd.DataFrame,
+    attack: str | None,
+    group: str | None,
+    conditions: str = "all",
+    measures: pd.DataFrame | None = None,
+) -> str:
     """Return the agreement of all models, methods and references of a dataset as one HTML page.
 
     Parameters
@@ -28,6 +38,8 @@ def grid_page(summary: pd.DataFrame, attack: str | None, group: str | None, cond
         Name of the reference that others are a share of.
     conditions : str
         Condition set that the warning is about.
+    measures : DataFrame, optional
+        Of `truemap.evaluation.measures.measure_summary`: each measure's mean stands beside the agreement.
     """
     rows = summary[summary["seed"] == "mean"]
     beside = rows[rows["criterion"].isin(["accuracy", "robust_accuracy"]) & rows["method"].isin(["", attack])]
@@ -38,14 +50,27 @@ def grid_page(summary: pd.DataFrame, attack: str | None, group: str | None, cond
     columns = ["model", "method", "criterion", "conditions", "truth", "n", "mean", "se", "ci_low", "ci_high", "share"]
     columns += [name for name in TRAININGS if name in table]
     columns += [name for name in ("accuracy", "robust_accuracy") if name in table]
+    if measures is not None:
+        means = _means(measures)
+        table, columns = table.join(means, on=["model", "method"]), [*columns, *means]
     shown = table[columns].rename(columns={"share": f"share of {group}" if group else "share"})
     body = table_html(shown, na_rep="", float_format=lambda value: f"{value:.3f}")
     title = f"{summary['dataset'].iloc[0]}: every way to train, every way to explain ({summary['data'].iloc[0]})"
+    more = ("" if attack else NOT_ASKED) + ("" if measures is None else BESIDE)
     said = (
         f"{_warning(table, conditions)}<p>Click a column's head to sort. Criteria that end in _absolute compare sizes "
-        f"without signs, for methods whose maps have none.{'' if attack else NOT_ASKED}</p>"
+        f"without signs, for methods whose maps have none.{more}</p>"
     )
     return sortable_page(title, said + body)
+
+
+def _means(measures: pd.DataFrame) -> pd.DataFrame:
+    """Return each measure's mean by model and method, in a column that says which way is better."""
+    rows = measures[measures["seed"] == "mean"]
+    metrics = rows.groupby("measure")["metric"].transform("nunique")
+    name = rows["measure"].where(metrics == 1, rows["measure"] + " of " + rows["metric"])
+    rows = rows.assign(column=name + " (" + rows["direction"] + ")")
+    return rows.pivot(index=["model", "method"], columns="column", values="mean")[list(rows["column"].unique())]
 
 
 def _warning(table: pd.DataFrame, conditions: str) -> str:
