@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from truemap.config.candidates import candidates
+from truemap.config.candidates import candidates, strength, swept_option
 from truemap.config.options import TrainingOptions
 from truemap.config.schema import Config, ConfigError, Model, Split, parse
 from truemap.plan.plan import Plan
@@ -467,6 +467,17 @@ def test_a_sweep_is_of_saliency_labels():
 def test_a_sweep_needs_a_training_method_with_a_strength(training):
     with pytest.raises(ValueError, match="sweep: training 'standard' has no strength"):
         Model(network="linear", training=training, sweep=["gradient"])
+
+
+def test_a_sweep_may_go_over_epochs_and_tells_its_points_apart_by_what_is_a_list():
+    def model(**training):
+        return Model(network="linear", training={"name": "pgd", **training}, sweep=["gradient"])
+
+    assert swept_option(model()) == swept_option(model(epsilon=[1, 2], epochs=[2, 4])) == "epsilon"
+    longer = model(epochs=[2, 4])
+    assert swept_option(longer) == "epochs" and list(candidates(longer)) == ["epochs-2", "epochs-4"]
+    assert strength(longer) == "epsilon"  # longer is not stronger: of epochs the most likely are chosen
+    assert Model(network="linear", training={"name": "standard", "epochs": [1, 2]}, sweep=["gradient"]).sweep
 
 
 @pytest.mark.parametrize("conditions", ["table1", "no_negated", ["REL", "MATCH"]])

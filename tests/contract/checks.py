@@ -5,7 +5,7 @@ import inspect
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from truemap.data.volumes import Volumes
 from truemap.datasets._contract import nobody
 from truemap.datasets._simulation import build_template, read_tables, write_subject
 from truemap.datasets.hcp import Simulate, simulated_subjects
+from truemap.metrics._contract import Curve
 from truemap.metrics._explained import Explained, Twin
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder, build_network, untrained
@@ -265,8 +266,12 @@ def explained(n: int = N, classes: int = CLASSES, shape: tuple[int, ...] = THICK
     )
 
 
+def areas(found: Mapping[str, torch.Tensor | Curve]) -> dict[str, torch.Tensor]:
+    return {name: one.area if isinstance(one, Curve) else one for name, one in found.items()}
+
+
 def measure(method: Any, of: Explained) -> dict[str, torch.Tensor]:
-    found = method.measure(of, method.options)
+    found = areas(method.measure(of, method.options))
     for measure in method.measures:
         assert found[measure.name].shape == (len(of.x),)
         assert found[measure.name].dtype == torch.float64

@@ -7,6 +7,7 @@ import torch
 from methods import as_method
 from small_decoders import NETWORKS, context, decoder, maps
 
+from truemap.metrics._contract import Curve
 from truemap.metrics._explained import Explained, Twin
 from truemap.networks._decoder import untrained
 
@@ -32,7 +33,8 @@ def explained(
 
 def measured(metric, of, **options):
     module = importlib.import_module(f"truemap.metrics.{metric}")
-    return module.measure(of, module.Options(**options))
+    found = module.measure(of, module.Options(**options))
+    return {name: one.area if isinstance(one, Curve) else one for name, one in found.items()}
 
 
 def part(of, row):

@@ -9,14 +9,14 @@ from methods import as_method, made_up
 from small_decoders import context, decoder, maps
 
 from truemap.data.volumes import Volumes
-from truemap.metrics import complexity, sensitivity
+from truemap.metrics import complexity, removal, sensitivity
 from truemap.metrics._contract import Measure, Senseless
 from truemap.metrics._measure import choose_measured, measured_table
 from truemap.networks._batches import Batches
 from truemap.runtime.files import DataError
 from truemap.saliency import gradient, smoothgrad
 
-N = 12
+N, VOXELS = 12, int(half().sum())
 MEASURES = (Measure("size", "lower", "Nobody 2020", "the map is odd"), Measure("other", "higher", "Nobody 2020"))
 
 
@@ -48,6 +48,19 @@ def test_rows_are_those_of_the_samples_and_measures_in_order():
     own = gradient.explain(model, x, range(N), gradient.Options(), None)[2, 2][half()].abs().numpy()
     share = own / own.sum()
     assert found["value"][0] == pytest.approx(-(share * np.log(share)).sum(), rel=1e-6)
+
+
+@pytest.mark.parametrize("megabytes", [1e-6, 100.0])
+def test_of_an_area_the_curve_is_kept(megabytes, tmp_path):
+    table(as_method(removal, steps=3), megabytes=megabytes).to_parquet(tmp_path / "found.parquet")
+    found = pd.read_parquet(tmp_path / "found.parquet")
+    for row in found.itertuples():
+        assert list(row.share) == [0.0, *(np.cumsum([len(p) for p in np.array_split(range(VOXELS), 3)]) / VOXELS)]
+        assert row.value == pytest.approx(np.trapezoid(row.height, row.share), abs=1e-12)
+    # Before and after, both curves have the network's own answers: of the map, and of none.
+    first = found.groupby("sample")["height"].agg(list)
+    assert all(morf[0] == lerf[0] and morf[-1] == pytest.approx(lerf[-1], abs=1e-6) for morf, lerf in first)
+    assert not {"share", "height"} & set(table(as_method(complexity)))
 
 
 @pytest.mark.parametrize("megabytes", [1e-6, 0.02])

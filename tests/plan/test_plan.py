@@ -399,6 +399,14 @@ def test_a_metric_does_not_know_of_the_others_or_of_what_is_stored() -> None:
     assert not {"truemap.metrics.complexity", "truemap.saliency.gradient", "truemap.metrics.sanity"} & named
 
 
+def test_a_training_told_of_after_each_epochs_costs_what_they_come_to():
+    raw = changed(("models", "nn", "training"), {"name": "pgd", "epochs": [2, 4, 9]}, SWEPT)
+    cost = plan(raw).settings.networks(IMAGES)["models"]["nn"]
+    assert cost["training"]["epochs"] == 5 and cost["trainings"] == 3 * 2
+    points = plan(raw).settings.figure_strength(IMAGES)["swept"]
+    assert [(point["option"], point["value"]) for point in points] == [("epochs", 2), ("epochs", 4), ("epochs", 9)]
+
+
 def test_a_metric_that_compares_with_a_twin_is_of_one_network_and_seed() -> None:
     twin = {"label_permutation": {"epochs": 9}}
     p = plan(changed(("metrics",), {"complexity": None, **twin}, SWEPT))

@@ -306,3 +306,11 @@ def test_the_epoch_named_is_the_one_that_failed():
     method = made_up("training", standard.Options(batch_size=None), update=lambda *arguments: next(losses))
     with pytest.raises(DataError, match="in epoch 3"):
         fit(regression(torch.float32), method, batches(), batches(9), 0)
+
+
+@pytest.mark.parametrize("method", [standard, pgd, free])
+def test_a_shorter_training_is_the_first_part_of_a_longer_one(method):
+    found = {
+        epochs: fit(mlp().float(), as_method(method, epochs=epochs), batches(), batches(9, 1), 5) for epochs in (2, 4)
+    }
+    pd.testing.assert_frame_equal(found[2], found[4][:2])

@@ -6,7 +6,7 @@ import itertools
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from truemap.config.names import STRENGTHS
+from truemap.config.names import EPOCHS, STRENGTHS
 from truemap.config.registry import resolved_class
 from truemap.config.schema import Model
 
@@ -35,6 +35,13 @@ def candidates(model: Model) -> dict[str, dict[str, Any]]:
 def strength(model: Model) -> str:
     """Return the option of the model's training method that is its strength (see `truemap.config.names.STRENGTHS`)."""
     return next((name for name in STRENGTHS if name in (model.training or {})), STRENGTHS[-1])
+
+
+def swept_option(model: Model) -> str:
+    """Return the option that tells a sweep's points apart: the strength, or epochs where these alone are a list."""
+    training = model.training or {}
+    lists = [name for name in (*STRENGTHS, EPOCHS) if isinstance(training.get(name), list)]
+    return next(iter(lists), strength(model))
 
 
 def _is_grid(field: Any) -> bool:

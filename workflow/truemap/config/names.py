@@ -40,6 +40,8 @@ ABSOLUTE = "_absolute"
 #: Options that are a training method's strength, the first that it has: of several candidates the largest
 #: is chosen that costs no accuracy. All other lists are chosen by validation likelihood.
 STRENGTHS = ("strength", "epsilon")
+#: What a sweep may go over as well: one training, longer and longer.
+EPOCHS = "epochs"
 #: How the reasons begin for r that are null by design: they are not counted as missing.
 LEFT_OUT, NOT_IN_SET = "left out: ", "not in this set of conditions: "
 BY_DESIGN = (LEFT_OUT, NOT_IN_SET)

@@ -96,7 +96,11 @@ class SourceOptions(MethodOptions):
 class TrainingOptions(MethodOptions):
     """What every way to train has in common (optimiser: Adam)."""
 
-    epochs: Count = Field(20, description="passes over the training data")
+    epochs: Grid[Count] = Field(
+        20,
+        description="passes over the training data; a list is one training, told of after each of these "
+        "(made one by one, from the same start in the same order)",
+    )
     batch_size: Count | None = Field(32, description="maps a minibatch; null is the whole training set")
     learning_rate: Grid[Positive] = Field(1e-3, description="Adam's step size; Keras' and PyTorch's default")
     l2: Grid[NonNegative] = Field(

@@ -21,6 +21,7 @@ from pydantic import (
 from truemap.config.folders import check_folders
 from truemap.config.names import (
     AT_RANDOM,
+    EPOCHS,
     HEADLINES,
     LONGEST_FOLDER,
     NOT_ATTACKED,
@@ -114,7 +115,7 @@ class Model(Strict):
     sweep: list[str] = Field(
         [],
         description="labels among `saliency` whose maps are made for every candidate of the grid too, not only for the "
-        "chosen one: r and accuracy against the strength (figure `strength`)",
+        "chosen one: r and accuracy against the strength, or `epochs` where these are the list (figure `strength`)",
     )
 
     @field_validator("network", mode="before")
@@ -201,8 +202,10 @@ class Model(Strict):
         for label in self.sweep:
             if label not in self.saliency:
                 raise ValueError(f"sweep: no saliency '{label}'{suggest(label, self.saliency)}")
-        if self.sweep and not self.weights and not set(STRENGTHS) & set(self.training or {}):
-            raise ValueError(f"sweep: training '{(self.training or {}).get('name')}' has no strength")
+        training = self.training or {}
+        longer = isinstance(training.get(EPOCHS), list)
+        if self.sweep and not self.weights and not longer and not set(STRENGTHS) & set(training):
+            raise ValueError(f"sweep: training '{training.get('name')}' has no strength, and `epochs` is no list")
         return self
 
 

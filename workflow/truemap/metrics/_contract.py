@@ -37,10 +37,30 @@ class Measure:
     undefined: str = ""
 
 
+@dataclass(frozen=True)
+class Curve:
+    """A measure that is the area under a curve (trapezoids); tables keep the curve too.
+
+    Attributes
+    ----------
+    shares : Tensor, shape (k,), float64
+        The abscissa, the same for all maps.
+    values : Tensor, shape (n, k), float64
+    """
+
+    shares: torch.Tensor
+    values: torch.Tensor
+
+    @property
+    def area(self) -> torch.Tensor:
+        """Return the area of each map, shape (n,)."""
+        return torch.trapezoid(self.values, self.shares, dim=1)
+
+
 class MeasureMaps(Protocol):
     """Measures the maps that explain some samples' own classes."""
 
-    def __call__(self, explained: Explained, options: Any) -> Mapping[str, torch.Tensor]:
+    def __call__(self, explained: Explained, options: Any) -> Mapping[str, torch.Tensor | Curve]:
         """Return each measure's values by its name; a sample's must not hang on what else is in the batch.
 
         Parameters
@@ -52,7 +72,7 @@ class MeasureMaps(Protocol):
 
         Returns
         -------
-        mapping from str to Tensor, shape (n,), float64
+        mapping from str to Tensor, shape (n,), float64, or Curve
             NaN where a measure is not defined.
 
         Raises

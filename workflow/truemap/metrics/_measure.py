@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from torch import nn
 
 from truemap.attacks._measure import choose_maps
 from truemap.data.rows import choose_explained
-from truemap.metrics._contract import Metric, Senseless
+from truemap.metrics._contract import Curve, Metric, Senseless
 from truemap.metrics._explained import Explained, Twin
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
@@ -65,7 +65,7 @@ def measured_table(
     -------
     DataFrame
         ``sample, subject, label, target, measure, value, direction, reason``, a row a sample and measure; a null value
-        has a reason.
+        has a reason. Of measures that are areas also the curve, as lists: ``share`` (abscissa) and ``height``.
 
     Raises
     ------
@@ -82,22 +82,26 @@ def measured_table(
     return pd.concat(parts, ignore_index=True)
 
 
-def _values(metric: Metric, explained: Explained) -> tuple[dict[str, np.ndarray], str]:
-    """Return each measure's values, and why there are none, if the metric has no sense here."""
+def _values(metric: Metric, explained: Explained) -> tuple[Mapping[str, torch.Tensor | Curve], str]:
+    """Return what each measure found, and why there is nothing, if the metric has no sense here."""
     try:
-        found = metric.measure(explained, metric.options)
+        return metric.measure(explained, metric.options), ""
     except Senseless as reason:
-        return {measure.name: np.full(len(explained.x), np.nan) for measure in metric.measures}, str(reason)
-    return {name: values.detach().double().cpu().numpy() for name, values in found.items()}, ""
+        nothing = torch.full((len(explained.x),), torch.nan)
+        return dict.fromkeys((measure.name for measure in metric.measures), nothing), str(reason)
 
 
-def _rows(samples: pd.DataFrame, metric: Metric, values: dict[str, np.ndarray], senseless: str) -> pd.DataFrame:
+def _rows(
+    samples: pd.DataFrame, metric: Metric, measured: Mapping[str, torch.Tensor | Curve], senseless: str
+) -> pd.DataFrame:
     """Return the rows of some samples, a sample's measures together."""
-    if set(values) != {measure.name for measure in metric.measures}:
-        raise RuntimeError(f"{metric.name}: measures {sorted(values)} where it declares {metric.measures}")
+    if set(measured) != {measure.name for measure in metric.measures}:
+        raise RuntimeError(f"{metric.name}: measures {sorted(measured)} where it declares {metric.measures}")
     tables = []
     for measure in metric.measures:
-        found = values[measure.name]
+        of_maps = measured[measure.name]
+        curve = of_maps if isinstance(of_maps, Curve) else None
+        found = _array(of_maps.area if isinstance(of_maps, Curve) else of_maps)
         null = senseless or measure.undefined
         wrong = np.isinf(found) | (np.isnan(found) & (null == ""))
         if wrong.any():
@@ -107,9 +111,12 @@ def _rows(samples: pd.DataFrame, metric: Metric, values: dict[str, np.ndarray], 
                 f"sample {first}. The network's outputs or the maps overflow: look at the training's log."
             )
         reason = np.where(np.isnan(found), null, "")
-        tables.append(
-            samples.assign(
-                target=samples["label"], measure=measure.name, value=found, direction=measure.better, reason=reason
-            )
-        )
+        rows = {"target": samples["label"], "measure": measure.name, "value": found, "direction": measure.better}
+        if curve:
+            rows |= {"share": [_array(curve.shares)] * len(found), "height": list(_array(curve.values))}
+        tables.append(samples.assign(**rows, reason=reason))
     return pd.concat(tables).sort_index(kind="stable")
+
+
+def _array(values: torch.Tensor) -> np.ndarray:
+    return values.detach().double().cpu().numpy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from truemap.metrics._contract import Measure
+from truemap.metrics._contract import Curve, Measure
 from truemap.metrics._explained import Explained
 from truemap.metrics._removal import StepOptions, by_value, parts, to_baseline
 
@@ -18,8 +18,8 @@ class Options(StepOptions):
     """How voxels are removed, most relevant first (`morf`, lower is better) or least (`lerf`, higher)."""
 
 
-def measure(explained: Explained, options: Options) -> dict[str, torch.Tensor]:
-    """Return the areas under both curves of the calibrated probability of the sample's class.
+def measure(explained: Explained, options: Options) -> dict[str, Curve]:
+    """Return both curves, and the areas under them, of the calibrated probability of the sample's class.
 
     The curve's abscissa is the share of the mask's voxels that is removed, from 0 to 1, so that its area
     (trapezoids) is the mean probability on the way. Relevant is what has a large value, not a large size; voxels of
@@ -27,14 +27,14 @@ def measure(explained: Explained, options: Options) -> dict[str, torch.Tensor]:
     """
     away, before = to_baseline(explained, options), explained.log_probabilities(explained.x)
     return {
-        name: area(*curve(explained, by_value(explained.own, descending), options, away, before))
+        name: curve(explained, by_value(explained.own, descending), options, away, before)
         for name, descending in (("morf", True), ("lerf", False))
     }
 
 
 def curve(
     explained: Explained, order: torch.Tensor, options: StepOptions, away: torch.Tensor, before: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> Curve:
     """Return the shares of voxels that are removed, shape (steps + 1,), and the probabilities, (n, steps + 1).
 
     Parameters
@@ -52,9 +52,4 @@ def curve(
         gone.append(gone[-1] + voxels.shape[1])
         values.append(explained.log_probabilities(explained.moved(by)))
     shares = torch.tensor(gone, dtype=torch.float64, device=away.device) / order.shape[1]
-    return shares, torch.stack(values, dim=1).exp()
-
-
-def area(shares: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Return the area under each curve, shape (n,)."""
-    return torch.trapezoid(values, shares, dim=1)
+    return Curve(shares, torch.stack(values, dim=1).exp())

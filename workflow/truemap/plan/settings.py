@@ -6,13 +6,16 @@ is re-run for a changed value only.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from statistics import mean
 from typing import Any
 
-from truemap.config.candidates import candidates, strength
-from truemap.config.names import CHOSEN, GUIDED, HEADLINES, PEOPLE
+from truemap.config.candidates import candidates, strength, swept_option
+from truemap.config.names import CHOSEN, EPOCHS, GUIDED, HEADLINES, PEOPLE
 from truemap.config.options import SourceOptions
 from truemap.config.registry import resolved_options
+from truemap.config.schema import Model
 from truemap.config.trained import beside, read_trained
 from truemap.plan.jobs import Job, Jobs
 from truemap.plan.record import Settings
@@ -86,7 +89,7 @@ class JobSettings:
             labels = model.saliency.items()
             models[name] = {
                 "network": model.network,
-                "training": next(iter(candidates(model).values()), None),
+                "training": self._tried(model),
                 "weights": [path for of, path in jobs.weights(wildcards) if of == name],
                 "pseudonyms": self.pseudonyms(wildcards) if model.weights else None,
                 "trainings": count(jobs.of("train", wildcards), model=name),
@@ -257,7 +260,7 @@ class JobSettings:
         models = {m: {key: model[key] for key in of_model if key in model} for m, model in found["models"].items()}
         networks = self._jobs.dataset(wildcards).networks
         swept = {
-            name: [of, candidates(networks[of])[candidate].get(strength(networks[of]))]
+            name: [of, candidates(networks[of])[candidate].get(swept_option(networks[of]))]
             for name, (of, candidate) in self._jobs.swept(wildcards).items()
         }
         return {**found, "models": models, "swept": swept}
@@ -303,8 +306,8 @@ class JobSettings:
                 "of": of,
                 "label": models[of].label or of,
                 "candidate": candidate,
-                "option": strength(models[of]),
-                "value": candidates(models[of])[candidate].get(strength(models[of])),
+                "option": swept_option(models[of]),
+                "value": candidates(models[of])[candidate].get(swept_option(models[of])),
                 "method": models[of].sweep[0],
             }
             for name, (of, candidate) in self._jobs.swept(wildcards).items()
@@ -334,6 +337,11 @@ class JobSettings:
         weights = self._jobs.weights(wildcards)
         unknown = sorted({name for name, path in weights if read_trained(beside(path)).subjects == "unknown"})
         return ", ".join(filter(None, [kind, *(f"training subjects of {name} unknown" for name in unknown)]))
+
+    def _tried(self, model: Model) -> Settings | None:
+        """Return how a model's first candidate is trained, for as long as all are on average."""
+        points = list(candidates(model).values())
+        return {**points[0], EPOCHS: math.ceil(mean(point[EPOCHS] for point in points))} if points else None
 
     def _again(self, name: str, wildcards: Any) -> list[Settings]:
         """Return how a network is trained again, how often, and on which maps."""
