@@ -86,7 +86,7 @@ def test_layers_are_in_the_order_in_which_they_run_and_a_computed_weight_is_repl
 
     real = of.saliency.explain
     measured("sanity", replace(of, saliency=replace(of.saliency, explain=noted)))
-    (head, body), (last_head, last_body) = weights
+    *_, (head, body), (last_head, last_body) = weights
     assert torch.equal(head, other.head.weight)
     assert torch.equal(body, network.body.weight)
     assert torch.equal(last_head, other.head.weight)

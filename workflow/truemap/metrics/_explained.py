@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,31 +21,43 @@ from truemap.saliency._outputs import Output, output_values
 SAME = 1e-5
 
 
-class OneClass(nn.Module):
-    """A network that tells of one class alone.
+class OtherRows(Exception):
+    """A network that tells of one class a row was asked of other rows."""
+
+
+class OwnClass(nn.Module):
+    """A network that tells of one class alone: of each row of its input, its own.
 
     Parameters
     ----------
     network : nn.Module
-    number : int
-        Of the class.
+    targets : Tensor of int, shape (n,) or (1,)
+        Number of each row's class, or of that of all rows.
     temperature : float
     others : bool
         Whether there is a second logit, of all other classes together, T ln sum_j exp(z_j / T): the class's calibrated
         probability is then what it was.
     """
 
-    def __init__(self, network: nn.Module, number: int, temperature: float, others: bool) -> None:
+    def __init__(self, network: nn.Module, targets: torch.Tensor, temperature: float, others: bool) -> None:
         super().__init__()
-        self.network, self.number, self.temperature, self.others = network, number, temperature, others
+        self.network, self.targets, self.temperature, self.others = network, targets, temperature, others
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, 1), or (n, 2), of maps (n, *shape)."""
-        logits = self.network(x)
-        own = logits[:, [self.number]]
+        """Return logits (n, 1), or (n, 2), of maps (n, *shape).
+
+        Raises
+        ------
+        OtherRows
+            If there are more or fewer rows than classes.
+        """
+        if len(self.targets) not in (1, len(x)):
+            raise OtherRows
+        logits, places = self.network(x), self.targets.expand(len(x))[:, None]
+        own = logits.gather(1, places)
         if not self.others:
             return own
-        rest = torch.cat([logits[:, : self.number], logits[:, self.number + 1 :]], dim=1)
+        rest = logits.scatter(1, places, -torch.inf)
         together = self.temperature * torch.logsumexp(rest / self.temperature, dim=1, keepdim=True)
         return torch.cat([own, together], dim=1)
 
@@ -84,8 +97,8 @@ class Explained:
         Sample ids, for what is drawn.
     targets : Tensor of int, shape (n,)
         Number of the class whose map is measured: the sample's own.
-    maps : Tensor, shape (n, classes, voxels), float64
-        As the way to explain gives them, not at unit peak.
+    maps : Tensor, shape (n, classes, voxels), float64, or None
+        As the way to explain gives them, not at unit peak; None: they are made when they are asked for.
     untrained : callable
         Seed -> the decoder's network as it was before training, with that seed.
     twin : Twin, optional
@@ -99,14 +112,26 @@ class Explained:
     x: torch.Tensor
     samples: Sequence[int]
     targets: torch.Tensor
-    maps: torch.Tensor
+    maps: torch.Tensor | None
     untrained: Callable[[int], nn.Module]
     twin: Twin | None = None
 
     @property
     def own(self) -> torch.Tensor:
         """The maps that are measured, those of the samples' own classes, shape (n, voxels)."""
-        return self.of_targets(self.maps)
+        return self._own if self.maps is None else self.of_targets(self.maps)
+
+    @cached_property
+    def _own(self) -> torch.Tensor:
+        return self.explain()
+
+    @cached_property
+    def every(self) -> torch.Tensor:
+        """The maps of all classes, shape (n, classes, voxels)."""
+        if self.maps is not None:
+            return self.maps
+        found = self.saliency.explain(self.decoder, self.x, self.samples, self.saliency.options, self.context)
+        return found[:, :, self.inside]
 
     def of_targets(self, values: torch.Tensor) -> torch.Tensor:
         """Return what is of the samples' own classes, shape (n, ...), of values of all, (n, classes, ...)."""
@@ -125,39 +150,59 @@ class Explained:
         class is explained where one is enough, which rounds otherwise.
         """
         x, decoder, context = self.x if x is None else x, decoder or self.decoder, context or self.context
-        if saliency is None and self._separate:
-            return self._class_by_class(x, decoder, context)
+        if saliency is None and self._alone:
+            with suppress(OtherRows):
+                return self._alone(self, x, decoder, context)
         saliency = saliency or self.saliency
         maps = saliency.explain(decoder, x, self.samples, saliency.options, context)
         return self.of_targets(maps)[:, self.inside]
 
     @cached_property
-    def _separate(self) -> bool:
-        """Whether a class's map needs no other class; tried on the maps themselves, as ways to explain do not say."""
-        if self.maps.shape[1] == 2:
-            return False
-        try:
-            missed = self._class_by_class(self.x, self.decoder, self.context) - self.own
-        # Of anybody's way to explain, and of some that look at the network's layers.
-        except Exception:
-            return False
-        return bool((lengths(missed) <= SAME * lengths(self.own)).all())
+    def _alone(self) -> Callable[[Explained, torch.Tensor, Decoder, Context], torch.Tensor] | None:
+        """How a class is explained without the others, if that gives its map: tried, as ways to explain do not say.
+
+        On two samples, of two classes if there are two.
+        """
+        if len(self.decoder.classes) == 2:
+            return None
+        others = (self.targets != self.targets[0]).nonzero()[:, 0].tolist()
+        two = [0, others[0] if others else len(self.x) - 1]
+        ids = [self.samples[row] for row in two]
+        some = replace(self, x=self.x[two], samples=ids, targets=self.targets[two], maps=None)
+        own = some.of_targets(some.every)
+        # Maps of zeros would tell nothing.
+        if not lengths(own).any():
+            return None
+        for way in (Explained._at_once, Explained._class_by_class):
+            # Of anybody's way to explain, and of some that look at the network's layers.
+            with suppress(Exception):
+                missed = way(some, some.x, some.decoder, some.context) - own
+                if (lengths(missed) <= SAME * lengths(own)).all():
+                    return way
+        return None
+
+    def _at_once(self, x: torch.Tensor, decoder: Decoder, context: Context) -> torch.Tensor:
+        """Return what `explain` does with one backward pass, where all classes take one each."""
+        return self._told(self.targets, x, self.samples, decoder, context)
 
     def _class_by_class(self, x: torch.Tensor, decoder: Decoder, context: Context) -> torch.Tensor:
-        """Return what `explain` does with one backward pass, where all classes take one each.
-
-        Samples of one class go together, through a network that tells of this class alone.
-        """
-        found, output = torch.empty_like(self.own), self._output
+        """Return the same, samples of one class together, for ways to explain that put rows of their own between."""
+        found = torch.empty((len(x), int(self.inside.sum())), dtype=torch.float64, device=x.device)
         for number in self.targets.unique():
             rows = (self.targets == number).nonzero()[:, 0]
-            alone = OneClass(decoder.network, int(number), decoder.temperature, output == "probability")
-            names = ["own", "others"] if output == "probability" else ["own"]
-            told = replace(decoder, network=alone, classes=names)
             samples = [self.samples[row] for row in rows.tolist()]
-            maps = self.saliency.explain(told, x[rows], samples, self.saliency.options, context)
-            found[rows] = maps[:, 0][:, self.inside]
+            found[rows] = self._told(number[None], x[rows], samples, decoder, context)
         return found
+
+    def _told(
+        self, targets: torch.Tensor, x: torch.Tensor, samples: Sequence[int], decoder: Decoder, context: Context
+    ) -> torch.Tensor:
+        """Return the maps that a network has which tells of these classes alone."""
+        calibrated = self._output == "probability"
+        alone = OwnClass(decoder.network, targets, decoder.temperature, calibrated)
+        told = replace(decoder, network=alone, classes=["own", "others"] if calibrated else ["own"])
+        maps = self.saliency.explain(told, x, samples, self.saliency.options, context)
+        return maps[:, 0][:, self.inside]
 
     @property
     def _output(self) -> Output:

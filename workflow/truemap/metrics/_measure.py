@@ -76,8 +76,7 @@ def measured_table(
     parts = []
     for x, targets, table in chunks(decoder, batches, rows, megabytes):
         ids = table["sample"].tolist()
-        maps = saliency.explain(decoder, x, ids, saliency.options, context)[:, :, mask]
-        explained = Explained(decoder, saliency, context, mask, x, ids, targets, maps, untrained, twin)
+        explained = Explained(decoder, saliency, context, mask, x, ids, targets, None, untrained, twin)
         parts.append(_rows(table[COLUMNS].reset_index(drop=True), metric, *_values(metric, explained)))
     return pd.concat(parts, ignore_index=True)
 
