@@ -26,7 +26,9 @@ SAMPLES = pd.DataFrame(
 )
 
 
-def model(network="linear", training=None, saliency=("gradient",), replicates=1, trainings=1, retrained=()):
+def model(
+    network="linear", training=None, saliency=("gradient",), replicates=1, trainings=1, retrained=(), anchors=0, games=0
+):
     return {
         "network": resolve_method("networks", network),
         "training": resolve_method("training", training or {"name": "standard", "epochs": 3, "batch_size": 8}),
@@ -42,16 +44,26 @@ def model(network="linear", training=None, saliency=("gradient",), replicates=1,
             for number, name in enumerate(saliency)
         },
         "retrained": list(retrained),
+        "anchors": anchors,
+        "games": games,
     }
 
 
-def costs(one, start=0.0, samples=SAMPLES, shape=SHAPE, **changes):
+def costs(one, start=0.0, samples=SAMPLES, shape=SHAPE, regions=0, **changes):
     attacks = {"pgd": resolve_method("attacks", {"name": "pgd", "steps": 4, "restarts": 2})}
     robustness = {"attacks": attacks, "epsilon": 0.1, "epsilon_unit": "voxel", "maps": 5}
-    rest = {"explained": 1, "metrics": {}, "measured": None, "robustness": robustness, "memory": 100, "seed": 0}
+    rest = {
+        "explained": 1,
+        "metrics": {},
+        "measured": None,
+        "permutations": 5,
+        "robustness": robustness,
+        "memory": 100,
+        "seed": 0,
+    }
     settings = {"models": {"m": one}, **rest, **changes}
     grid = Grid(np.ones(shape, dtype=bool), np.eye(4))
-    return Costs(samples, grid, settings, torch.device("cpu"), start)
+    return Costs(samples, grid, settings, torch.device("cpu"), start, regions)
 
 
 def test_parameters_and_multiply_adds_are_those_of_the_layers():
@@ -97,6 +109,11 @@ def test_passes_are_counted_by_epochs_minibatches_maps_and_jobs(monkeypatch):
     part = {"epochs": None, "jobs": 3, "ranked": ["m0"], "fractions": [0.5], "train": 20, "test": 100}
     without = costs(model(retrained=[part]), start=10.0).of("m")
     assert without["retraining_seconds"] == 3 * (10 + 20 / 8 + 3 * (3 + 12)) + 10 + 20 + 12
+    anchored = costs(model(anchors=7, saliency=("gradient", "weights")), start=10.0, **metrics).of("m")
+    assert anchored["measuring_seconds"] == 2 * 2 * (10 + 4) + 10 + 2 * 7 * 4
+    for regions, each in ((3, 8), (15, 5 * 16)):
+        game = costs(model(games=2), start=10.0, regions=regions).of("m")
+        assert game["regions_seconds"] == 2 * (10 + 6 * each) and found["regions_seconds"] == 0
     everything = costs(model(), explained=None).of("m")
     assert everything["explaining_seconds"] == 12
     none = costs(model(), robustness={"attacks": {}, "epsilon": 0.1, "epsilon_unit": "voxel", "maps": None}).of("m")
@@ -164,7 +181,13 @@ def test_what_does_not_work_on_noise_is_said_to_be_unknown(monkeypatch, caplog):
 
 def test_the_cost_is_said_in_words():
     cost = {"model": "cnn", "parameters": 45463, "multiply_adds": 11805056}
-    parts = {"training_seconds": 700.0, "explaining_seconds": 42.4, "measuring_seconds": 0.0, "retraining_seconds": 0.0}
+    parts = {
+        "training_seconds": 700.0,
+        "explaining_seconds": 42.4,
+        "measuring_seconds": 0.0,
+        "retraining_seconds": 0.0,
+        "regions_seconds": 0.0,
+    }
     parts["robustness_seconds"] = 9000.0
     assert sentence({**cost, **parts}, True) == (
         "cnn: about 2.7 hours on this machine, one job at a time: 12 minutes training, 42 s explaining, at most "

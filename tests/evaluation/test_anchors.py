@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from methods import as_method
 from scipy.ndimage import convolve
 
-from truemap.config.names import OF_DATA, OF_NETWORK
+from truemap.config.names import DEGRADED, OF_DATA, OF_NETWORK
 from truemap.data.background import Background
 from truemap.data.regions import Regions
 from truemap.data.volumes import Volumes
-from truemap.evaluation.anchors import OTHER_CLASS, PERMUTED, STEPS, UNTRAINED, Known, mixed
+from truemap.evaluation.anchors import OTHER_CLASS, PERMUTED, UNTRAINED, Known, mixed
 from truemap.evaluation.network import NetworkTruth
 from truemap.evaluation.scores import ScoreInputs
 from truemap.evaluation.truth import Truth, class_means
@@ -84,7 +84,7 @@ def test_mixtures_have_the_correlation_that_is_stated_and_the_size_of_the_truth(
 
 def test_degraded_truths_agree_as_stated_with_their_own_truth(known, anchors):
     images = known.given.volumes.table["subject"].eq("").all()
-    for r in STEPS:
+    for r in DEGRADED:
         of_data = known.scores(anchors[f"{OF_DATA}{r:g}"], np.arange(18))
         of_data = of_data[of_data["truth"] == ("full" if images else "leave_out")]
         np.testing.assert_allclose(of_data.loc[of_data["criterion"] == "informative", "r"], r, atol=1e-9)

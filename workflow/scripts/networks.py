@@ -6,6 +6,7 @@ import pandas as pd
 
 from truemap.cost import Costs, sentence
 from truemap.data.grid import read_grid
+from truemap.data.regions import read_regions
 from truemap.data.samples import read
 from truemap.networks._devices import prepare_device
 from truemap.runtime.files import whole
@@ -15,7 +16,9 @@ from truemap.runtime.log import log
 with job(snakemake) as settings:
     start = time.process_time()  # other jobs take as long to import what they need
     device = prepare_device(settings["device"], settings["threads"])
-    costs = Costs(read(snakemake.input.samples), read_grid(snakemake.input.grid), settings, device, start)
+    samples, grid = read(snakemake.input.samples), read_grid(snakemake.input.grid)
+    regions = len(read_regions(*snakemake.input.regions)) if snakemake.input.regions else 0
+    costs = Costs(samples, grid, settings, device, start, regions)
     rows = []
     for name in settings["models"]:
         rows.append(costs.of(name))

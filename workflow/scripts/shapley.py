@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import torch
 
 from truemap.data.background import read_background
-from truemap.data.regions import EXACT, read_regions
+from truemap.data.regions import passes, read_regions
 from truemap.data.rows import made_by, of_job
 from truemap.data.volumes import read_volumes
 from truemap.evaluation.shapley import shapley_blocks
@@ -24,8 +24,7 @@ with job(snakemake) as settings:
     baseline = read_background(snakemake.input.background).baseline(snakemake.wildcards.baseline)
     start = torch.from_numpy(baseline).view(batches.volumes.shape).to(device)
     asked = {key: settings[key] for key in ("permutations", "seed", "explained")}
-    passes = 2 ** len(regions) if len(regions) <= EXACT else settings["permutations"] * (len(regions) + 1)
-    log.info("%d regions: %d passes a map", len(regions), passes)
+    log.info("%d regions: %d passes a map", len(regions), passes(len(regions), settings["permutations"]))
     rows, writer = 0, None
     with whole(snakemake.output[0]) as path:
         for block in shapley_blocks(decoder, batches, regions, start, settings["memory"], **asked):

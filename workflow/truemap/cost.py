@@ -17,9 +17,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from truemap.attacks._contract import Attack
+from truemap.config.options import TwinOptions
 from truemap.config.registry import method
 from truemap.data.background import Background
 from truemap.data.grid import Grid
+from truemap.data.regions import passes
 from truemap.data.volumes import Volumes
 from truemap.geometry import radius
 from truemap.metrics._contract import Metric
@@ -90,11 +92,20 @@ class Costs:
     device : torch.device
     start : float
         Seconds that each job takes before it does anything.
+    regions : int
+        What the network does is asked of so many.
     """
 
     def __init__(
-        self, samples: pd.DataFrame, grid: Grid, settings: Settings, device: torch.device, start: float
+        self,
+        samples: pd.DataFrame,
+        grid: Grid,
+        settings: Settings,
+        device: torch.device,
+        start: float,
+        regions: int = 0,
     ) -> None:
+        self._regions = regions
         self._grid, self._subjects = grid, samples.groupby("split")["subject"].agg(set)
         self._settings, self._device, self._start = settings, device, start
         self._known: dict[str, Any] = {}
@@ -115,8 +126,8 @@ class Costs:
         -------
         dict
             ``model, parameters, multiply_adds`` (of one pass of one map), and of all its jobs ``training_seconds,
-            retraining_seconds`` (on permuted labels, without voxels), ``explaining_seconds, measuring_seconds,
-            robustness_seconds`` (at most); NaN where a method could not work on noise.
+            retraining_seconds`` (on permuted labels, without voxels), ``explaining_seconds, measuring_seconds`` (of
+            anchors too: at most), ``regions_seconds`` (to put them back), ``robustness_seconds`` (at most); NaN where a method could not work on noise.
 
         Raises
         ------
@@ -139,6 +150,7 @@ class Costs:
             "retraining": self._retraining,
             "explaining": self._explaining,
             "measuring": self._measuring,
+            "regions": self._games,
             "robustness": self._robustness,
         }
         found = {
@@ -282,9 +294,10 @@ class Costs:
     def _measuring(self, model: Settings, network: nn.Module, batches: Batches) -> float:
         decoder, context, memory = self._decoder(model, network), self._context(), self._settings["memory"]
         maps, total = min(self._settings["measured"] or self._explained, self._explained), 0.0
+        first = next(iter(model["saliency"]), None)
         for label, settings in self._settings["metrics"].items():
             metric = method("metrics", settings, Metric)
-            for chosen in model["saliency"].values():
+            for name, chosen in model["saliency"].items():
                 if not chosen["measured"][label]:
                     continue
                 saliency = method("saliency", chosen["method"], Saliency)
@@ -299,7 +312,16 @@ class Costs:
                 what = "measure", model["network"], chosen["method"], settings
                 seconds = self._each(measure, min(TOGETHER, maps), *what)
                 total += chosen["measured"][label] * (self._start + maps * seconds)
-        return total
+                # Most anchors take less to make than a map.
+                if name == first and not isinstance(metric.options, TwinOptions):
+                    total += model["anchors"] * maps * seconds
+        return total + (self._start if model["anchors"] else 0.0)
+
+    def _games(self, model: Settings, network: nn.Module, batches: Batches) -> float:
+        if not model["games"]:
+            return 0.0
+        of_map = passes(self._regions, self._settings["permutations"]) * self._forward(model, network.eval(), batches)
+        return model["games"] * (self._start + self._explained * of_map)
 
     def _context(self) -> Context:
         flat = self._noise.parts[0].reshape(len(self._noise), -1)
@@ -388,12 +410,13 @@ def sentence(cost: Mapping[str, Any], asked: bool) -> str:
     asked : bool
         Whether robust accuracy was asked for.
     """
-    parts = ("training", "retraining", "explaining", "measuring", "robustness")
+    parts = ("training", "retraining", "explaining", "measuring", "regions", "robustness")
     found = [cost[f"{what}_seconds"] for what in parts]
-    training, retraining, explaining, measuring, robustness = found
+    training, retraining, explaining, measuring, regions, robustness = found
     robust = f"at most {_words(robustness)} robust accuracy" if asked else "robust accuracy not asked for"
     again = f"{_words(retraining)} training again, " if retraining else ""
     measured = f"{_words(measuring)} measuring maps, " if measuring else ""
+    measured += f"{_words(regions)} putting regions back, " if regions else ""
     return (
         f"{cost['model']}: about {_words(sum(found))} on this machine, one job at a time: "
         f"{_words(training)} training, {again}{_words(explaining)} explaining, {measured}{robust} "

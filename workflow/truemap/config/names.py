@@ -27,6 +27,8 @@ NETWORK = "network"
 #: How the names of anchors begin that are the data's truth, and the network's, degraded in steps; the correlation ends
 #: them (`truemap.evaluation.anchors`).
 OF_DATA, OF_NETWORK = "truth at r=", "network at r="
+#: Correlations of the degraded truths with the truth itself.
+DEGRADED = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
 #: The order of voxels that no map gives, beside those of ways to explain.
 AT_RANDOM = "random"
 #: Ways to explain that pass only what is positive back, and so partly recover the input (Nie et al. 2018).

@@ -211,6 +211,11 @@ def write_regions(image: str | Path, table: str | Path, regions: Regions, grid: 
     write_map(image, regions.labels.reshape(grid.shape), grid.affine)
 
 
+def passes(regions: int, permutations: int) -> int:
+    """Return how many passes through a network the Shapley values of one map's regions take."""
+    return 2**regions if regions <= EXACT else permutations * (regions + 1)
+
+
 def read_regions(image: str | Path, table: str | Path) -> Regions:
     """Read what `write_regions` wrote.
 

@@ -29,7 +29,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from truemap.config.names import ATTRIBUTION, GRADIENT, OF_DATA, OF_NETWORK
+from truemap.config.names import ATTRIBUTION, DEGRADED, GRADIENT, OF_DATA, OF_NETWORK
 from truemap.config.options import MethodOptions
 from truemap.data.background import Background
 from truemap.data.conditions import in_set
@@ -45,8 +45,6 @@ from truemap.references._contract import Reference
 from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
 
-#: Correlations of the degraded truths with the truth itself.
-STEPS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
 UNTRAINED, PERMUTED, OTHER_CLASS = "untrained network", "network of permuted labels", "truth of another class"
 FIXED = "the map is not made from the input: it cannot change with it"
 FOREIGN = "the map is not made by this network: it cannot change with it, or with how a network is explained"
@@ -189,10 +187,10 @@ class Known:
             ),
             *((name, saliency.options, partial(self._of_network, other, saliency)) for name, other in others.items()),
             (OTHER_CLASS, of_data, self._other_class),
-            *((f"{OF_DATA}{r:g}", of_data, partial(self._degraded, r)) for r in STEPS),
+            *((f"{OF_DATA}{r:g}", of_data, partial(self._degraded, r)) for r in DEGRADED),
         ]
         if self.network:
-            found += [(f"{OF_NETWORK}{r:g}", of_regions, partial(self._degraded_network, r)) for r in STEPS]
+            found += [(f"{OF_NETWORK}{r:g}", of_regions, partial(self._degraded_network, r)) for r in DEGRADED]
         return [Saliency(name, options, Anchor(make, self).explain) for name, options, make in found]
 
     def scores(self, anchor: Saliency, places: np.ndarray) -> pd.DataFrame:

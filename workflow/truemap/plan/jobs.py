@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from truemap.config.candidates import candidates
-from truemap.config.names import AT_RANDOM, ATTRIBUTION, BASELINES, GRADIENT, SPLITS
+from truemap.config.names import AT_RANDOM, ATTRIBUTION, BASELINES, DEGRADED, GRADIENT, SPLITS
 from truemap.config.options import TwinOptions
 from truemap.config.registry import resolved_options
 from truemap.config.schema import Config, Dataset, GivenMaps, Model
@@ -157,6 +157,11 @@ class Jobs:
         """Return those of the measured jobs that compare with a twin."""
         twins = self.twins(wildcards)
         return [job for job in self._measured(wildcards) if any(twin.items() <= job.items() for twin in twins)]
+
+    def anchors(self, wildcards: Any) -> int:
+        """Return how many anchors a network has (`truemap.evaluation.anchors`), its twin not counted."""
+        dataset = self.dataset(wildcards)
+        return len(dataset.references) + 2 + len(DEGRADED) * (2 if dataset.regions else 1)
 
     def of_anchors(self, wildcards: Any) -> dict[str, Any]:
         """Return the metrics that anchors are measured by: a twin makes no noise and no truth."""

@@ -103,8 +103,10 @@ class JobSettings:
                     for label, saliency in labels
                 },
                 "retrained": self._again(name, wildcards),
+                "anchors": jobs.anchors(wildcards) if count(jobs.of("anchors", wildcards), model=name) else 0,
+                "games": count(jobs.of("shapley", wildcards), model=name),
             }
-        shared = self._shared(wildcards, "explained", "robustness", "metrics", "measured")
+        shared = self._shared(wildcards, "explained", "robustness", "metrics", "measured", "permutations")
         computed = {"memory": self._config.memory, "seed": self._config.seed, **self._torch()}
         return {"models": models, **shared, **computed}
 
