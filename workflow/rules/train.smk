@@ -6,7 +6,7 @@ rule networks:
     input:
         samples=rules.samples.output.samples,
         grid=rules.grid.output[0],
-        regions=plan.each("regions", *rules.regions.output),
+        regions=plan.every({"regions": rules.regions.output}),
         trained=plan.trained,
     output:
         "results/{dataset}/networks.tsv",

@@ -127,7 +127,8 @@ class Costs:
         dict
             ``model, parameters, multiply_adds`` (of one pass of one map), and of all its jobs ``training_seconds,
             retraining_seconds`` (on permuted labels, without voxels), ``explaining_seconds, measuring_seconds`` (of
-            anchors too: at most), ``regions_seconds`` (to put them back), ``robustness_seconds`` (at most); NaN where a method could not work on noise.
+            anchors too: at most), ``regions_seconds`` (to put them back), ``robustness_seconds`` (at most); NaN where
+            a method could not work on noise.
 
         Raises
         ------
