@@ -27,6 +27,14 @@ if os.path.realpath(workflow.main_snakefile) in map(os.path.realpath, doors):
         raise WorkflowError(f"{reason}. Free space or mend permissions, then run again.") from None
 
 
+onstart:
+    # Under a limit of jobs a second each pass of Snakemake's scheduler (9.27) arms a timer that makes one more pass, which
+    # arms the next: after some hundred jobs it takes a core. The default, which no machine reaches, goes; a user's stays.
+    limit = workflow.scheduler.job_rate_limiter
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
+
+
 onsuccess:
     if plan.start:
         plan.start.end()

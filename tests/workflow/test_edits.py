@@ -20,7 +20,7 @@ RETRAINED = {"rank", "retrain", "roar"}
 AFTER_MODEL = {"permute", *RETRAINED, "explain", "robustness", *MEASURED, *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
 #: Of a dataset with one kind of figure only; the synthetic one has no sweep, and alone is measured.
-OF_SYNTHETIC = {"figure_1", "permute", *RETRAINED, *MEASURED} - {"judge", "claims"}
+OF_SYNTHETIC = {"figure_1", "permute", *RETRAINED, *MEASURED} - {"figure_grid", "judge", "claims"}
 AFTER_HCP_MAPS = AFTER_MAPS - {"figure_1"}
 SYNTHETIC_ONLY = {"subject_maps", "figure_3", "figure_strength"}
 #: Of one network and seed alone.
@@ -228,7 +228,8 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("one more saliency method", config(add_method), {"networks", "explain", *AFTER_HCP_MAPS}),
     ("one more model", config(add_model), {"networks", *AFTER_TRAINING} - {*SYNTHETIC_ONLY, *OF_ONE}),
     ("one more strength", config(add_strength), {"networks", *AFTER_TRAINING} - OF_SYNTHETIC),
-    ("one more reference", config(add_reference), {"refer", "anchors", *PREDICTED, *TABLES} - {"figure_strength"}),
+    ("one more reference", config(add_reference),
+     {"networks", "refer", "anchors", *PREDICTED, *TABLES} - {"figure_strength"}),
     ("which truth figures show", config(leave_out), HEADLINES),
     ("which conditions figures show", config(no_negated), {"words", "subject_maps", *HEADLINES}),
     ("a list of conditions", config(choose), {"words", "truth", "background_chosen", "refer", *AFTER_HCP_MAPS}),
