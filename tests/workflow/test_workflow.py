@@ -42,6 +42,20 @@ def test_every_profile_has_the_same_reasons_to_run_a_job_again() -> None:
         assert len({str(profile.get(key)) for profile in profiles}) == 1, key
 
 
+def test_the_scheduler_looks_only_when_a_job_has_ended_unless_a_user_limits_jobs_a_second(fresh: Clone) -> None:
+    """Timers of Snakemake's own limit would make it look again each second, and more often with each job."""
+    config = fresh.path / "looks.yaml"
+    tiny = yaml.safe_load((fresh.path / "tests/workflow/tiny.yaml").read_text())
+    config.write_text(yaml.safe_dump({"run": ["looks"], "datasets": {"looks": tiny["datasets"]["tiny-hcp"]}}))
+    looks, jobs = [], ("--until", "networks", "volumes", "--forceall", "--verbose")
+    for limit in ([], ["--max-jobs-per-timespan", "50/1s"]):
+        result = fresh.snakemake(*jobs, *limit, config="looks.yaml")
+        assert result.returncode == 0, result.stdout
+        ended = result.stdout.count("Finished jobid")
+        looks.append(result.stdout.count("Resources before job selection"))
+    assert looks[0] <= ended + 1 < looks[1]
+
+
 def test_by_the_other_door_there_is_as_little_to_do(finished: Clone) -> None:
     assert "Nothing to be done" in finished.snakemake("--snakefile", "workflow/Snakefile").stdout
 
