@@ -55,6 +55,12 @@ def test_a_network_uses_the_datas_truth_or_something_else():
     assert "no interval" in found.loc["one", "sentence"]
 
 
+def test_what_may_be_right_or_wrong_is_not_called_wrong():
+    found = two_truths(scores([0.9, -0.6, 0.95, 0.8], "m"), NOTHING).iloc[0]
+    assert found["agrees"] == "open" and found["ci_low"] < 0 and found["ci_high"] == 1.0
+    assert "m of nn cannot be told right or wrong about the network (r = 0.51" in found["sentence"]
+
+
 def test_three_trainings_are_a_sample_too():
     found = two_truths(scores(PART, "m", seeds=(0, 1, 2)), NOTHING).iloc[0]
     assert (found["units"], found["trainings"]) == (4, 3)

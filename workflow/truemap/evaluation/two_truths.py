@@ -40,9 +40,9 @@ def two_truths(scores: pd.DataFrame, anchors: pd.DataFrame, conditions: str = "a
     """Return how far maps, and the data's truth, agree with each network, a sentence each.
 
     `agrees` is ``no`` where the interval of the mean reaches 0, ``part`` where r squared is below `MOST`, else ``yes``;
-    ``open`` without an interval.
-    The interval (95 %, Student's t) is over subjects, and over trainings too where there are three
-    (`truemap.evaluation.trainings.two_level`).
+    ``open`` without an interval, or where it reaches from 0 to where r squared is `MOST`.
+    The interval (95 %, Student's t, clipped to what a correlation can be) is over subjects, and over trainings too
+    where there are three (`truemap.evaluation.trainings.two_level`).
 
     Parameters
     ----------
@@ -73,7 +73,8 @@ def two_truths(scores: pd.DataFrame, anchors: pd.DataFrame, conditions: str = "a
             rows.append({"model": model, "method": method, **found, "data_r": data_r})
     for row in rows:
         agrees = "no" if row["ci_low"] <= 0 else "yes" if row["r"] ** 2 >= MOST else "part"
-        row["agrees"] = "open" if np.isnan(row["ci_low"]) else agrees
+        unknown = np.isnan(row["ci_low"]) or (row["ci_low"] <= 0 and row["ci_high"] >= MOST**0.5)
+        row["agrees"] = "open" if unknown else agrees
         row["sentence"] = _sentence(**row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -92,9 +93,8 @@ def _mean(part: pd.DataFrame) -> dict[str, float]:
     se, df = two_level(levels) if levels else (np.nan, np.nan)
     # Without any spread there is no df, and nothing to be unsure of.
     half = 0.0 if se == 0 else stats.t.ppf(0.975, df) * se
-    return {
-        "r": mean, "ci_low": mean - half, "ci_high": mean + half, "units": wide.shape[0], "trainings": wide.shape[1],
-    }  # fmt: skip
+    low, high = np.clip([mean - half, mean + half], -1.0, 1.0).tolist()
+    return {"r": mean, "ci_low": low, "ci_high": high, "units": wide.shape[0], "trainings": wide.shape[1]}
 
 
 def _sentence(
