@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from truemap.config.candidates import candidates, strength, swept_option
+from truemap.config.candidates import candidates, strength, swept_point
 from truemap.config.options import TrainingOptions
 from truemap.config.schema import Config, ConfigError, Model, Split, parse
 from truemap.plan.plan import Plan
@@ -473,9 +473,10 @@ def test_a_sweep_may_go_over_epochs_and_tells_its_points_apart_by_what_is_a_list
     def model(**training):
         return Model(network="linear", training={"name": "pgd", **training}, sweep=["gradient"])
 
-    assert swept_option(model()) == swept_option(model(epsilon=[1, 2], epochs=[2, 4])) == "epsilon"
+    both = model(epsilon=[1, 2], epochs=[2, 4])
+    assert swept_point(model(), "single")[0] == "epsilon" and swept_point(both, "epochs-4_epsilon-2") == ("epsilon", 2)
     longer = model(epochs=[2, 4])
-    assert swept_option(longer) == "epochs" and list(candidates(longer)) == ["epochs-2", "epochs-4"]
+    assert swept_point(longer, "epochs-4") == ("epochs", 4) and list(candidates(longer)) == ["epochs-2", "epochs-4"]
     assert strength(longer) == "epsilon"  # longer is not stronger: of epochs the most likely are chosen
     assert Model(network="linear", training={"name": "standard", "epochs": [1, 2]}, sweep=["gradient"]).sweep
 

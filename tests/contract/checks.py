@@ -5,7 +5,7 @@ import inspect
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from truemap.data.volumes import Volumes
 from truemap.datasets._contract import nobody
 from truemap.datasets._simulation import build_template, read_tables, write_subject
 from truemap.datasets.hcp import Simulate, simulated_subjects
-from truemap.metrics._contract import Curve
+from truemap.metrics._contract import area
 from truemap.metrics._explained import Explained, Twin
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder, build_network, untrained
@@ -257,21 +257,14 @@ def explained(n: int = N, classes: int = CLASSES, shape: tuple[int, ...] = THICK
     """Maps of logits' gradients and what made them; of a mask that leaves voxels out."""
     model, x, saliency = decoder("mlp", shape, classes), maps(shape, n), loaded("saliency", way, output="logit")
     inside = maps(shape, 1)[0] < 0.8
-    found = explain(saliency, model, x)[:, :, inside]
     settings = {"network": {"name": "mlp", "hidden": SHORT["hidden"]}, "shape": shape, "classes": model.classes}
     before = partial(untrained, settings, device=torch.device("cpu"))
     ids, labels = list(range(n)), torch.arange(n) % classes
-    return Explained(
-        model, saliency, context(shape, classes), inside, x, ids, labels, found, before, Twin(before(1), 1.0)
-    )
-
-
-def areas(found: Mapping[str, torch.Tensor | Curve]) -> dict[str, torch.Tensor]:
-    return {name: one.area if isinstance(one, Curve) else one for name, one in found.items()}
+    return Explained(model, saliency, context(shape, classes), inside, x, ids, labels, before, Twin(before(1), 1.0))
 
 
 def measure(method: Any, of: Explained) -> dict[str, torch.Tensor]:
-    found = areas(method.measure(of, method.options))
+    found = {name: area(one) for name, one in method.measure(of, method.options).items()}
     for measure in method.measures:
         assert found[measure.name].shape == (len(of.x),)
         assert found[measure.name].dtype == torch.float64
@@ -294,7 +287,7 @@ def a_sample_has_the_same_measures_in_any_batch(method: Any) -> None:
     assert set(found) == {measure.name for measure in method.measures}
     for row in range(N):
         one = slice(row, row + 1)
-        alone = replace(of, x=of.x[one], samples=of.samples[one], targets=of.targets[one], maps=of.maps[one])
+        alone = replace(of, x=of.x[one], samples=of.samples[one], targets=of.targets[one])
         for name, values in measure(method, alone).items():
             torch.testing.assert_close(values[0], found[name][row], rtol=1e-4, atol=1e-6, equal_nan=True)
 
@@ -304,7 +297,8 @@ def odd_maps_are_measured(method: Any) -> None:
     measure(method, explained(classes=2))
     measure(method, explained(shape=THIN))
     of = explained()
-    measure(method, replace(of, x=torch.zeros_like(of.x), maps=torch.zeros_like(of.maps)))
+    dark = replace(of.saliency, explain=lambda decoder, x, *_: torch.zeros(len(x), CLASSES, *THICK).double())
+    measure(method, replace(of, x=torch.zeros_like(of.x), saliency=dark))
 
 
 # Of training

@@ -20,6 +20,7 @@ from truemap.evaluation.network import NetworkTruth
 from truemap.evaluation.scores import ScoreInputs
 from truemap.evaluation.truth import Truth, class_means
 from truemap.metrics import complexity, faithfulness, sanity, sensitivity
+from truemap.metrics._explained import Twin
 from truemap.metrics._measure import measured_table
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder, build_network
@@ -66,7 +67,8 @@ def known(request):
 
 @pytest.fixture(scope="module")
 def anchors(known):
-    return {anchor.name: anchor for anchor in known.anchors(REFERENCES, as_method(gradient), network, network(77))}
+    found = known.anchors(REFERENCES, as_method(gradient), network, Twin(network(77), 0.5))
+    return {anchor.name: anchor for anchor in found}
 
 
 @settings(deadline=None)

@@ -7,7 +7,7 @@ import torch
 from methods import as_method
 from small_decoders import NETWORKS, context, decoder, maps
 
-from truemap.metrics._contract import Curve
+from truemap.metrics._contract import area
 from truemap.metrics._explained import Explained, Twin
 from truemap.networks._decoder import untrained
 
@@ -22,25 +22,24 @@ def explained(
     inside = torch.ones(shape, dtype=torch.bool) if inside is None else inside
     samples = [7 + 3 * k for k in range(len(x))]
     targets = torch.arange(len(x)) % len(model.classes) if targets is None else targets
-    found = way.explain(model, x, samples, way.options, given)[:, :, inside]
     description = {"network": NETWORKS[network][0], "shape": list(shape), "classes": model.classes}
 
     def before(seed):
         return untrained(description, seed, torch.device("cpu"))
 
-    return Explained(model, way, given, inside, x, samples, targets, found, before, Twin(before(3), 0.96))
+    return Explained(model, way, given, inside, x, samples, targets, before, Twin(before(3), 0.96))
 
 
 def measured(metric, of, **options):
     module = importlib.import_module(f"truemap.metrics.{metric}")
     found = module.measure(of, module.Options(**options))
-    return {name: one.area if isinstance(one, Curve) else one for name, one in found.items()}
+    return {name: area(one) for name, one in found.items()}
 
 
 def part(of, row):
     """One of the samples, as if it were alone."""
     one = slice(row, row + 1)
-    return replace(of, x=of.x[one], samples=of.samples[one], targets=of.targets[one], maps=of.maps[one])
+    return replace(of, x=of.x[one], samples=of.samples[one], targets=of.targets[one])
 
 
 def half(network="mlp"):

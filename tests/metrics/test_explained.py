@@ -63,7 +63,6 @@ def test_a_way_to_explain_that_mixes_classes_is_found_out():
         return maps - maps.mean(dim=1, keepdim=True) * 1e-3
 
     of = replace(of, saliency=replace(of.saliency, explain=mixed))
-    of = replace(of, maps=mixed(of.decoder, of.x, of.samples, of.saliency.options, of.context).flatten(2))
     assert of._alone is None
     assert torch.allclose(of.explain(of.x), of.own, rtol=1e-12)
 

@@ -104,7 +104,6 @@ def test_an_attribution_is_not_multiplied_by_the_input_again():
 
     of = explained("linear", "gradient_x_input")
     of = replace(of, saliency=replace(of.saliency, options=Options(output="logit")))
-    of = replace(of, maps=of.saliency.explain(of.decoder, of.x, of.samples, of.saliency.options, of.context).flatten(2))
     found = measured("faithfulness", of)
     assert found["infidelity"].max() < 1e-10
     assert found["infidelity_scaled"].max() < 1e-6

@@ -1,5 +1,7 @@
 """Complexity, removal, fidelity and class agnosticism, against their formulas in NumPy and SciPy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from measuring import explained, half, measured, of_output
+from methods import made_up
 from scipy.stats import entropy, spearmanr
 from sklearn.metrics import auc
 from small_decoders import decoder
@@ -16,11 +19,11 @@ from truemap.metrics._removal import StepOptions, to_baseline
 
 
 def of_maps(maps):
-    """Maps of one class alone, for measures that make no pass."""
-    maps = torch.as_tensor(maps, dtype=torch.float64)[:, None]
-    return Explained(
-        None, None, None, None, maps[:, 0], range(len(maps)), torch.zeros(len(maps), dtype=int), maps, None
-    )
+    """Maps of one of two classes, for measures that make no pass."""
+    maps = torch.as_tensor(maps, dtype=torch.float64)
+    way = made_up("saliency", explain=lambda *_: maps[:, None].repeat(1, 2, 1))
+    inside, targets = torch.ones(maps.shape[1], dtype=bool), torch.zeros(len(maps), dtype=int)
+    return Explained(decoder("linear", classes=2), way, None, inside, maps, range(len(maps)), targets, None)
 
 
 VALUES = arrays(np.float64, 9, elements=st.floats(-5, 5, allow_subnormal=False)).filter(
@@ -96,7 +99,8 @@ def test_fidelity_is_the_formula_written_out():
 
 def test_a_map_without_structure_has_no_fidelity():
     of = explained("linear", "weights")
-    of.maps[:] = 1.0
+    flat = replace(of.saliency, explain=lambda decoder, x, *_: torch.ones(len(x), 4, *x.shape[1:]).double())
+    of = replace(of, saliency=flat)
     assert measured("fidelity", of)["fidelity"].isnan().all()
 
 

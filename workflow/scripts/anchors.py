@@ -15,6 +15,7 @@ from truemap.evaluation.anchors import Known
 from truemap.evaluation.network import NetworkTruth
 from truemap.evaluation.scores import ScoreInputs, write_scores
 from truemap.metrics._contract import Metric
+from truemap.metrics._explained import Twin
 from truemap.metrics._measure import choose_measured, measured_table
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import load_decoder, untrained
@@ -45,12 +46,7 @@ with job(snakemake) as settings:
     require(decoder, saliency.options.needs(), wildcards.method)
     references = {label: method("references", of, Reference) for label, of in settings["references"].items()}
     before = partial(untrained, description, device=device)
-    twin = None
-    if files.twin:
-        weights, of_twin = files.twin
-        of_twin = read_json(of_twin)
-        twin = load_decoder(weights, of_twin, device).network
-        log.info("the twin has learnt %.4f of its permuted labels", of_twin["accuracy"]["permuted"])
+    twin = Twin.read(*files.twin, device) if files.twin else None
     anchors = known.anchors(references, saliency, before, twin)
     rows = choose_measured(given.volumes.table, settings["explained"], settings["measured"], settings["seed"])
     rows, mask = known.kept(rows), read_grid(files.grid).mask

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from truemap.config.registry import method
+from truemap.data.conditions import set_shown
 from truemap.data.grid import read_grid
 from truemap.datasets._contract import Source
 from truemap.evaluation.truth import read_truth
@@ -12,7 +13,7 @@ from truemap.runtime.job import job
 with job(snakemake) as settings:
     style.start()
     truths = read_truth(snakemake.input.truth, settings["average"])
-    conditions = style.set_shown((name for _, name in truths), settings["conditions"])
+    conditions = set_shown((name for _, name in truths), settings["conditions"])
     found = [truth for (_, name), truth in truths.items() if name == conditions]
     means, average = images.truth_images(found, read_grid(snakemake.input.grid).shape)
     classes = style.choose_classes(list(means), settings["show"])

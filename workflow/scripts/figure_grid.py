@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from truemap.data.conditions import set_shown
 from truemap.figures import grid, style
 from truemap.figures.grid_table import grid_page
 from truemap.runtime.files import write_text
@@ -10,7 +11,7 @@ from truemap.runtime.job import job
 with job(snakemake) as settings:
     style.start()
     summary, comparisons = pd.read_parquet(snakemake.input.summary), pd.read_parquet(snakemake.input.comparisons)
-    conditions = style.set_shown(summary["conditions"], settings["conditions"])
+    conditions = set_shown(summary["conditions"], settings["conditions"])
     measures = pd.read_parquet(snakemake.input.metrics[0]) if snakemake.input.metrics else None
     page = grid_page(summary, settings["attack"], settings["group"], conditions, measures)
     write_text(snakemake.output.table, page)

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from truemap.data.conditions import set_shown
 from truemap.figures import strength, style
 from truemap.runtime.job import job
 
@@ -10,7 +11,7 @@ with job(snakemake) as settings:
     summary = pd.read_parquet(snakemake.input.summary)
     curves = pd.concat(map(pd.read_parquet, snakemake.input.histories))
     histories = curves.groupby(["model", "candidate", "epoch"], as_index=False).mean()
-    conditions = style.set_shown(summary["conditions"], settings["conditions"])
+    conditions = set_shown(summary["conditions"], settings["conditions"])
     shown = style.one_truth(summary, settings["truth"], conditions)
     figure = strength.strength_figure(shown, settings["swept"], histories, settings["attack"])
     note = style.note(summary["data"].iloc[0], conditions)

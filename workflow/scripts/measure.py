@@ -32,11 +32,7 @@ with job(snakemake) as settings:
     metric = method("metrics", settings["metric"], Metric)
     require(decoder, saliency.options.needs(), snakemake.wildcards.method)
     require(decoder, metric.options.needs(), snakemake.wildcards.metric)
-    twin = None
-    if snakemake.input.twin:
-        weights, known = snakemake.input.twin
-        known = read_json(known)
-        twin = Twin(load_decoder(weights, known, device).network, known["accuracy"]["permuted"])
+    twin = Twin.read(*snakemake.input.twin, device) if snakemake.input.twin else None
     samples, explained = batches.volumes.table, settings["explained"]
     rows = choose_measured(samples, explained, settings["measured"], settings["seed"])
     every = len(choose_explained(samples, explained, settings["seed"]))

@@ -37,11 +37,15 @@ def strength(model: Model) -> str:
     return next((name for name in STRENGTHS if name in (model.training or {})), STRENGTHS[-1])
 
 
-def swept_option(model: Model) -> str:
-    """Return the option that tells a sweep's points apart: the strength, or epochs where these alone are a list."""
+def swept_point(model: Model, candidate: str) -> tuple[str, Any]:
+    """Return the option that tells a sweep's points apart, and a candidate's value of it.
+
+    The strength, or epochs where these alone are a list.
+    """
     training = model.training or {}
     lists = [name for name in (*STRENGTHS, EPOCHS) if isinstance(training.get(name), list)]
-    return next(iter(lists), strength(model))
+    option = next(iter(lists), strength(model))
+    return option, candidates(model)[candidate].get(option)
 
 
 def _is_grid(field: Any) -> bool:

@@ -15,7 +15,8 @@ references (noise, the input, its edges, the group's truth) they are:
 ``untrained network``
     The map of the network as it was before training, by the model's first way to explain.
 ``network of permuted labels``
-    The same of the network's twin, where a metric asks for one (`truemap.metrics.label_permutation`).
+    The same of the network's twin, where a metric asks for one (`truemap.metrics.label_permutation`); how much of the
+    labels it has learnt stands in statistics/permutation.tsv.
 """
 
 from __future__ import annotations
@@ -38,10 +39,12 @@ from truemap.evaluation.network import NetworkTruth
 from truemap.evaluation.scores import ScoreInputs
 from truemap.evaluation.truth import OwnMaps
 from truemap.metrics._contract import Senseless
+from truemap.metrics._explained import Twin
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
 from truemap.numerics import derive_seed
 from truemap.references._contract import Reference
+from truemap.runtime.log import log
 from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
 
@@ -161,7 +164,7 @@ class Known:
         references: Mapping[str, Reference],
         saliency: Saliency,
         untrained: Callable[[int], nn.Module],
-        twin: nn.Module | None = None,
+        twin: Twin | None = None,
     ) -> list[Saliency]:
         """Return all anchors, in the order in which they are told of.
 
@@ -173,12 +176,13 @@ class Known:
             The way to explain other networks.
         untrained : callable
             Seed -> the network as it was before training.
-        twin : Module, optional
-            The network that was trained on permuted labels.
+        twin : Twin, optional
+            The network that was trained on permuted labels, whatever it has learnt of them.
         """
         others = {UNTRAINED: untrained(derive_seed(self.context.seed, "anchors", "untrained"))}
-        if twin is not None:
-            others[PERMUTED] = twin
+        if twin:
+            others[PERMUTED] = twin.network
+            log.info("the twin has learnt %.4f of its permuted labels", twin.accuracy)
         of_data, of_regions = OfTruth(), OfRegions()
         found: list[tuple[str, MethodOptions, Make]] = [
             *(

@@ -51,10 +51,10 @@ class Curve:
     shares: torch.Tensor
     values: torch.Tensor
 
-    @property
-    def area(self) -> torch.Tensor:
-        """Return the area of each map, shape (n,)."""
-        return torch.trapezoid(self.values, self.shares, dim=1)
+
+def area(found: torch.Tensor | Curve) -> torch.Tensor:
+    """Return what a measure found of each map, shape (n,): of a curve the area under it."""
+    return torch.trapezoid(found.values, found.shares, dim=1) if isinstance(found, Curve) else found
 
 
 class MeasureMaps(Protocol):

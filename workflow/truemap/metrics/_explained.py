@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from truemap.metrics._maps import lengths
-from truemap.networks._decoder import Decoder
+from truemap.networks._decoder import Decoder, load_decoder
+from truemap.runtime.files import read_json
 from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
 from truemap.saliency._draws import generators
@@ -76,6 +77,12 @@ class Twin:
     network: nn.Module
     accuracy: float
 
+    @classmethod
+    def read(cls, weights: str, description: str, device: torch.device) -> Twin:
+        """Read what rule `permute` wrote."""
+        known = read_json(description)
+        return cls(load_decoder(weights, known, device).network, known["accuracy"]["permuted"])
+
 
 @dataclass(frozen=True)
 class Explained:
@@ -97,8 +104,6 @@ class Explained:
         Sample ids, for what is drawn.
     targets : Tensor of int, shape (n,)
         Number of the class whose map is measured: the sample's own.
-    maps : Tensor, shape (n, classes, voxels), float64, or None
-        As the way to explain gives them, not at unit peak; None: they are made when they are asked for.
     untrained : callable
         Seed -> the decoder's network as it was before training, with that seed.
     twin : Twin, optional
@@ -112,24 +117,20 @@ class Explained:
     x: torch.Tensor
     samples: Sequence[int]
     targets: torch.Tensor
-    maps: torch.Tensor | None
     untrained: Callable[[int], nn.Module]
     twin: Twin | None = None
 
-    @property
-    def own(self) -> torch.Tensor:
-        """The maps that are measured, those of the samples' own classes, shape (n, voxels)."""
-        return self._own if self.maps is None else self.of_targets(self.maps)
-
     @cached_property
-    def _own(self) -> torch.Tensor:
+    def own(self) -> torch.Tensor:
+        """The maps that are measured, those of the samples' own classes, shape (n, voxels), float64.
+
+        As the way to explain gives them, not at unit peak.
+        """
         return self.explain()
 
     @cached_property
-    def every(self) -> torch.Tensor:
-        """The maps of all classes, shape (n, classes, voxels)."""
-        if self.maps is not None:
-            return self.maps
+    def maps(self) -> torch.Tensor:
+        """The maps of all classes, shape (n, classes, voxels), float64."""
         found = self.saliency.explain(self.decoder, self.x, self.samples, self.saliency.options, self.context)
         return found[:, :, self.inside]
 
@@ -168,8 +169,8 @@ class Explained:
         others = (self.targets != self.targets[0]).nonzero()[:, 0].tolist()
         two = [0, others[0] if others else len(self.x) - 1]
         ids = [self.samples[row] for row in two]
-        some = replace(self, x=self.x[two], samples=ids, targets=self.targets[two], maps=None)
-        own = some.of_targets(some.every)
+        some = replace(self, x=self.x[two], samples=ids, targets=self.targets[two])
+        own = some.of_targets(some.maps)
         # Maps of zeros would tell nothing.
         if not lengths(own).any():
             return None

@@ -11,7 +11,7 @@ from torch import nn
 
 from truemap.attacks._measure import choose_maps
 from truemap.data.rows import choose_explained
-from truemap.metrics._contract import Curve, Metric, Senseless
+from truemap.metrics._contract import Curve, Metric, Senseless, area
 from truemap.metrics._explained import Explained, Twin
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
@@ -76,7 +76,7 @@ def measured_table(
     parts = []
     for x, targets, table in chunks(decoder, batches, rows, megabytes):
         ids = table["sample"].tolist()
-        explained = Explained(decoder, saliency, context, mask, x, ids, targets, None, untrained, twin)
+        explained = Explained(decoder, saliency, context, mask, x, ids, targets, untrained, twin)
         parts.append(_rows(table[COLUMNS].reset_index(drop=True), metric, *_values(metric, explained)))
     return pd.concat(parts, ignore_index=True)
 
@@ -99,8 +99,7 @@ def _rows(
     tables = []
     for measure in metric.measures:
         of_maps = measured[measure.name]
-        curve = of_maps if isinstance(of_maps, Curve) else None
-        found = _array(of_maps.area if isinstance(of_maps, Curve) else of_maps)
+        found = _array(area(of_maps))
         null = senseless or measure.undefined
         wrong = np.isinf(found) | (np.isnan(found) & (null == ""))
         if wrong.any():
@@ -111,8 +110,8 @@ def _rows(
             )
         reason = np.where(np.isnan(found), null, "")
         rows = {"target": samples["label"], "measure": measure.name, "value": found, "direction": measure.better}
-        if curve:
-            rows |= {"share": [_array(curve.shares)] * len(found), "height": list(_array(curve.values))}
+        if isinstance(of_maps, Curve):
+            rows |= {"share": [_array(of_maps.shares)] * len(found), "height": list(_array(of_maps.values))}
         tables.append(samples.assign(**rows, reason=reason))
     return pd.concat(tables).sort_index(kind="stable")
 

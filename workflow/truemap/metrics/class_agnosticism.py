@@ -27,7 +27,7 @@ def measure(explained: Explained, options: Options) -> dict[str, torch.Tensor]:
     1 is a map that knows no class. Of two classes the gradients of probabilities are opposite: -1 by construction.
     Other classes whose map is constant are left out.
     """
-    own, count = explained.of_targets(explained.every), explained.every.shape[1]
-    found = torch.stack([rank_correlation(own, explained.every[:, c]) for c in range(count)], dim=1)
+    maps, own = explained.maps, explained.of_targets(explained.maps)
+    found = torch.stack([rank_correlation(own, maps[:, c]) for c in range(maps.shape[1])], dim=1)
     others = found.scatter(1, explained.targets[:, None], torch.nan)
     return {"class_agnosticism": others.nanmean(dim=1)}

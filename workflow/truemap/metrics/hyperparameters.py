@@ -39,9 +39,9 @@ def measure(explained: Explained, options: Options) -> dict[str, torch.Tensor]:
     """
     known = explained.context
     other = replace(known, seed=derive_seed(known.seed, "metrics hyperparameters"))
-    # All classes at once, as the maps were made: what draws nothing then has exactly 0.
-    redrawn = explained.explain(saliency=explained.saliency, context=other)
-    own, nothing = explained.own, torch.full_like(explained.own[:, 0], torch.nan)
+    # All classes at once, there and here: what draws nothing then has exactly 0.
+    redrawn, own = explained.explain(saliency=explained.saliency, context=other), explained.of_targets(explained.maps)
+    nothing = torch.full_like(own[:, 0], torch.nan)
     given = explained.saliency.options
     more = {name: 2 * getattr(given, name) for name in COUNTS if hasattr(given, name)}
     return {

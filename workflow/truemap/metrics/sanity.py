@@ -51,7 +51,7 @@ def measure(explained: Explained, options: Options) -> dict[str, torch.Tensor]:
     """
     if PLANTED in (explained.decoder.traits or ()):
         raise Senseless("the network's weights are planted: it learnt nothing that it could lose")
-    steps: list[list[torch.Tensor]] = []
+    own, steps = explained.own, []
     for draw in range(options.draws):
         network = copy.deepcopy(explained.decoder.network)
         untrained = explained.untrained(derive_seed(explained.context.seed, "metrics sanity", draw)).state_dict()
@@ -62,7 +62,7 @@ def measure(explained: Explained, options: Options) -> dict[str, torch.Tensor]:
         for keys in reversed(layers(network, explained.x[:1]).values()):
             network.load_state_dict({key: untrained[key] for key in keys}, strict=False)
             maps = explained.explain(decoder=replace(explained.decoder, network=network))
-            pairs = ((explained.own, maps), (explained.own.abs(), maps.abs()))
+            pairs = ((own, maps), (own.abs(), maps.abs()))
             found.append(torch.stack([rank_correlation(*pair) for pair in pairs]))
         steps.append(found)
     every = torch.stack([torch.stack(found) for found in steps]).mean(dim=0)

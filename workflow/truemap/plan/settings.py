@@ -11,7 +11,7 @@ from collections import Counter
 from statistics import mean
 from typing import Any
 
-from truemap.config.candidates import candidates, strength, swept_option
+from truemap.config.candidates import candidates, strength, swept_point
 from truemap.config.names import CHOSEN, EPOCHS, GUIDED, HEADLINES, PEOPLE
 from truemap.config.options import SourceOptions
 from truemap.config.registry import resolved_options
@@ -262,7 +262,7 @@ class JobSettings:
         models = {m: {key: model[key] for key in of_model if key in model} for m, model in found["models"].items()}
         networks = self._jobs.dataset(wildcards).networks
         swept = {
-            name: [of, candidates(networks[of])[candidate].get(swept_option(networks[of]))]
+            name: [of, swept_point(networks[of], candidate)[1]]
             for name, (of, candidate) in self._jobs.swept(wildcards).items()
         }
         return {**found, "models": models, "swept": swept}
@@ -308,8 +308,7 @@ class JobSettings:
                 "of": of,
                 "label": models[of].label or of,
                 "candidate": candidate,
-                "option": swept_option(models[of]),
-                "value": candidates(models[of])[candidate].get(swept_option(models[of])),
+                **dict(zip(("option", "value"), swept_point(models[of], candidate), strict=True)),
                 "method": models[of].sweep[0],
             }
             for name, (of, candidate) in self._jobs.swept(wildcards).items()
