@@ -102,9 +102,9 @@ def maps(shape: tuple[int, ...] = THICK, n: int = N) -> torch.Tensor:
     return torch.randn(n, *shape, generator=torch.Generator().manual_seed(1))
 
 
-def close(found: torch.Tensor, expected: torch.Tensor) -> bool:
+def close(found: torch.Tensor, expected: torch.Tensor, relative: float = 1e-4) -> bool:
     """Equal up to what sums in another order may differ by."""
-    return bool((found - expected).norm() <= 1e-4 * expected.norm() + 1e-12)
+    return bool((found - expected).norm() <= relative * expected.norm() + 1e-12)
 
 
 # Of every family
@@ -243,7 +243,8 @@ def a_sample_has_the_same_noise_in_any_batch(method: Any) -> None:
     model, x = decoder(), maps()
     found = perturb(method, model, x)
     for row in range(N):
-        assert close(perturb(method, model, x[row : row + 1], [row])[0], found[row])
+        # Hundreds of steps make more of rounding; on some processors 1e-4 of a map's noise.
+        assert close(perturb(method, model, x[row : row + 1], [row])[0], found[row], 1e-3)
 
 
 def two_classes_are_attacked(method: Any) -> None:
