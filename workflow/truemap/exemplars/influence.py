@@ -149,9 +149,9 @@ def influence_of(decoder: Decoder, training: Batches, options: Options) -> Influ
     count = len(decoder.classes) * known.shape[1]
     if count > PARAMETERS:
         raise DataError(
-            f"influence: the last layer has {count} parameters that {len(features)} training maps tell of, and a Hessian "
-            f"of {PARAMETERS} x {PARAMETERS} numbers is the largest that is held. Leave influence out for this model, or "
-            "take fewer training subjects or a network with fewer features before its last layer."
+            f"influence: the last layer has {count} parameters that {len(features)} training maps tell of, and the "
+            f"largest Hessian that is held has {PARAMETERS} x {PARAMETERS} numbers. Leave influence out for this model, "
+            "or take fewer training subjects or a network with fewer features before its last layer."
         )
     if options.refit:
         weights = optimum(known, labels, len(decoder.classes), options.damping)
