@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 
 from truemap.config.options import MethodOptions, Positive
-from truemap.exemplars._curvature import hessian, optimum, residuals, slope
+from truemap.exemplars._layer_loss import hessian, optimum, residuals, slope
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
 from truemap.networks._last import LastLayer, last_layer
@@ -150,8 +150,8 @@ def influence_of(decoder: Decoder, training: Batches, options: Options) -> Influ
     if count > PARAMETERS:
         raise DataError(
             f"influence: the last layer has {count} parameters that {len(features)} training maps tell of, and the "
-            f"largest Hessian that is held has {PARAMETERS} x {PARAMETERS} numbers. Leave influence out for this model, "
-            "or take fewer training subjects or a network with fewer features before its last layer."
+            f"largest Hessian that is held has {PARAMETERS} x {PARAMETERS} numbers. Leave influence out for this "
+            "model, or take fewer training subjects or a network with fewer features before its last layer."
         )
     if options.refit:
         weights = optimum(known, labels, len(decoder.classes), options.damping)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from torch.nn import functional
 
-from truemap.exemplars import _curvature
-from truemap.exemplars._curvature import hessian, objective, optimum, residuals, slope
+from truemap.exemplars import _layer_loss
+from truemap.exemplars._layer_loss import hessian, objective, optimum, residuals, slope
 from truemap.runtime.files import DataError
 
 torch.set_num_threads(1)
@@ -41,7 +41,7 @@ def test_hessian_and_slope_are_those_of_torch(seed, n, width, classes, damping):
 def test_number_of_maps_at_a_time_does_not_matter(monkeypatch):
     weights, f, _ = layer(23)
     expected = hessian(f, f @ weights.T, 0.1)
-    monkeypatch.setattr(_curvature, "CHUNK", 5)
+    monkeypatch.setattr(_layer_loss, "CHUNK", 5)
     torch.testing.assert_close(hessian(f.float(), f @ weights.T, 0.1), expected, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(hessian(f, f @ weights.T, 0.1), expected, rtol=1e-13, atol=1e-15)
 
@@ -81,6 +81,6 @@ def test_optimum_of_separated_classes_of_long_features():
 
 def test_an_optimum_that_is_not_found_is_an_error(monkeypatch):
     _, f, labels = layer()
-    monkeypatch.setattr(_curvature, "STEPS", 2)
+    monkeypatch.setattr(_layer_loss, "STEPS", 2)
     with pytest.raises(DataError, match=r"was not found in 2 Newton steps\. A larger `damping`"):
         optimum(f, labels, 3, 0.01)
