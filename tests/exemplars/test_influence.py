@@ -217,6 +217,15 @@ def test_a_layer_without_a_bias():
     assert found.slope < 1e-9
 
 
+def test_how_many_predictions_the_refit_left_is_said():
+    model, training = decoder(), batches(40)
+    plain, refitted = (influence_of(model, training, Options(damping=0.03, refit=on)) for on in (False, True))
+    x = everything(training)[0]
+    same = model.network(x).argmax(dim=1) == refitted.decoder.network(x).argmax(dim=1)
+    assert plain.agreement == 1
+    assert refitted.agreement == same.double().mean().item() < 1
+
+
 def test_what_cannot_be_given_is_refused(monkeypatch):
     network = nn.Sequential(nn.Flatten(), spectral_norm(nn.Linear(24, CLASSES))).eval().requires_grad_(False)
     model = Decoder(network, 1.0, [f"class-{c}" for c in range(CLASSES)], "own")

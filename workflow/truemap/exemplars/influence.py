@@ -60,6 +60,8 @@ class Influence:
         Cholesky factor of the damped Hessian.
     slope : float
         Gradient of the objective whose optimum is presumed, as a share of that at weights of 0: 0 at the optimum.
+    agreement : float
+        Share of training maps of which the decoder predicts the class that it did before it was refitted.
     """
 
     decoder: Decoder
@@ -69,6 +71,7 @@ class Influence:
     basis: torch.Tensor | None
     factor: torch.Tensor
     slope: float
+    agreement: float
 
     def of(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the influence of each training map on the loss of each map, shape (n, training maps).
@@ -153,6 +156,7 @@ def influence_of(decoder: Decoder, training: Batches, options: Options) -> Influ
             f"largest Hessian that is held has {PARAMETERS} x {PARAMETERS} numbers. Leave influence out for this "
             "model, or take fewer training subjects or a network with fewer features before its last layer."
         )
+    before = features @ last.weights.T
     if options.refit:
         weights = optimum(known, labels, len(decoder.classes), options.damping)
         decoder, last = _refitted(decoder, last, weights if basis is None else weights @ basis.T)
@@ -160,7 +164,8 @@ def influence_of(decoder: Decoder, training: Batches, options: Options) -> Influ
     factor = torch.linalg.cholesky(hessian(known, logits, options.damping))
     flat = slope(last.weights, features, labels, options.damping).norm()
     start = slope(torch.zeros_like(last.weights), features, labels, options.damping).norm()
-    return Influence(decoder, last, known, residuals(logits, labels), basis, factor, (flat / start).item())
+    agreement = (logits.argmax(dim=1) == before.argmax(dim=1)).double().mean().item()
+    return Influence(decoder, last, known, residuals(logits, labels), basis, factor, (flat / start).item(), agreement)
 
 
 def _precision(decoder: Decoder) -> torch.dtype:
