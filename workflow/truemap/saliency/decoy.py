@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from truemap.config.options import Count, Positive
 from truemap.networks._decoder import Decoder
 from truemap.saliency import integrated_gradients, smoothgrad
 from truemap.saliency._context import Context
 from truemap.saliency._decoys import Search, blurred, deal_patches, optimised, together
+from truemap.saliency._inpainting import inpainted
 from truemap.saliency._outputs import OutputOptions, output_gradients
 from truemap.saliency._scaled import Scaled
 
@@ -25,10 +26,11 @@ class Options(OutputOptions):
     )
     inner_n: Count = Field(10, description="noisy copies of smoothgrad, points on the path of integrated_gradients")
     sigma: Positive = Field(2.0, description="sd of smoothgrad's noise, in units of the maps (z-scores)")
-    decoys: Literal["blurred", "optimised"] = Field(
+    decoys: Literal["blurred", "inpainted", "optimised"] = Field(
         "blurred",
-        description="blurred: patches are replaced by their box blur; optimised: patches are pushed up, and down, "
-        "while a layer's features stay (twice as many decoys, and a search for each)",
+        description="blurred: patches are replaced by their box blur; inpainted: by the smoothest continuation of what "
+        "is around them (biharmonic; a network that inpaints, as in the paper, would have to be trained); optimised: "
+        "patches are pushed up, and down, while a layer's features stay (twice as many decoys, and a search for each)",
     )
     patch: Count = Field(3, description="edge of a patch in voxels; 3 in the paper, as its convolutions")
     masks: Count | None = Field(
@@ -49,6 +51,12 @@ class Options(OutputOptions):
         10.0,
         description="lambda of the search's first step, doubled at each one that fails; the paper's smallest is 10",
     )
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Options:
+        if self.decoys == "inpainted" and self.masks == 1:
+            raise ValueError("decoys: inpainted with one mask leaves nothing to continue the map from; raise `masks`")
+        return self
 
     def needs(self) -> set[str]:
         """Optimised decoys keep the features of a ReLU; of an affine logit the gradient is the same for all decoys."""
@@ -102,6 +110,10 @@ def population(decoder: Decoder, x: torch.Tensor, options: Options, context: Con
         blur = blurred(x, options.blur)
         for mask in masks:
             yield torch.where(numbers == mask, blur, x)
+        return
+    if options.decoys == "inpainted":
+        for mask in masks:
+            yield inpainted(x, numbers == mask)
         return
     search = Search(options.layer, options.steps, options.learning_rate, options.multiplier, context.low, context.high)
     size = together(decoder.network, x[:1], options.layer)
