@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
-
 from truemap.config.registry import Method
 from truemap.map_attacks._attacked import Attacked, Found
 

@@ -15,8 +15,8 @@ class DescentOptions(MethodOptions):
 
     iterations: Count = Field(
         30,
-        description="P, steps of the descent; 300 in Ghorbani et al. 2019. Each costs three to six times what explaining "
-        "one class does",
+        description="P, steps of the descent; 300 in Ghorbani et al. 2019. Each costs three to six times what "
+        "explaining one class does",
     )
     step: Positive = Field(
         0.0625,

@@ -30,8 +30,8 @@ class Options(DescentOptions):
     )
     size: Count = Field(
         4,
-        description="where there is neither: edge in voxels of a box at the end of the mask, at the voxel whose numbers "
-        "have the largest sum. Of a picture that is the bottom right, 4 x 4 as in Lu et al. 2020",
+        description="where there is neither: edge in voxels of a box at the end of the mask, at the voxel whose "
+        "numbers have the largest sum. Of a picture that is the bottom right, 4 x 4 as in Lu et al. 2020",
     )
 
     @model_validator(mode="after")
@@ -64,7 +64,7 @@ def _voxels(attacked: Attacked, options: Options) -> np.ndarray:
         return _region(attacked, options.region)
     if options.box is None:
         end = indices[indices.sum(axis=1).argmax()]
-        return ((indices <= end) & (indices > end - options.size)).all(axis=1)
+        return np.asarray(((indices <= end) & (indices > end - options.size)).all(axis=1))
     places = indices if options.unit == "voxel" else voxel_places(attacked.grid)
     sides = np.sort(np.array(options.box), axis=1)
     chosen = ((places >= sides[:, 0]) & (places <= sides[:, 1])).all(axis=1)
@@ -82,4 +82,4 @@ def _region(attacked: Attacked, name: str) -> np.ndarray:
     if name not in names:
         raise DataError(f"target: no region '{name}' here. Known: {', '.join(names) or 'none'}. Set another `region`.")
     labels = attacked.regions.labels[attacked.grid.mask.reshape(-1)]
-    return labels == names.index(name) + 1
+    return np.isin(labels, [names.index(name) + 1])

@@ -178,6 +178,20 @@ class JobSettings:
         explain = {key: value for key, value in self.explain(wildcards).items() if key != "stored"}
         return {"metric": metric, **self._shared(wildcards, "measured"), **explain}
 
+    def attack_maps(self, wildcards: Any) -> Settings:
+        """One attack on one method's maps."""
+        fragility = self._jobs.fragility(wildcards)
+        asked = fragility.model_dump(mode="json", include={"epsilon", "norm", "maps", "top"})
+        explain = {key: value for key, value in self.explain(wildcards).items() if key != "stored"}
+        shared = {**self._shared(wildcards, "standardize", "average", "voxels"), "chosen": self._jobs.listed(wildcards)}
+        return {"attack": fragility.attacks[wildcards.attack], **asked, **explain, **shared}
+
+    def fragility(self, wildcards: Any) -> Settings:
+        """A dataset's table of attacked maps, and which attack the others are compared with."""
+        attacks = self._jobs.fragility(wildcards).attacks
+        random = [label for label, attack in attacks.items() if attack["name"] == "random_sign"]
+        return {"data": self._data(wildcards), "random": random}
+
     def anchors(self, wildcards: Any) -> Settings:
         """Anchors of one model: metrics of them, and their agreement with both truths."""
         explain = {key: value for key, value in self.explain(wildcards).items() if key != "stored"}

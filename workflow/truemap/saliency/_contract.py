@@ -105,8 +105,8 @@ class Differentiable(Protocol):
         -------
         callable
             The decoder's network, or a smooth one in its place, and inputs of the shape of `x` -> maps, shape
-            (n, *shape), float64. Of the decoder's network and `x` they are what `Explain` gives for those classes, up to
-            rounding. They have a graph where the inputs require a gradient, and none where they do not.
+            (n, *shape), float64. Of the decoder's network and `x` they are what `Explain` gives for those classes, up
+            to rounding. They have a graph where the inputs require a gradient, and none where they do not.
         """
         ...
 

@@ -1,8 +1,8 @@
 """Maps of one class a sample as functions of the input, with a graph: what attacks on maps (`map_attacks`) descend.
 
-PyTorch can differentiate a gradient again, but not maps that were detached, nor those of rules of their own. Here are the
-parts that ways to explain with `differentiable` share. Each is what ``explain`` gives for that class: of one class one
-backward pass, where all take one each.
+PyTorch can differentiate a gradient again, but not maps that were detached, nor those of rules of their own. Here are
+the parts that ways to explain with `differentiable` share. Each is what ``explain`` gives for that class: of one class
+one backward pass, where all take one each.
 """
 
 from __future__ import annotations

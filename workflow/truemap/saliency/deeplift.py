@@ -148,9 +148,9 @@ def differentiable(
     """Return `explain` of one class each as a function that can be differentiated.
 
     The multipliers hang on the input through what ReLUs get, and that moves with the network's true derivative, not
-    with the multipliers: to differentiate the backward pass of `RescaledReLU` again would mix the two. So one pass gives
-    the slopes with their graph, and a second one, of a network that the slopes make linear, the multipliers of voxels.
-    A slope between different sides of a kink bends with the input, so that ReLUs need nothing smooth in their place.
+    with the multipliers: to differentiate the backward pass of `RescaledReLU` again would mix the two. So one pass
+    gives the slopes with their graph, and a second one, of a network that the slopes make linear, the multipliers of
+    voxels. A slope between different sides of a kink bends with the input: ReLUs need nothing smooth in their place.
     """
     known(decoder, "deeplift")
     start = _baseline(x, options, context)

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import torch
 from pydantic import Field
-from torch import nn
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
+from torch import nn
 
 from truemap.config.options import Count, Positive
 from truemap.networks._decoder import Decoder

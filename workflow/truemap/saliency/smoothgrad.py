@@ -11,8 +11,8 @@ from torch import nn
 from truemap.config.options import Count, Positive
 from truemap.networks._decoder import Decoder
 from truemap.saliency._context import Context
-from truemap.saliency._draws import generators, noise
 from truemap.saliency._differentiable import MapsOf, averaged, gradient_of, numbers
+from truemap.saliency._draws import generators, noise
 from truemap.saliency._outputs import OutputOptions, output_gradients
 from truemap.saliency._scaled import Scaled, nothing
 
