@@ -143,3 +143,19 @@ def test_the_log_odds_gradient_times_its_factor_is_that_of_the_probability():
     first, second = (torch.autograd.grad((m * weights).sum(), x)[0] for m in (found, expected))
     torch.testing.assert_close(first, second, rtol=1e-8, atol=1e-14)
     assert len(p) < CLASSES + 1
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "decoy-optimised"])
+@pytest.mark.parametrize("output", ["probability", "logit"])
+def test_maps_of_a_linear_network_have_a_graph_though_its_gradient_is_a_constant(way, output):
+    model, x = decoder("linear"), maps("linear")
+    name, options = WAYS[way]
+    if name != "deeplift":
+        options = {**options, "output": output}
+    module = importlib.import_module(f"truemap.saliency.{name}")
+    function = module.differentiable(model, x, TARGETS, IDS, module.Options(**options), context(tuple(x.shape[1:])))
+    inputs = x.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(function(model.network, inputs).sum(), inputs)
+    assert gradient.isfinite().all()
+    if name in ("gradient", "absolute_gradient", "smoothgrad") and options["output"] == "logit":
+        assert not gradient.any()

@@ -38,7 +38,8 @@ GRAPH = 4
 #: Training maps of which the sd is taken.
 MAPS = 50
 #: Why measures have no value.
-UNMOVED = "no noise was found that leaves the prediction: there is no way to divide by"
+UNMOVED = "the noise that came back is zero: there is no way to divide by"
+AIMLESS = "no noise was found that leaves the prediction, or noise of random signs, which wants nothing"
 FLAT = "a map is zero, or the same everywhere"
 WRONG = f"{LEFT_OUT}the decoder is wrong about the sample, and the map attacked is that of the class it predicts"
 #: What agreement is given of, by the endings of its measures.
@@ -89,8 +90,10 @@ class Fragile:
             surrogate_agreement, measure, conditions, truth, value, reason``: a row a sample, epsilon and measure, for
             agreement also a condition set and truth. `bound` is epsilon in the maps' own units, for L2 of the whole
             map. `attacked` is false where no noise was found that leaves the prediction: the map is then as it was.
-            Measures are those of `changes`, and of each criterion of `truemap.evaluation.agreement`, a sample's
-            pairwise values averaged, its ``_before``, ``_after`` and ``_loss``, which is their difference.
+            Measures are those of `changes`; ``gain``, by how much what the attack wants of the map has risen (part of
+            the map that the k voxels lose, or the target gets; mm); and of each criterion of
+            `truemap.evaluation.agreement`, a sample's pairwise values averaged, its ``_before``, ``_after`` and
+            ``_loss``, which is their difference.
 
         Raises
         ------
@@ -110,6 +113,7 @@ class Fragile:
                 after = self._explained(attacked, x + found.noise)
                 was, now = (_of_predicted(maps, attacked) for maps in (before, after))
                 told = changes(was, now, found.noise[:, attacked.inside], attacked.places, self.settings["top"])
+                told["gain"] = found.gain
                 measured = [_measured(told, entry), _kept(agreed, self._agreement(after, samples, unsigned), entry)]
                 entry = entry.assign(beta=smooth.beta, surrogate_agreement=smooth.agreement)
                 parts.append(entry.merge(pd.concat(measured), on="sample"))
@@ -241,7 +245,8 @@ def _measured(told: Mapping[str, torch.Tensor], entry: pd.DataFrame) -> pd.DataF
     tables = []
     for name, of_maps in told.items():
         values = of_maps.cpu().numpy()
-        none = np.where(entry["attacked"] | ~np.isin(name, ["sensitivity", "sensitivity_equal"]), FLAT, UNMOVED)
+        unmoved = name.startswith("sensitivity") & (entry["l2"] == 0)
+        none = np.where(unmoved, UNMOVED, AIMLESS if name == "gain" else FLAT)
         rows = {"sample": entry["sample"], "measure": name, "conditions": "", "truth": "", "value": values}
         tables.append(pd.DataFrame({**rows, "reason": np.where(np.isnan(values), none, "")}))
     return pd.concat(tables)

@@ -30,10 +30,13 @@ class Found:
         0 for a sample of which nothing was found.
     found : Tensor of bool, shape (n,)
         Whether any noise that was tried leaves the prediction what it was.
+    gain : Tensor, shape (n,), float64
+        By how much what the attack wants of the decoder's own map has risen; NaN where it wants nothing, or found none.
     """
 
     noise: torch.Tensor
     found: torch.Tensor
+    gain: torch.Tensor
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,9 @@ def descend(attacked: Attacked, objective: Objective, bound: float, options: Des
     """
     network, alone = attacked.decoder.network, attacked.network is attacked.decoder.network
     noise = torch.zeros_like(attacked.x)
-    best = Found(noise.clone(), torch.zeros(len(noise), dtype=torch.bool, device=noise.device))
-    farthest = torch.full((len(noise),), -torch.inf, dtype=torch.float64, device=noise.device)
+    start = objective(attacked.own)
+    best = Found(noise.clone(), torch.zeros_like(start, dtype=torch.bool), torch.full_like(start, torch.nan))
+    farthest = torch.full_like(start, -torch.inf)
     for number in range(options.iterations + 1):
         last = number == options.iterations
         inputs = (attacked.x + noise).requires_grad_(not last)
@@ -64,7 +65,7 @@ def descend(attacked: Attacked, objective: Objective, bound: float, options: Des
             told = values if alone else objective(attacked.parts(network, inputs.detach()))
             better = attacked.kept(inputs.detach()) & (told.detach() > farthest)
             best.noise[better], farthest[better] = noise[better], told.detach()[better]
-            best.found[better] = True
+            best.found[better], best.gain[better] = True, (farthest - start)[better]
         if not last:
             (gradient,) = torch.autograd.grad(values.sum(), inputs)
             way = direction(torch.where(attacked.inside, gradient, 0.0), attacked.norm)

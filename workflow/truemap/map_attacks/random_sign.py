@@ -37,4 +37,4 @@ def perturb(attacked: Attacked, bound: float, options: Options) -> Found:
         noise[new], found[new] = tried[new], True
         if found.all():
             break
-    return Found(noise, found)
+    return Found(noise, found, torch.full((len(noise),), torch.nan, dtype=torch.float64, device=noise.device))

@@ -60,7 +60,10 @@ def class_gradient(
             score = -log_odds(logits / temperature, targets)
             log = functional.logsigmoid(score) + functional.logsigmoid(-score)
         (values,) = torch.autograd.grad(score.sum(), inputs, create_graph=x.requires_grad)
-    return (values, log) if x.requires_grad else (values, log.detach())
+    if not x.requires_grad:
+        return values, log.detach()
+    # The gradient of a linear network is a constant, which has no graph of its own.
+    return (values if values.requires_grad else values + 0 * inputs), log
 
 
 def numbers(values: torch.Tensor, log: torch.Tensor) -> torch.Tensor:
