@@ -56,7 +56,7 @@ def fragility_summary(table: pd.DataFrame, random: Sequence[str], confidence: fl
     found.loc[~over, TEST[:-2]] = np.nan
     found["significant"] = found["significant"].eq(True) & over
     none = ITSELF if random else NOTHING
-    found["test_reason"] = np.where(over, found["test_reason"].fillna(none), SEEDS)
+    found["test_reason"] = np.where(over, found["test_reason"].astype(object).fillna(none), SEEDS)
     counted = ["seed", "maps", "unattacked", "beta", "surrogate_agreement"]
     return found[[*CELL, *counted, "n", "mean", "se", "ci_low", "ci_high", "missing", "reason", *TEST]]
 

@@ -67,7 +67,7 @@ def _voxels(attacked: Attacked, options: Options) -> np.ndarray:
         return np.asarray(((indices <= end) & (indices > end - options.size)).all(axis=1))
     places = indices if options.unit == "voxel" else voxel_places(attacked.grid)
     sides = np.sort(np.array(options.box), axis=1)
-    chosen = ((places >= sides[:, 0]) & (places <= sides[:, 1])).all(axis=1)
+    chosen: np.ndarray = np.asarray(((places >= sides[:, 0]) & (places <= sides[:, 1])).all(axis=1))
     if not chosen.any():
         low, high = (extreme.round(1).tolist() for extreme in (places.min(axis=0), places.max(axis=0)))
         raise DataError(

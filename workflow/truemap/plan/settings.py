@@ -99,6 +99,7 @@ class JobSettings:
                         "method": saliency,
                         "jobs": count(jobs.explained(wildcards), model=name, method=label),
                         "measured": {metric: measured[name, label, metric] for metric in dataset.metrics},
+                        "attacked": len(model.seeds) if label in dataset.fragile.get(name, []) else 0,
                     }
                     for label, saliency in labels
                 },
@@ -107,6 +108,8 @@ class JobSettings:
                 "games": count(jobs.of("shapley", wildcards), model=name),
             }
         shared = self._shared(wildcards, "explained", "robustness", "metrics", "measured", "permutations")
+        if dataset.fragility:
+            shared = {**shared, **self._shared(wildcards, "fragility")}
         computed = {"memory": self._config.memory, "seed": self._config.seed, **self._torch()}
         return {"models": models, **shared, **computed}
 
