@@ -13,8 +13,8 @@ def table(attacks=("top_k", "mass_center", "random_sign"), seeds=(0,), models=("
         {
             "model": model, "seed": seed, "method": "gradient", "attack": attack, "sample": 10 * who + k,
             "subject": f"s{who}", "label": "a", "condition": "a", "negated": False, "predicted": "a",
-            "epsilon": epsilon, "bound": epsilon, "attacked": k > 0 or attack != "top_k", "linf": 0.1, "l2": 0.2, "beta": 10.0,
-            "surrogate_agreement": 1.0, "measure": measure, "conditions": "", "truth": "",
+            "epsilon": epsilon, "bound": epsilon, "attacked": k > 0 or attack != "top_k", "linf": 0.1, "l2": 0.2,
+            "beta": 10.0, "surrogate_agreement": 1.0, "measure": measure, "conditions": "", "truth": "",
             "value": 0.9 + shift[attack] * epsilon + 0.05 * draws.standard_normal(), "reason": "",
         }
         for model in models for seed in seeds for attack in attacks for who in range(subjects) for k in range(each)

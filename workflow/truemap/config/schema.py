@@ -802,8 +802,8 @@ class Config(Strict):
     methods: list[str] = Field(
         [],
         description="folders with methods of your own, relative to the working directory: in each a folder for a "
-        "family (datasets, networks, training, saliency, references, attacks, metrics) with a module for a method, "
-        "which is named like those of the project",
+        "family (datasets, networks, training, saliency, references, attacks, map_attacks, metrics) with a module for "
+        "a method, which is named like those of the project",
     )
     datasets: dict[str, Dataset] = Field(description="definitions, by name")
     maps: Maps = Field(Maps(), description="what stays of the saliency maps on disk")
