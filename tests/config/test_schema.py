@@ -419,6 +419,7 @@ ONE_LAYER = {"network": "linear", "saliency": ["gradient", "weights"]}
             {"attacks": {"target": {"region": "a", "box": [[0, 1]] * 3}}},
             "a `box` or a `region`, not both",
         ),
+        ({"m": ONE_LAYER}, {"moved": True}, "fragility.moved: what the network does is asked of `regions`"),
         ({"m": ONE_LAYER}, {"attacks": "topk"}, "did you mean 'top_k'"),
         ({"m": ONE_LAYER}, {"attacks": {"top_k": {"k": 1.5}}}, "less than 1"),
         ({"m": ONE_LAYER}, {"epsilon": [0.1, 0.1]}, "one is there twice"),

@@ -425,12 +425,12 @@ def test_an_attack_is_a_job_of_all_its_bounds_and_knows_of_no_other_attack_or_me
     assert repr(plan(reverse_keys(FRAGILE)).settings.attack_maps(ATTACKED)) == repr(settings)
 
 
-def test_regions_are_read_by_attacks_that_name_one() -> None:
-    raw = changed(("regions",), "squares", FRAGILE)
-    raw["datasets"]["images"]["fragility"]["attacks"] = {"top_k": {}, "target": {"region": "square-1"}}
-    p, pattern = plan(raw), "{dataset}/regions"
-    assert p.attacked_region(pattern)(ATTACKED) == []
-    assert p.attacked_region(pattern)(at(**{**vars(ATTACKED), "attack": "target"})) == ["images/regions"]
+def test_where_there_are_regions_attacked_maps_are_compared_with_the_network_too() -> None:
+    assert "network" not in plan(FRAGILE).settings.attack_maps(ATTACKED)
+    p = plan(changed(("regions",), "squares", FRAGILE))
+    compared = {"maps": "gradient", "output": "probability", "baseline": "mean"}
+    assert p.settings.attack_maps(ATTACKED)["network"] == compared
+    assert p.compared("{dataset}/{model}/{seed}/{baseline}")(ATTACKED) == ["images/nn/4/mean"]
 
 
 def test_what_attacks_will_cost_is_told_where_there_are_any() -> None:

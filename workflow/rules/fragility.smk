@@ -7,12 +7,14 @@ rule attack_maps:
         description=rules.model.output.description,
         grid=rules.grid.output[0],
         truth=rules.truth.output[0],
-        background=rules.background.output[0],
+        background=plan.each("background", rules.background.output[0]),
+        shapley=plan.compared(rules.shapley.output[0]),
+        regions=plan.compared(rules.regions.output.image),
+        names=plan.compared(rules.regions.output.table),
         own_maps=plan.each("volumes", rules.volumes.output.maps, split="test"),
         own_tables=plan.each("volumes", rules.volumes.output.table, split="test"),
         train_maps=plan.each("volumes", rules.volumes.output.maps, split="train"),
         train_tables=plan.each("volumes", rules.volumes.output.table, split="train"),
-        regions=plan.attacked_region(rules.regions.output.image, rules.regions.output.table),
     output:
         "results/{dataset}/fragility/{model}/seed-{seed}/{method}/{attack}.parquet",
     log:

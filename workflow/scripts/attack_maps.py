@@ -3,10 +3,11 @@
 from truemap.config.registry import method
 from truemap.data.background import read_background
 from truemap.data.grid import read_grid
-from truemap.data.regions import read_regions
 from truemap.data.rows import made_by, of_job
 from truemap.data.volumes import read_volumes
 from truemap.evaluation.attacked_maps import Fragile
+from truemap.evaluation.attacked_truth import Truths
+from truemap.evaluation.network import NetworkTruth
 from truemap.evaluation.scores import ScoreInputs
 from truemap.map_attacks._contract import MapAttack
 from truemap.metrics._measure import choose_measured
@@ -26,16 +27,17 @@ with job(snakemake) as settings:
     given = ScoreInputs.read(snakemake.input, settings)
     batches = Batches(given.volumes, decoder.classes, device)
     training = read_volumes(snakemake.input.train_maps, snakemake.input.train_tables)
-    background = read_background(snakemake.input.background)
+    background = read_background(snakemake.input.background[0])
     context = Context.of(settings["seed"], training, decoder.classes, background, device)
     saliency = method("saliency", settings["saliency"], Saliency)
     attack = method("map_attacks", settings["attack"], MapAttack)
     require(decoder, saliency.options.needs(), snakemake.wildcards.method)
     require(decoder, attack.options.needs(), snakemake.wildcards.attack)
-    regions = read_regions(*snakemake.input.regions) if snakemake.input.regions else None
+    network = NetworkTruth.read(snakemake.input, settings["network"]) if "network" in settings else None
     rows = choose_measured(given.volumes.table, settings["explained"], settings["maps"], settings["seed"])
     grid = read_grid(snakemake.input.grid)
-    table = Fragile(decoder, batches, saliency, context, attack, given, grid, regions, settings).table(rows)
+    truths = Truths(given, network, settings)
+    table = Fragile(decoder, batches, saliency, context, attack, truths, grid, settings).table(rows)
     came = table.drop_duplicates(["sample", "epsilon"])
     log.info("%d maps, %d bounds: %d came back as they were", len(rows), len(settings["epsilon"]),
              (~came["attacked"]).sum())  # fmt: skip

@@ -383,6 +383,12 @@ class Fragility(Strict):
         "and decoy",
     )
     models: list[str] | None = Field(None, min_length=1, description="networks whose maps are attacked; default: all")
+    moved: bool = Field(
+        False,
+        description="where the dataset has `regions`, attacked maps are compared with what the network does with the "
+        "map as it was (truth network). true: with what it does with the attacked map too (truth network_moved), which "
+        "is what they explain; at the passes that `regions` take, for each attacked map and bound",
+    )
     top: Number = Field(
         0.1,
         gt=0,
@@ -677,6 +683,10 @@ class Dataset(Strict):
                 raise ValueError(f"fragility.methods: no saliency '{label}'{suggest(label, known)}")
         if not any(self.fragile.values()):
             raise ValueError("fragility: no way to explain here can be differentiated. Name one that can, or drop it.")
+        if self.fragility.moved and not self.regions:
+            raise ValueError(
+                "fragility.moved: what the network does is asked of `regions`, and there are none. Set some."
+            )
         for label, attack in self.fragility.attacks.items():
             options = resolved_options("map_attacks", attack)
             if getattr(options, "region", None) is not None and not self.regions:

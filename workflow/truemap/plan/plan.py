@@ -228,15 +228,6 @@ class Plan:
         """Input function: a file (`pattern`) of what a method's maps are compared with the network by, if they are."""
         return self._where(lambda wildcards: self.jobs.compared(wildcards) or None, [pattern])
 
-    def attacked_region(self, *patterns: str) -> Files:
-        """Input function: files (`patterns`) of the regions of which an attack on maps names one, if it does."""
-
-        def named_one(wildcards: Any) -> Job | None:
-            attack = self.jobs.fragility(wildcards).attacks[wildcards.attack]
-            return {} if attack.get("region") else None
-
-        return self._where(named_one, patterns)
-
     def _where(self, asked: Callable[[Any], Mapping[str, Any] | None], patterns: Iterable[str]) -> Files:
         """Input function: files of the jobs that ask for them, with the wildcards that `asked` has beside the job's."""
 

@@ -184,9 +184,9 @@ class JobSettings:
     def attack_maps(self, wildcards: Any) -> Settings:
         """One attack on one method's maps."""
         fragility = self._jobs.fragility(wildcards)
-        asked = fragility.model_dump(mode="json", include={"epsilon", "norm", "maps", "top"})
+        asked = fragility.model_dump(mode="json", include={"epsilon", "norm", "maps", "top", "moved"})
         explain = {key: value for key, value in self.explain(wildcards).items() if key != "stored"}
-        shared = {**self._shared(wildcards, "standardize", "average", "voxels"), "chosen": self._jobs.listed(wildcards)}
+        shared = {**self._scored(wildcards), **self._shared(wildcards, "standardize", "permutations")}
         return {"attack": fragility.attacks[wildcards.attack], **asked, **explain, **shared}
 
     def fragility(self, wildcards: Any) -> Settings:
