@@ -52,7 +52,7 @@ FAMILIES = {
 #: The function of a method that its family's contract is about.
 WORK = {
     "datasets": (), "networks": ("build", "plant"), "training": ("update",), "saliency": ("explain",),
-    "references": ("refer",), "attacks": ("perturb",), "metrics": ("measure",),
+    "references": ("refer",), "attacks": ("perturb",), "map_attacks": ("perturb",), "metrics": ("measure",),
 }  # fmt: skip
 
 
