@@ -33,11 +33,11 @@ from truemap.datasets._contract import nobody
 from truemap.datasets._simulation import build_template, read_tables, write_subject
 from truemap.datasets.hcp import Simulate, simulated_subjects
 from truemap.map_attacks._attacked import Attacked
-from truemap.map_attacks._surrogate import softened
 from truemap.metrics._contract import area
 from truemap.metrics._explained import Explained, Twin
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder, build_network, untrained
+from truemap.networks._soft import softened_network
 from truemap.saliency._context import Context
 
 torch.set_num_threads(1)
@@ -284,7 +284,7 @@ def attacked(
     predicted = model.network(x).argmax(1)
     function = way.differentiable(model, x, predicted, ids, way.options, context(shape, classes))
     grid = Grid(inside.numpy(), np.diag([3.0, -3, 2, 1]))
-    return Attacked(model, softened(model.network, 5.0), function, x, predicted, ids, grid, None, norm, 5)
+    return Attacked(model, softened_network(model.network, 5.0), function, x, predicted, ids, grid, None, norm, 5)
 
 
 def noise_on_maps_is_within_its_bound_and_leaves_the_prediction(method: Any) -> None:

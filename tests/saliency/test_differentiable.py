@@ -8,9 +8,9 @@ from small_decoders import CLASSES, NETWORKS, context, decoder, maps
 from torch import nn
 
 from truemap.map_attacks._maps import shares
-from truemap.map_attacks._surrogate import softened
 from truemap.metrics._maps import peaks
 from truemap.networks._decoder import Decoder
+from truemap.networks._soft import softened_network
 from truemap.saliency._differentiable import class_gradient, numbers
 
 WAYS = {
@@ -44,7 +44,7 @@ def made(way, model, x, ids=IDS, targets=TARGETS):
 
 
 def smooth(model, beta=3.0):
-    return softened(model.network, beta)
+    return softened_network(model.network, beta)
 
 
 @pytest.mark.parametrize("network", ["cnn3d", "mlp", "cnn3d-thin"])
