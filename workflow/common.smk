@@ -40,3 +40,8 @@ try:
     plan = Plan(config, os.path.dirname(HERE), gpu_present=shutil.which("nvidia-smi") is not None)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+
+
+# Of no other dataset: what pages read of those is there, and nothing that this config makes.
+wildcard_constraints:
+    dataset=plan.running,

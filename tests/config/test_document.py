@@ -8,6 +8,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from truemap.config import document
+from truemap.config.registry import names
 
 ROOT = Path(__file__).parents[2]
 PINS = dict(line.lower().split("==") for line in (ROOT / "requirements.txt").read_text().split())
@@ -16,6 +17,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 def test_the_parameter_tables_are_those_of_the_models() -> None:
     assert document.README.read_text().split(document.MARK)[1] == "\n" + document.tables()
+
+
+def test_the_page_of_methods_is_in_the_words_of_their_modules() -> None:
+    page = document.METHODS.read_text()
+    assert page == document.methods()
+    assert page.count("\n### ") == sum(len(names(family)) for family in document.FAMILIES)
 
 
 def test_the_schema_is_that_of_the_models() -> None:

@@ -33,11 +33,11 @@ from truemap.datasets._contract import nobody
 from truemap.datasets._simulation import build_template, read_tables, write_subject
 from truemap.datasets.hcp import Simulate, simulated_subjects
 from truemap.map_attacks._attacked import Attacked
-from truemap.map_attacks._surrogate import softened
 from truemap.metrics._contract import area
 from truemap.metrics._explained import Explained, Twin
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder, build_network, untrained
+from truemap.networks._soft import softened
 from truemap.saliency._context import Context
 
 torch.set_num_threads(1)
@@ -106,9 +106,9 @@ def maps(shape: tuple[int, ...] = THICK, n: int = N) -> torch.Tensor:
     return torch.randn(n, *shape, generator=torch.Generator().manual_seed(1))
 
 
-def close(found: torch.Tensor, expected: torch.Tensor) -> bool:
+def close(found: torch.Tensor, expected: torch.Tensor, relative: float = 1e-4) -> bool:
     """Equal up to what sums in another order may differ by."""
-    return bool((found - expected).norm() <= 1e-4 * expected.norm() + 1e-12)
+    return bool((found - expected).norm() <= relative * expected.norm() + 1e-12)
 
 
 # Of every family
@@ -262,7 +262,8 @@ def a_sample_has_the_same_noise_in_any_batch(method: Any) -> None:
     model, x = decoder(), maps()
     found = perturb(method, model, x)
     for row in range(N):
-        assert close(perturb(method, model, x[row : row + 1], [row])[0], found[row])
+        # Hundreds of steps make more of rounding; on some processors 1e-4 of a map's noise.
+        assert close(perturb(method, model, x[row : row + 1], [row])[0], found[row], 1e-3)
 
 
 def two_classes_are_attacked(method: Any) -> None:
@@ -283,7 +284,7 @@ def attacked(
     predicted = model.network(x).argmax(1)
     function = way.differentiable(model, x, predicted, ids, way.options, context(shape, classes))
     grid = Grid(inside.numpy(), np.diag([3.0, -3, 2, 1]))
-    return Attacked(model, softened(model.network, 5.0), function, x, predicted, ids, grid, None, norm, 5)
+    return Attacked(model, softened(model, 5.0).network, function, x, predicted, ids, grid, None, norm, 5)
 
 
 def noise_on_maps_is_within_its_bound_and_leaves_the_prediction(method: Any) -> None:

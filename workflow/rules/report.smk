@@ -199,7 +199,6 @@ rule figure_prediction:
         "../scripts/figure_prediction.py"
 
 
-# Of no other dataset: what the page reads of those is there, and nothing that this config makes.
 rule judge:
     input:
         published=plan.own("config/published.tsv"),
@@ -212,8 +211,6 @@ rule judge:
         "results/{dataset}/claims.tsv",
     log:
         "logs/{dataset}/judge.log",
-    wildcard_constraints:
-        dataset=plan.running,
     conda:
         "../../envs/data.yaml"
     resources:

@@ -1,11 +1,13 @@
-"""Write config/README.md's tables and the config's JSON schema from the models; a test holds them in sync.
+"""Write config/README.md's tables, docs/methods.md and the config's JSON schema; a test holds them in sync.
 
 Run as ``python -m truemap.config.document`` (``make docs``).
 """
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -33,6 +35,7 @@ from truemap.config.trained import Trained
 
 ROOT = Path(__file__).parents[3]
 README = ROOT / "config" / "README.md"
+METHODS = ROOT / "docs" / "methods.md"
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.json"
 MARK = "<!-- From here on written by `make docs`. -->\n"
 #: Families of methods, and the key of the config that names one.
@@ -46,6 +49,11 @@ FAMILIES = {
     "map_attacks": "fragility.attacks",
     "metrics": "metrics",
 }
+#: The function of a method that its family's contract is about.
+WORK = {
+    "datasets": (), "networks": ("build", "plant"), "training": ("update",), "saliency": ("explain",),
+    "references": ("refer",), "attacks": ("perturb",), "map_attacks": ("perturb",), "metrics": ("measure",),
+}  # fmt: skip
 
 
 def tables() -> str:
@@ -62,6 +70,30 @@ def tables() -> str:
         for name in names(family):
             parts += [_section(f"`{name}`", options, 3) for options in _with_parts(options_of(family, name))]
     return "\n".join(parts)
+
+
+def methods() -> str:
+    """Return a section a method, in the words of its module: what it is, its equation and source."""
+    parts = ["# Methods\n\n<!-- Written by `make docs` from the modules' docstrings. -->\n"]
+    for family, key in FAMILIES.items():
+        parts.append(f"## `{key}`\n\nOne module in `workflow/truemap/{family}/` each.\n")
+        for name in names(family):
+            tree = ast.parse((ROOT / "workflow" / "truemap" / family / f"{name}.py").read_text(encoding="utf-8"))
+            # What a contract asks for, in words; a function that only restates it has its equation there, or none.
+            told = [_words(node) for node in tree.body if getattr(node, "name", "") in WORK[family]]
+            parts.append("\n\n".join([f"### `{name}`", *filter(None, [_words(tree), *told])]) + "\n")
+    return "\n".join(parts)
+
+
+def _words(node: ast.AST) -> str:
+    """Return a docstring up to its first numpydoc section, equations as GitHub shows them."""
+    text = re.split(r"\n[^\n]+\n-{3,}\n", ast.get_docstring(node) or "")[0].strip()  # type: ignore[arg-type]
+    text = re.sub(r":math:`([^`]+)`", r"$\1$", text).replace("``", "`")
+    return re.sub(r"\.\. math::\s*(.+(?:\n +.+)*)", lambda found: _equation(found[1]), text).strip()
+
+
+def _equation(text: str) -> str:
+    return "\n".join(["```math", *(line.strip() for line in text.splitlines() if line.strip()), "```"])
 
 
 def schema() -> dict[str, Any]:
@@ -121,9 +153,10 @@ def _cell(text: str) -> str:
 
 
 def main() -> None:
-    """Write both files."""
+    """Write all three files."""
     head = README.read_text(encoding="utf-8").split(MARK)[0]
     README.write_text(head + MARK + "\n" + tables(), encoding="utf-8")
+    METHODS.write_text(methods(), encoding="utf-8")
     SCHEMA.write_text(json.dumps(schema(), indent=2) + "\n", encoding="utf-8")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import textwrap
 import warnings
 from collections.abc import Sequence
 from functools import cache
@@ -24,7 +25,8 @@ SETS = {"all": "all conditions", "no_negated": "without negated conditions", CHO
 #: Truth and maps of the two criteria, in words.
 CRITERIA = {"informative": "class-informative activation", "pairwise": "pairwise class differences"}
 
-
+#: Width of a letter of the foot, in inches: one that is longer than the figure would widen it.
+LETTER = 0.054
 #: What XML, and so SVG, cannot hold.
 NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
@@ -42,6 +44,7 @@ def start() -> None:
 
 def save(figure: plt.Figure, paths: Sequence[str | Path], note: str, dpi: int) -> None:
     """Write the figure in each format, with `note` (what the data are) at its foot; say what it cannot draw."""
+    note = textwrap.fill(note, max(40, int(figure.get_figwidth() / LETTER)))
     figure.text(0.995, -0.005, note, ha="right", va="top", fontsize=7, color="0.35", style="italic")
     for path in paths:
         svg = str(path).endswith(".svg")

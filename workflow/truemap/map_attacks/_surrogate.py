@@ -6,7 +6,6 @@ of each ReLU. What they come to is told by the decoder's own.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import nn
 
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
+from truemap.networks._soft import softened
 from truemap.networks._structure import relu_layers
 from truemap.runtime.log import log
 
@@ -41,17 +41,6 @@ class Surrogate:
     agreement: float
 
 
-def softened(network: nn.Module, beta: float) -> nn.Module:
-    """Return a copy of a network with softplus for each ReLU, ln(1 + exp(beta a)) / beta."""
-    found = copy.deepcopy(network)
-    for layer in found.modules():
-        # A layer may stand in two places.
-        for name, child in list(layer._modules.items()):
-            if isinstance(child, nn.ReLU):
-                setattr(layer, name, nn.Softplus(beta))
-    return found
-
-
 @torch.no_grad()
 def surrogate(decoder: Decoder, batches: Batches, rows: np.ndarray, beta: float) -> Surrogate:
     """Return the softest copy, beta doubled from its start, that predicts the decoder's classes of all these maps.
@@ -72,7 +61,7 @@ def surrogate(decoder: Decoder, batches: Batches, rows: np.ndarray, beta: float)
     known = [decoder.network(batches.get(part)[0]).argmax(1) for part in parts]
     for number in range(DOUBLINGS + 1):
         value = beta * 2**number
-        network = softened(decoder.network, value)
+        network = softened(decoder, value).network
         same = [network(batches.get(part)[0]).argmax(1) == own for part, own in zip(parts, known, strict=True)]
         agreement = float(torch.cat(same).double().mean())
         if agreement == 1:

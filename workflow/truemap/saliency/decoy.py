@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from truemap.config.options import Count, Positive
@@ -15,6 +15,7 @@ from truemap.saliency import integrated_gradients, smoothgrad
 from truemap.saliency._context import Context
 from truemap.saliency._decoys import Search, blurred, deal_patches, optimised, together
 from truemap.saliency._differentiable import MapsOf, averaged, class_gradient, numbers
+from truemap.saliency._inpainting import inpainted
 from truemap.saliency._outputs import OutputOptions, output_gradients
 from truemap.saliency._scaled import Scaled
 
@@ -27,10 +28,11 @@ class Options(OutputOptions):
     )
     inner_n: Count = Field(10, description="noisy copies of smoothgrad, points on the path of integrated_gradients")
     sigma: Positive = Field(2.0, description="sd of smoothgrad's noise, in units of the maps (z-scores)")
-    decoys: Literal["blurred", "optimised"] = Field(
+    decoys: Literal["blurred", "inpainted", "optimised"] = Field(
         "blurred",
-        description="blurred: patches are replaced by their box blur; optimised: patches are pushed up, and down, "
-        "while a layer's features stay (twice as many decoys, and a search for each)",
+        description="blurred: patches are replaced by their box blur; inpainted: by the smoothest continuation of what "
+        "is around them (biharmonic; a network that inpaints, as in the paper, would have to be trained); optimised: "
+        "patches are pushed up, and down, while a layer's features stay (twice as many decoys, and a search for each)",
     )
     patch: Count = Field(3, description="edge of a patch in voxels; 3 in the paper, as its convolutions")
     masks: Count | None = Field(
@@ -51,6 +53,12 @@ class Options(OutputOptions):
         10.0,
         description="lambda of the search's first step, doubled at each one that fails; the paper's smallest is 10",
     )
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Options:
+        if self.decoys == "inpainted" and self.masks == 1:
+            raise ValueError("decoys: inpainted with one mask leaves nothing to continue the map from; raise `masks`")
+        return self
 
     def needs(self) -> set[str]:
         """Optimised decoys keep the features of a ReLU; of an affine logit the gradient is the same for all decoys."""
@@ -105,6 +113,10 @@ def population(decoder: Decoder, x: torch.Tensor, options: Options, context: Con
         for mask in masks:
             yield torch.where(numbers == mask, blur, x)
         return
+    if options.decoys == "inpainted":
+        for mask in masks:
+            yield inpainted(x, numbers == mask)
+        return
     search = Search(options.layer, options.steps, options.learning_rate, options.multiplier, context.low, context.high)
     size = together(decoder.network, x[:1], options.layer)
     for part in masks.split(size):
@@ -139,8 +151,8 @@ def differentiable(
 ) -> MapsOf:
     """Return `explain` of one class each as a function that can be differentiated.
 
-    A blurred decoy moves with the map, its patches with the blur. An optimised one is that of the map as it is: its
-    patches stay, and the rest moves; to search again at each input would cost what all else does many times.
+    A blurred decoy moves with the map, its patches with the blur. An optimised or inpainted one is that of the map as
+    it is: its patches stay, and the rest moves; to search again at each input would cost what all else does many times.
     """
     decoys = _decoys_of(decoder, x, options, context)
     inner = _inner_of_class(decoder, x, targets, samples, options, context)
