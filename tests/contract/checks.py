@@ -37,7 +37,7 @@ from truemap.metrics._contract import area
 from truemap.metrics._explained import Explained, Twin
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder, build_network, untrained
-from truemap.networks._soft import softened_network
+from truemap.networks._soft import softened
 from truemap.saliency._context import Context
 
 torch.set_num_threads(1)
@@ -284,7 +284,7 @@ def attacked(
     predicted = model.network(x).argmax(1)
     function = way.differentiable(model, x, predicted, ids, way.options, context(shape, classes))
     grid = Grid(inside.numpy(), np.diag([3.0, -3, 2, 1]))
-    return Attacked(model, softened_network(model.network, 5.0), function, x, predicted, ids, grid, None, norm, 5)
+    return Attacked(model, softened(model, 5.0).network, function, x, predicted, ids, grid, None, norm, 5)
 
 
 def noise_on_maps_is_within_its_bound_and_leaves_the_prediction(method: Any) -> None:

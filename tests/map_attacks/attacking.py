@@ -10,7 +10,7 @@ from torch import nn
 from truemap.data.grid import Grid
 from truemap.map_attacks._attacked import Attacked
 from truemap.networks._decoder import Decoder, build_network
-from truemap.networks._soft import softened_network
+from truemap.networks._soft import softened
 from truemap.saliency._context import Context
 
 torch.set_num_threads(1)
@@ -63,7 +63,7 @@ def attacked(count=6, model=None, way="gradient", norm="linf", rows=None, beta=1
     module = importlib.import_module(f"truemap.saliency.{way}")
     context = Context(seed, None, torch.zeros(SHAPE), -4.0, 4.0)
     maps = module.differentiable(model, x, predicted, rows, module.Options(**options), context)
-    network = model.network if getattr(module, "curved", False) else softened_network(model.network, beta)
+    network = model.network if getattr(module, "curved", False) else softened(model, beta).network
     return Attacked(model, network, maps, x, predicted, rows, Grid(MASK, AFFINE), None, norm, seed)
 
 

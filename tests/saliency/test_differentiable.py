@@ -10,7 +10,7 @@ from torch import nn
 from truemap.map_attacks._maps import shares
 from truemap.metrics._maps import peaks
 from truemap.networks._decoder import Decoder
-from truemap.networks._soft import softened_network
+from truemap.networks._soft import softened
 from truemap.saliency._differentiable import class_gradient, numbers
 
 WAYS = {
@@ -27,6 +27,7 @@ WAYS = {
     "decoy": ("decoy", {"masks": 4, "patch": 2, "blur": 3}),
     "decoy-smoothgrad": ("decoy", {"masks": 3, "patch": 2, "inner": "smoothgrad", "inner_n": 2}),
     "decoy-integrated": ("decoy", {"masks": 3, "patch": 2, "inner": "integrated_gradients", "inner_n": 2}),
+    "decoy-inpainted": ("decoy", {"masks": 3, "patch": 2, "decoys": "inpainted"}),
     "decoy-optimised": ("decoy", {"masks": 2, "patch": 3, "decoys": "optimised", "steps": 5}),
 }
 TARGETS = torch.tensor([0, 3, 1, 3])
@@ -44,7 +45,7 @@ def made(way, model, x, ids=IDS, targets=TARGETS):
 
 
 def smooth(model, beta=3.0):
-    return softened_network(model.network, beta)
+    return softened(model, beta).network
 
 
 @pytest.mark.parametrize("network", ["cnn3d", "mlp", "cnn3d-thin"])

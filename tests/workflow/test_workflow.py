@@ -198,6 +198,19 @@ def test_robust_accuracy_is_counted_and_a_sweep_reuses_its_candidates(finished: 
     assert not tested["model_a"].str.contains("--").any()
 
 
+def test_attacked_maps_are_told_by_sample_bound_and_measure(finished: Clone) -> None:
+    folder = finished.path / "results/tiny-synthetic"
+    attacked = pd.read_parquet(folder / "fragility/nn-adversarial/seed-0/gradient/top_k.parquet")
+    assert attacked["sample"].nunique() == 6 and set(attacked["epsilon"]) == {0.2, 0.4}
+    assert (attacked["linf"] <= attacked["bound"] * (1 + 1e-5)).all() and (attacked["surrogate_agreement"] == 1).all()
+    table = pd.read_csv(folder / "statistics/fragility.tsv", sep="\t").query("seed == 'mean'")
+    spearman = table.query("measure == 'spearman'").set_index(["attack", "epsilon"])
+    assert set(spearman.index) == {(attack, bound) for attack in ("top_k", "random_sign") for bound in (0.2, 0.4)}
+    of_files = attacked.query("measure == 'spearman'").groupby("epsilon")["value"].mean()
+    np.testing.assert_allclose(spearman.loc["top_k", "mean"], of_files, rtol=1e-5)
+    assert {"informative_after", "pairwise_loss"} <= set(table["measure"])
+
+
 def test_autoattack_is_one_more_attack_and_not_weaker_by_much(finished: Clone) -> None:
     folder = finished.path / "results/tiny-synthetic/robustness/nn-adversarial/seed-0"
     own, auto = (pd.read_parquet(folder / f"{attack}.parquet") for attack in ("pgd", "autoattack"))

@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -34,7 +35,7 @@ from truemap.metrics._roar import ranked, removed_voxels
 from truemap.networks._batches import MAPS, Batches
 from truemap.networks._decoder import Decoder, build_network, read_decoder
 from truemap.networks._look import look
-from truemap.networks._soft import softened_network
+from truemap.networks._soft import softened
 from truemap.networks._structure import require
 from truemap.networks._trained import STATE_DICT, handed_over
 from truemap.numerics import derive_seed
@@ -378,7 +379,9 @@ class Costs:
         if function is None:
             raise TypeError(f"{saliency.name} cannot be differentiated")
         maps = function(decoder, x, predicted, ids, saliency.options, self._context())
-        smooth = decoder.network if saliency.curved else softened_network(decoder.network, 10.0)
+        smooth = decoder.network
+        if not saliency.curved:
+            smooth = softened(replace(decoder, traits=frozenset({"relu only"})), 10.0).network
         return Attacked(decoder, smooth, maps, x, predicted, ids, self._grid, None, "linf", 0)
 
     def _context(self) -> Context:

@@ -26,7 +26,9 @@ class DescentOptions(MethodOptions):
     beta: Positive = Field(
         10.0,
         description="sharpness of the softplus that stands for each ReLU, in units of its input: doubled until the "
-        "smooth network predicts the decoder's class of all maps that are attacked. The papers give none",
+        "smooth network predicts the decoder's class of all maps that are attacked. The papers give none; too soft a "
+        "network has other maps, too sharp a one bends nowhere: attacks went farthest at 1 to 10 on an mlp, at 30 to "
+        "100 on a cnn3d",
     )
 
     def needs(self) -> set[str]:

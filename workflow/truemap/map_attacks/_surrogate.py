@@ -14,7 +14,7 @@ from torch import nn
 
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
-from truemap.networks._soft import softened_network
+from truemap.networks._soft import softened
 from truemap.networks._structure import relu_layers
 from truemap.runtime.log import log
 
@@ -61,7 +61,7 @@ def surrogate(decoder: Decoder, batches: Batches, rows: np.ndarray, beta: float)
     known = [decoder.network(batches.get(part)[0]).argmax(1) for part in parts]
     for number in range(DOUBLINGS + 1):
         value = beta * 2**number
-        network = softened_network(decoder.network, value)
+        network = softened(decoder, value).network
         same = [network(batches.get(part)[0]).argmax(1) == own for part, own in zip(parts, known, strict=True)]
         agreement = float(torch.cat(same).double().mean())
         if agreement == 1:

@@ -35,20 +35,14 @@ def softened(decoder: Decoder, beta: float) -> Decoder:
     """
     require(decoder, {"relu only"}, NAME)
     known(decoder, NAME)
-    network = softened_network(decoder.network, beta)
-    if not relu_layers(decoder.network):
+    network = copy.deepcopy(decoder.network)
+    if not relu_layers(network):
         return replace(decoder, network=network)
-    # What remains of what methods may rely on.
-    traits = None if decoder.traits is None else decoder.traits & {"convolution"}
-    return replace(decoder, network=network, traits=traits, others=(*decoder.others, "softplus"))
-
-
-def softened_network(network: nn.Module, beta: float) -> nn.Module:
-    """Return a copy of a network with softplus for each nn.ReLU, log(1 + exp(beta a)) / beta."""
-    found = copy.deepcopy(network)
-    for parent in found.modules():
+    for parent in network.modules():
         # Not `named_children`, which tells once of a module that has two names in its parent.
         for name, child in parent._modules.items():
             if isinstance(child, nn.ReLU):
                 parent._modules[name] = nn.Softplus(beta)
-    return found
+    # What remains of what methods may rely on.
+    traits = None if decoder.traits is None else decoder.traits & {"convolution"}
+    return replace(decoder, network=network, traits=traits, others=(*decoder.others, "softplus"))

@@ -151,8 +151,8 @@ def differentiable(
 ) -> MapsOf:
     """Return `explain` of one class each as a function that can be differentiated.
 
-    A blurred decoy moves with the map, its patches with the blur. An optimised one is that of the map as it is: its
-    patches stay, and the rest moves; to search again at each input would cost what all else does many times.
+    A blurred decoy moves with the map, its patches with the blur. An optimised or inpainted one is that of the map as
+    it is: its patches stay, and the rest moves; to search again at each input would cost what all else does many times.
     """
     decoys = _decoys_of(decoder, x, options, context)
     inner = _inner_of_class(decoder, x, targets, samples, options, context)
