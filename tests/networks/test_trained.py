@@ -110,7 +110,29 @@ def test_pseudonyms_are_looked_through(tmp_path, monkeypatch) -> None:
     subjects = {"validation": [], "test": [pseudonym(read_salt(), "100307"), pseudonym(read_salt(), "100408")]}
     with pytest.raises(DataError, match="1 of 2 test subjects"):
         refuse_leaked("w", trained(subjects=["100408"]), subjects, True)
+    with pytest.raises(DataError, match="1 of 2 test subjects"):
+        refuse_leaked("w", trained(subjects=["sub-100408"]), subjects, True)
     refuse_leaked("w", trained(subjects=["100409"]), subjects, True)
+    # Two of one pseudonym have all of them a digit more.
+    longer = {"validation": [], "test": [pseudonym(read_salt(), "100307", 9)]}
+    with pytest.raises(DataError, match="1 of 1 test subjects"):
+        refuse_leaked("w", trained(subjects=["100307"]), longer, True)
+
+
+@pytest.mark.parametrize("theirs", ["sub-01", "SUB_01", "1", "001", "Subject 1", "subj1"])
+@pytest.mark.parametrize("ours", ["sub-01", "01", "sub-1"])
+def test_a_training_subject_is_known_by_any_spelling(caplog, theirs: str, ours: str) -> None:
+    with pytest.raises(DataError, match="1 of 2 test subjects"):
+        refuse_leaked("w", trained(subjects=[theirs]), {"validation": [], "test": [ours, "sub-02"]}, False)
+    refuse_leaked("w", trained(subjects=[theirs]), {"validation": [], "test": ["sub-11", "sub-02"]}, False)
+
+
+def test_that_no_training_subject_is_in_the_data_is_said(caplog) -> None:
+    people = {"train": ["s1"], "validation": ["s2"], "test": ["s3"]}
+    refuse_leaked("w", trained(subjects=["s1"]), people, False)
+    assert "nobody can see" not in caplog.text
+    refuse_leaked("w", trained(subjects=["p1"]), people, False)
+    assert "none of its training subjects is in this dataset" in caplog.text
 
 
 LABELS = np.arange(60) % 3
@@ -136,15 +158,22 @@ def test_another_order_of_classes_shows_in_the_test_maps_without_a_stated_accura
     assert "1.000" not in str(caught.value) and "0.933" in str(caught.value)
 
 
+def test_left_for_right_shows_in_the_test_maps_without_a_stated_accuracy() -> None:
+    with pytest.raises(DataError, match=r"accuracy is 0\.667; with left and right of the maps exchanged it is 1\.000"):
+        accuracy(wrong=20, turned=True)
+    # Nine gained of nine could be chance, at a level of a thousandth.
+    accuracy(wrong=9, turned=True)
+
+
 def test_at_chance_no_order_is_held_to_be_the_right_one() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):
-        check_accuracy("w", trained(), rng.integers(0, 3, 60), LABELS, 0.1, lambda: LABELS)
+        check_accuracy("w", trained(), rng.integers(0, 3, 60), LABELS, 0.1, lambda: rng.integers(0, 3, 60))
 
 
 def test_far_below_the_stated_accuracy_the_likely_causes_are_named_with_what_they_would_give() -> None:
-    with pytest.raises(DataError, match=r"is 0\.500, and 0\.900 is stated.*mirrored maps its accuracy is 1\.000"):
-        accuracy(wrong=30, said=0.9, turned=True)
+    with pytest.raises(DataError, match=r"is 0\.500, and 0\.900 is stated.*mirrored maps its accuracy is 0\.500"):
+        accuracy(wrong=30, said=0.9)
 
 
 def said(**changes) -> str:
@@ -159,7 +188,10 @@ def said(**changes) -> str:
         ("[]", "is no JSON object"),
         ('{"shape": 1, "shape": 2}', "ValueError"),
         (said(classes=["a", "a"]), "named twice"),
-        (said(orientation="RAR"), "three letters"),
+        (said(orientation="RAR"), "three capital letters"),
+        (said(orientation="R,A,S"), "three capital letters"),
+        (said(orientation="ras"), "three capital letters"),
+        (said(subjects=[]), "subjects: "),
         (said(orientation=None), "left may be taken for right"),
         (said(affine=np.eye(4).tolist()), "one of them"),
         (said(standardize=None), "standardize: Field required"),
@@ -175,6 +207,11 @@ def test_a_file_beside_the_weights_that_cannot_be_used_is_refused_by_name(tmp_pa
     with pytest.raises(DataError, match=words) as caught:
         read_trained(path)
     assert str(path) in str(caught.value)
+
+
+def test_classes_are_called_as_cells_of_tables_are(tmp_path) -> None:
+    (tmp_path / "w.json").write_text(said(classes=["u\u0308ber \u00a0 all", " b"]))
+    assert read_trained(tmp_path / "w.json").classes == ["\u00fcber all", "b"]
 
 
 def config(**model) -> dict:
