@@ -137,7 +137,12 @@ def read_decoder(weights: str | Path, description: dict[str, Any], device: torch
     network = build_network(description["network"], shape, len(description["classes"]))
     try:
         state = load_file(weights)
+        own = {key: values.is_floating_point() for key, values in network.state_dict().items()}
         network.load_state_dict(state)
+        if lost := [key for key, values in state.items() if values.is_floating_point() != own[key]]:
+            raise ValueError(
+                f"whole or complex numbers where it has real ones, or the other way round: {', '.join(lost)}"
+            )
         if lost := [key for key, values in state.items() if not values.isfinite().all()]:
             raise ValueError(f"NaN or infinite numbers in {', '.join(lost)}")
     except (SafetensorError, RuntimeError, ValueError, OSError) as error:
