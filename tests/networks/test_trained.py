@@ -14,6 +14,7 @@ from truemap.config.schema import ConfigError, parse
 from truemap.config.trained import Trained, read_trained
 from truemap.data.grid import Grid
 from truemap.networks._adapter import Adapter
+from truemap.networks._decoder import read_decoder
 from truemap.networks._trained import check_accuracy, fitted, refuse_leaked
 from truemap.runtime.files import DataError
 
@@ -158,6 +159,19 @@ def test_another_order_of_classes_shows_in_the_test_maps_without_a_stated_accura
     assert "1.000" not in str(caught.value) and "0.933" in str(caught.value)
 
 
+def test_an_accuracy_that_may_be_a_guess_is_said(caplog) -> None:
+    caplog.set_level("INFO")
+    accuracy(wrong=6)
+    assert "w: test accuracy 0.900 of 60 maps" in caplog.text and "guess" not in caplog.text
+    predicted = np.resize([0, 1, 2, 1, 2, 0, 2, 0, 1], 60)
+    check_accuracy("w", trained(), predicted, LABELS, 0.1, lambda: predicted)
+    assert "is not above that of a guess (0.333)" in caplog.text
+    # All the same class, which is nine tenths of the maps.
+    caplog.clear()
+    check_accuracy("w", trained(), np.zeros(60, int), (np.arange(60) % 10 == 9).astype(int), 0.1, lambda: predicted)
+    assert "0.900 is not above that of a guess (0.900)" in caplog.text
+
+
 def test_left_for_right_shows_in_the_test_maps_without_a_stated_accuracy() -> None:
     with pytest.raises(DataError, match=r"accuracy is 0\.667; with left and right of the maps exchanged it is 1\.000"):
         accuracy(wrong=20, turned=True)
@@ -237,6 +251,21 @@ def test_a_config_with_weights_says_nothing_that_training_would_need(model: dict
 def test_weights_take_the_place_of_training() -> None:
     found = parse(config(seeds=[0, 1], weights="w-{seed}.safetensors")).datasets["d"].models["m"]
     assert found.training is None and found.seeds == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git-lfs pointer.*git lfs pull"),
+        (b"PK\x03\x04" + bytes(99), "PyTorch or NumPy by another name.*truemap.convert"),
+        (b"", "cannot be used as weights of linear .* Again"),
+    ],
+)
+def test_what_is_no_file_of_weights_is_called_by_its_name(tmp_path, content: bytes, words: str) -> None:
+    (tmp_path / "w.safetensors").write_bytes(content)
+    known = {"network": {"name": "linear", "initialisation": "glorot"}, "shape": [2, 2, 1], "classes": ["a", "b"]}
+    with pytest.raises(DataError, match=words):
+        read_decoder(tmp_path / "w.safetensors", {**known, "temperature": 1.0}, torch.device("cpu"), "Again")
 
 
 def test_an_adapter_is_no_part_of_a_networks_weights(tmp_path) -> None:

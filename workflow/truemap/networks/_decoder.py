@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from truemap.config.registry import method
+from truemap.data.formats import foreign
 from truemap.data.regions import Regions
 from truemap.networks._adapter import Adapter
 from truemap.networks._contract import Network
@@ -146,8 +147,19 @@ def read_decoder(weights: str | Path, description: dict[str, Any], device: torch
         if lost := [key for key, values in state.items() if not values.isfinite().all()]:
             raise ValueError(f"NaN or infinite numbers in {', '.join(lost)}")
     except (SafetensorError, RuntimeError, ValueError, OSError) as error:
+        if isinstance(error, SafetensorError) and (what := _foreign(weights)):
+            raise DataError(f"{weights}: no safetensors file but {what}") from None
         raise DataError(f"{weights}: cannot be used as weights of {name} ({error}). {remedy}") from None
     return decoder_of(network, description, device)
+
+
+def _foreign(weights: str | Path) -> str | None:
+    """Return what a file is that is no safetensors file, and what to do, in words; None if it is not known."""
+    with Path(weights).open("rb") as file:
+        start = file.read(512)
+    if start.startswith(b"PK\x03\x04"):
+        return "one of PyTorch or NumPy by another name. Convert it (python -m truemap.convert)."
+    return foreign(start)
 
 
 def decoder_of(network: nn.Module, description: dict[str, Any], device: torch.device) -> Decoder:

@@ -26,6 +26,8 @@ from truemap.runtime.privacy import DIGITS, pseudonym, read_salt
 LEVEL = 1e-3
 #: What programs put before a subject's name.
 PREFIXES = ("sub-", "sub", "s", "S")
+#: p above which an accuracy may be that of a guess.
+GUESSED = 0.05
 #: What to do about weights that do not fit.
 STATE_DICT = "They are to be the state dict of that network, with the options that the config gives it."
 
@@ -204,6 +206,7 @@ def check_accuracy(
             f"{turned.mean():.3f}. Mend `orientation` or `affine` of the JSON file beside it, or the maps' own."
         )
     if trained.accuracy is None or accuracy >= trained.accuracy - within:
+        _say_accuracy(weights, predicted == labels, labels)
         return
     raise DataError(
         f"{weights}: its test accuracy is {accuracy:.3f}, and {trained.accuracy:.3f} is stated beside it. Likely "
@@ -211,6 +214,18 @@ def check_accuracy(
         f"classes ({order}); another standardisation of the maps; other weights. Mend the JSON file, or allow for it "
         "by `accuracy_within`."
     )
+
+
+def _say_accuracy(weights: str, right: np.ndarray, labels: np.ndarray) -> None:
+    """Log the test accuracy, and warn where always naming the commonest class may do as well."""
+    common = float(np.bincount(labels).max() / len(labels))
+    log.info("%s: test accuracy %.3f of %d maps", weights, right.mean(), len(right))
+    if bdtrc(int(right.sum()) - 1, len(right), common) > GUESSED:
+        log.warning(
+            "%s: its test accuracy of %.3f is not above that of a guess (%.3f): the classes' order, `orientation`, the "
+            "standardisation of the maps, or the weights may be others than is said, and its maps tell nothing then",
+            weights, right.mean(), common,
+        )  # fmt: skip
 
 
 def _better(other: np.ndarray, right: np.ndarray, ways: int) -> bool:
