@@ -242,6 +242,14 @@ def test_logits_of_any_type_and_gates_before_them_are_taken(last) -> None:
     look(Last(last).eval(), torch.randn(2, 8, 8), 3, "own")
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("normed", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+def test_weights_that_are_computed_are_taken(normed) -> None:
+    network = Own(functional.relu)
+    normed(network.layer)
+    assert "relu only" not in look(network.eval(), torch.randn(2, 8, 8), 3, "own").traits
+
+
 class Half(torch.autograd.Function):
     """The same numbers, and half the gradient."""
 

@@ -8,13 +8,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from torch import nn
 
 from truemap.config.schema import ConfigError, parse
 from truemap.config.trained import Trained, read_trained
 from truemap.data.grid import Grid
 from truemap.networks._adapter import Adapter
-from truemap.networks._decoder import read_decoder
+from truemap.networks._decoder import read_decoder, save_tensors, save_weights
 from truemap.networks._trained import check_accuracy, fitted, refuse_leaked
 from truemap.runtime.files import DataError
 
@@ -166,6 +167,11 @@ def test_an_accuracy_that_may_be_a_guess_is_said(caplog) -> None:
     predicted = np.resize([0, 1, 2, 1, 2, 0, 2, 0, 1], 60)
     check_accuracy("w", trained(), predicted, LABELS, 0.1, lambda: predicted)
     assert "is not above that of a guess (0.333)" in caplog.text
+    caplog.clear()
+    accuracy(wrong=1, said=0.95)
+    assert "above the" not in caplog.text
+    accuracy(wrong=1, said=0.8)
+    assert "accuracy of 0.983 is well above the 0.800 that is stated" in caplog.text
     # All the same class, which is nine tenths of the maps.
     caplog.clear()
     check_accuracy("w", trained(), np.zeros(60, int), (np.arange(60) % 10 == 9).astype(int), 0.1, lambda: predicted)
@@ -268,11 +274,32 @@ def test_what_is_no_file_of_weights_is_called_by_its_name(tmp_path, content: byt
         read_decoder(tmp_path / "w.safetensors", {**known, "temperature": 1.0}, torch.device("cpu"), "Again")
 
 
+class Tied(nn.Module):
+    """Two layers of the same weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other, self.last = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+        self.other.weight = self.one.weight
+
+    def forward(self, x):
+        return self.last(self.other(torch.relu(self.one(x.flatten(1)))))
+
+
+def test_tied_weights_are_loaded_and_stored_and_refused_where_the_file_has_them_apart(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("truemap.networks._decoder.build_network", lambda *_: Tied())
+    known = {"network": {"name": "tied"}, "shape": [2, 2, 1], "classes": ["a", "b"], "temperature": 1.0}
+    state = {name: value.detach().clone() for name, value in Tied().state_dict().items()}
+    save_tensors(tmp_path / "w", state)
+    decoder = read_decoder(tmp_path / "w", known, torch.device("cpu"), "")
+    save_weights(tmp_path / "again", decoder.network)
+    assert all(torch.equal(value, state[name]) for name, value in load_file(tmp_path / "again").items())
+    save_tensors(tmp_path / "w", {**state, "other.weight": state["other.weight"] + 1})
+    with pytest.raises(DataError, match=r"has tied together: one\.weight"):
+        read_decoder(tmp_path / "w", known, torch.device("cpu"), "")
+
+
 def test_an_adapter_is_no_part_of_a_networks_weights(tmp_path) -> None:
-    from safetensors.torch import load_file
-
-    from truemap.networks._decoder import save_weights
-
     network = nn.Sequential(nn.Flatten(), nn.Linear(24, 2))
     save_weights(tmp_path / "w", nn.Sequential(Adapter([0], [1, 0, 2], [1, 3, 2, 4]), network))
     assert load_file(tmp_path / "w").keys() == network.state_dict().keys()

@@ -78,9 +78,9 @@ def look(network: nn.Module, x: torch.Tensor, classes: int, name: str) -> Looked
         If it does not give one finite logit a class, or gives a map something else beside another map, or has no
         gradient or one that is not its slope.
     """
-    bare = copy.deepcopy(network).double()
     try:
         check_outputs(network, x, classes)
+        bare = copy.deepcopy(network).double()
         check_gradient(bare, x[:1].double())
     except DataError as error:
         raise DataError(f"network '{name}': {error}. Mend the network, or take another.") from error

@@ -206,7 +206,7 @@ def check_accuracy(
             f"{turned.mean():.3f}. Mend `orientation` or `affine` of the JSON file beside it, or the maps' own."
         )
     if trained.accuracy is None or accuracy >= trained.accuracy - within:
-        _say_accuracy(weights, predicted == labels, labels)
+        _say_accuracy(weights, predicted == labels, labels, trained.accuracy)
         return
     raise DataError(
         f"{weights}: its test accuracy is {accuracy:.3f}, and {trained.accuracy:.3f} is stated beside it. Likely "
@@ -216,8 +216,8 @@ def check_accuracy(
     )
 
 
-def _say_accuracy(weights: str, right: np.ndarray, labels: np.ndarray) -> None:
-    """Log the test accuracy, and warn where always naming the commonest class may do as well."""
+def _say_accuracy(weights: str, right: np.ndarray, labels: np.ndarray, stated: float | None) -> None:
+    """Log the test accuracy; warn where naming the commonest class may do as well, or it is above the stated one."""
     common = float(np.bincount(labels).max() / len(labels))
     log.info("%s: test accuracy %.3f of %d maps", weights, right.mean(), len(right))
     if bdtrc(int(right.sum()) - 1, len(right), common) > GUESSED:
@@ -225,6 +225,12 @@ def _say_accuracy(weights: str, right: np.ndarray, labels: np.ndarray) -> None:
             "%s: its test accuracy of %.3f is not above that of a guess (%.3f): the classes' order, `orientation`, the "
             "standardisation of the maps, or the weights may be others than is said, and its maps tell nothing then",
             weights, right.mean(), common,
+        )  # fmt: skip
+    if stated is not None and bdtrc(int(right.sum()) - 1, len(right), stated) < LEVEL:
+        log.warning(
+            "%s: its test accuracy of %.3f is well above the %.3f that is stated beside it: it may know some of the "
+            "test maps, from training",
+            weights, right.mean(), stated,
         )  # fmt: skip
 
 
