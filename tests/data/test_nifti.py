@@ -349,6 +349,10 @@ def test_what_is_no_real_number_is_refused(tmp_path, values):
 def test_a_missing_file_and_a_folder_are_refused_by_name(tmp_path):
     with pytest.raises(DataError, match=r"none\.nii: no such file"):
         read_map(tmp_path / "none.nii")
+    with pytest.raises(DataError, match="'~' is not read as your home folder"):
+        read_map(tmp_path / "~/none.nii")
+    with pytest.raises(DataError, match="Write / between folders"):
+        read_map(tmp_path / "a\\none.nii")
     with pytest.raises(DataError, match=str(tmp_path)):
         read_map(tmp_path)
 

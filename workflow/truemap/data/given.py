@@ -21,7 +21,7 @@ from truemap.data.oddities import Oddities
 from truemap.data.rows import by_target, subject_blocks
 from truemap.data.seen import Seen
 from truemap.data.tables import read_tsv, require_cells, require_columns
-from truemap.runtime.files import DataError
+from truemap.runtime.files import DataError, spelling
 from truemap.runtime.log import log, progress
 
 REQUIRED = ("image", "sample", "target")
@@ -77,7 +77,9 @@ def read_sheet(path: str | Path, samples: pd.DataFrame) -> pd.DataFrame:
     for line, target in _lines(sheet["target"], ~sheet["target"].isin(classes)):
         raise DataError(f"{path}, line {line}: no class '{target}'{suggest(target, classes)}")
     for line, image in _lines(sheet["image"], [not Path(image).is_file() for image in sheet["image"]]):
-        raise DataError(f"{path}, line {line}: {image}: no such file. Paths are relative to the sheet.")
+        raise DataError(
+            f"{path}, line {line}: {image}: no such file. Paths are relative to the sheet.{spelling(image)}"
+        )
     _check_pairs(path, sheet, samples)
     sheet.attrs["numbered"] = not table["sample"].isin(samples["image"]).all()
     return sheet
