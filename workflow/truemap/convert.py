@@ -81,6 +81,22 @@ def state_dict(path: str | Path, prefix: str = "") -> tuple[dict[str, torch.Tens
         raise DataError(
             f"{path}: is no state dict (names, tensors). Save one: torch.save(network.state_dict(), 'network.pt')."
         )
+    found, taken = _unwrapped(path, found, prefix)
+    for name, value in found.items():
+        if value.layout != torch.strided or value.is_quantized or value.is_complex():
+            raise DataError(
+                f"{path}: '{name}' is quantized, sparse or complex, and weights are plain real numbers. Save those of "
+                "the network before it was packed."
+            )
+    # Tensors that share memory (tied weights) cannot be stored as they are.
+    return {name: value.detach().clone().contiguous() for name, value in found.items()}, [*words, *taken]
+
+
+def _unwrapped(
+    path: str | Path, found: Mapping[str, torch.Tensor], prefix: str
+) -> tuple[Mapping[str, torch.Tensor], list[str]]:
+    """Return the tensors by the network's own names, and what was taken off, in words."""
+    words = []
     if prefix:
         left = [name for name in found if not name.startswith(prefix)]
         found = {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
@@ -92,14 +108,7 @@ def state_dict(path: str | Path, prefix: str = "") -> tuple[dict[str, torch.Tens
         if all(name.startswith(wrapper) for name in found):
             found = {name.removeprefix(wrapper): value for name, value in found.items()}
             words.append(f"took '{wrapper}' off all names")
-    for name, value in found.items():
-        if value.layout != torch.strided or value.is_quantized or value.is_complex():
-            raise DataError(
-                f"{path}: '{name}' is quantized, sparse or complex, and weights are plain real numbers. Save those of "
-                "the network before it was packed."
-            )
-    # Tensors that share memory (tied weights) cannot be stored as they are.
-    return {name: value.detach().clone().contiguous() for name, value in found.items()}, words
+    return found, words
 
 
 def convert(
