@@ -296,6 +296,17 @@ def test_a_gradient_that_is_the_slope_is_taken_whatever_is_rounded_inside(first)
     look(Last(lambda z: z, first=first).eval(), torch.randn(2, 8, 8), 3, "own")
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_units_without_a_bias_at_their_bend_where_a_map_is_zero_are_taken(seed: int) -> None:
+    torch.manual_seed(seed)
+    layers = [nn.Conv2d(inside, 3, 5, padding=2, bias=False) for inside in (1, 3)]
+    bends = [layers[0], nn.ReLU(), layers[1], nn.ReLU()]
+    network = nn.Sequential(nn.Unflatten(1, (1, 8)), *bends, nn.Flatten(), nn.Linear(192, 3))
+    x = torch.zeros(2, 8, 8)
+    x[:, 0, :2] = torch.randn(2, 2)
+    look(network.eval(), x, 3, "own")
+
+
 @pytest.mark.parametrize("family", ["saliency"])
 def test_every_need_of_a_method_is_something_that_a_look_can_find(family: str) -> None:
     found = {"relu", "relu 1", "relu only", "affine but for relu", "sequence", "linear", "convolution"}
