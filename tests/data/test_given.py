@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from truemap.data.given import SheetReader, check_explained, check_numbers, files, open_stack, read_sheet
 from truemap.data.grid import Grid, turned
+from truemap.data.oddities import Oddities
 from truemap.runtime.files import DataError
 
 SHAPE = (3, 4, 2)
@@ -135,6 +136,56 @@ def test_a_map_in_another_orientation_is_turned(order, flips):
         to_grid[old, axis] = -1 if flip else 1
         to_grid[old, 3] = SHAPE[old] - 1 if flip else 0
     np.testing.assert_array_equal(turned(values, AFFINE @ to_grid, GRID), VALUES[0])
+
+
+def odd(folder, caplog, values, rows, signed=True):
+    """Return what is said of a sheet whose maps are these, the lines' rows being `rows`."""
+    np.save(folder / "all.npy", values)
+    cells = [[str(row), sample, target] for row, (_, sample, target) in zip(rows, lines(), strict=True)]
+    reader = SheetReader(read_sheet(write(folder, cells), SAMPLES), GRID, signed, "refuse")
+    list(reader.blocks(TESTED, CLASSES))
+    caplog.clear()
+    reader.odd.warn("maps.tsv")
+    return caplog.text
+
+
+def test_maps_that_equal_another_are_said(folder, caplog):
+    assert odd(folder, caplog, VALUES, range(18)) == ""
+    classes, samples = "equal one of the same sample for another class", "equal one of another sample"
+    found = odd(folder, caplog, VALUES, [k // 3 for k in range(18)])
+    assert f"12 maps {classes}" in found and samples not in found
+    # As those of a linear decoder: one a class.
+    found = odd(folder, caplog, 2.0 ** np.arange(18)[:, None, None, None] * VALUES, [k % 3 for k in range(18)])
+    assert f"15 maps {samples}" in found and classes not in found
+    found = odd(folder, caplog, VALUES, [0] * 18)
+    assert f"2 maps {classes}" in found and f"15 maps {samples}" in found
+    # The same but for their length, which agreement does not see.
+    longer = VALUES[:1] * 2.0 ** np.arange(18)[:, None, None, None]
+    assert f"15 maps {samples}" in odd(folder, caplog, longer, range(18))
+    assert odd(folder, caplog, np.zeros_like(VALUES), range(18)) == ""
+
+
+def test_sizes_for_and_against_one_of_two_classes_may_be_equal(folder, caplog):
+    odd = Oddities(halves=True)
+    odd.add(pd.DataFrame({"sample": [0, 0]}), np.ones((2, 5)))
+    odd.warn("maps.tsv")
+    assert caplog.text == "" and odd.classes == 1
+
+
+def test_maps_that_were_rounded_when_they_were_saved_are_said(caplog):
+    rng = np.random.default_rng(0)
+    maps = rng.normal(size=(4, 500))
+    rows = pd.DataFrame({"sample": range(4)})
+    for saved in ((1e-7 * maps).astype(np.float16), maps.astype(np.int8), maps > 1, maps[:, :40].astype(np.int8)):
+        odd = Oddities(halves=False)
+        odd.add(rows, saved.astype(np.float64))
+        odd.warn("maps.tsv")
+        assert odd.rounded == (4 if saved.shape[1] == 500 else 0)
+    assert "4 maps have fewer than 16 different sizes" in caplog.text
+    for saved in (maps.astype(np.float16), (1e3 * maps).astype(np.int16)):
+        odd = Oddities(halves=False)
+        odd.add(rows, saved.astype(np.float64))
+        assert odd.rounded == 0
 
 
 def test_constant_maps_and_maps_of_zero_are_taken(folder):

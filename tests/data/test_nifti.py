@@ -284,6 +284,29 @@ def test_a_map_without_any_place_is_read_with_one_warning(caplog):
     assert caplog.text == ""
 
 
+def test_a_place_that_may_be_none_is_said_once(caplog):
+    headers._identical.cache_clear()
+    headers._disagreeing.cache_clear()
+
+    def read(values, sform, qform=None):
+        image = nib.Nifti1Image(values, sform)
+        if qform is not None:
+            image.set_qform(qform, 1)
+        caplog.clear()
+        decode_map("m.nii", image.to_bytes())
+        return caplog.text
+
+    mirrored = AFFINE @ np.diag([-1.0, 1, 1, 1])
+    assert "the identity for an affine" in read(VALUES, np.eye(4))
+    assert read(VALUES, np.eye(4)) == ""
+    # Pictures have no place.
+    assert read(VALUES[:, :, :1], np.eye(4)) == ""
+    assert read(VALUES, AFFINE, AFFINE + 1e-3 * np.eye(4)) == ""
+    axes, others = ("".join(nib.aff2axcodes(matrix)) for matrix in (AFFINE, mirrored))
+    assert f"an sform whose axes are {axes} and a qform whose axes are {others}" in read(VALUES, AFFINE, mirrored)
+    assert read(VALUES, AFFINE, mirrored) == ""
+
+
 TURNED = AFFINE.copy()
 TURNED[:2, :2] = np.array([[np.cos(0.02), -np.sin(0.02)], [np.sin(0.02), np.cos(0.02)]]) @ AFFINE[:2, :2]
 
@@ -326,6 +349,10 @@ def test_what_is_no_real_number_is_refused(tmp_path, values):
 def test_a_missing_file_and_a_folder_are_refused_by_name(tmp_path):
     with pytest.raises(DataError, match=r"none\.nii: no such file"):
         read_map(tmp_path / "none.nii")
+    with pytest.raises(DataError, match="'~' is not read as your home folder"):
+        read_map(tmp_path / "~/none.nii")
+    with pytest.raises(DataError, match="Write / between folders"):
+        read_map(tmp_path / "a\\none.nii")
     with pytest.raises(DataError, match=str(tmp_path)):
         read_map(tmp_path)
 

@@ -327,14 +327,19 @@ def test_a_constant_brain_is_no_error_and_has_few_voxels(table):
     ids=["subjects", "splits", "classes", "a subject's own", "no subjects", "no subjects, splits"],
 )
 @pytest.mark.parametrize("block", [1, 3, 16])
-def test_a_map_of_two_subjects_classes_or_splits_is_flagged_on_both(table, monkeypatch, one, other, flagged, block):
+def test_a_map_of_two_subjects_classes_or_splits_is_flagged_on_both(
+    table, monkeypatch, caplog, one, other, flagged, block
+):
     monkeypatch.setattr(quality, "BLOCK", block)
     maps, same = maps_of(table), {"subject": "s1", "label": "A", "split": "train"}
     maps[20] = maps[2]
     for row, values in ((2, one), (20, other)):
         table.loc[row, list(same)] = list({**same, **values}.values())
-    found = measured(table, maps)["flags"].str.contains("copy?", regex=False)
+    judged = measured(table, maps)
+    found = judged["flags"].str.contains("copy?", regex=False)
     assert found[found].index.tolist() == ([2, 20] if flagged else [])
+    quality.warn_copies(judged)
+    assert ("2 maps are, to the last bit, another one" in caplog.text) == flagged
 
 
 def test_a_map_that_differs_in_one_bit_or_in_its_sign_is_no_copy(table):

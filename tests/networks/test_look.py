@@ -174,7 +174,9 @@ def test_normalisation_has_its_gradient_in_guided_methods_and_no_rule_in_deeplif
             nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64, track_running_stats=False), nn.Linear(64, 3)),
             r"it cannot take 1 map\(s\)",
         ),
-        (Own(lambda a: functional.dropout(a, 0.5)), "a map (alone|a second time) gets other logits"),
+        (Own(lambda a: functional.dropout(a, 0.5)), "draws random numbers in evaluation mode too"),
+        (Own(lambda a: functional.dropout(a, 1e-9)), "draws random numbers in evaluation mode too"),
+        (Own(lambda a: a - a.mean(0)), "a map alone gets other logits"),
         (Own(lambda a: a * torch.nan), "NaN or infinite"),
         (Own(lambda a: a.detach()), "no gradient"),
     ],
@@ -182,6 +184,127 @@ def test_normalisation_has_its_gradient_in_guided_methods_and_no_rule_in_deeplif
 def test_what_is_no_decoder_is_refused_in_words(network: nn.Module, words: str) -> None:
     with pytest.raises(DataError, match=words):
         look(network.eval().requires_grad_(False), torch.randn(2, 8, 8), 3, "own")
+
+
+class Last(Own):
+    """Its outputs go through a function; or some of what it sees does."""
+
+    def __init__(self, last, classes: int = 3, first=lambda x: x) -> None:
+        torch.manual_seed(0)
+        super().__init__(functional.leaky_relu)
+        self.out, self.last, self.first = nn.Linear(6, classes), last, first
+
+    def forward(self, x):
+        return self.last(super().forward(self.first(x)))
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        (lambda z: z.softmax(1), "are probabilities .*; its last softmax is to go"),
+        (lambda z: functional.log_softmax(z, 1), "logarithms of probabilities .*; its last log_softmax is to go"),
+        (lambda z: z.softmax(1).log(), "logarithms of probabilities"),
+        (torch.sigmoid, "those of sigmoid.*; its last sigmoid is to go"),
+        (lambda z: z.clone().sigmoid_()[:, :, None].squeeze(2), "those of sigmoid_"),
+        (nn.LogSigmoid(), "those of log_?sigmoid"),
+        (lambda z: z[:, :1], r"gives \(2, 1\) for 2 maps, not \(2, 3\): one logit a map and class\. Mend"),
+        (lambda z: (z, None), "gives tuple"),
+        (lambda z: {"logits": z}, "gives dict"),
+        (lambda z: z.reshape(16, -1), "cannot take 2"),
+    ],
+)
+def test_outputs_that_are_no_logits_are_refused_by_what_they_are(last, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        look(Last(last).eval(), torch.randn(2, 8, 8), 3, "own")
+
+
+def test_of_the_one_logit_of_two_classes_it_is_said_how_to_make_two() -> None:
+    x = torch.randn(2, 8, 8)
+    with pytest.raises(DataError, match=r"return torch.cat\(\[-z / 2, z / 2\], dim=1\)"):
+        look(Last(lambda z: z, classes=1).eval(), x, 2, "own")
+    both = Last(lambda z: torch.cat([-z / 2, z / 2], dim=1), classes=1).eval()
+    look(both, x, 2, "own")
+    z = both.out(functional.leaky_relu(both.layer(x.flatten(1))))
+    torch.testing.assert_close(both(x).softmax(1)[:, 1:], z.sigmoid())
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        lambda z: z.double(),
+        lambda z: z.bfloat16(),
+        # A gate, as those of squeeze-and-excitation: not what comes out.
+        lambda z: z * z.mean(1, keepdim=True).sigmoid(),
+        lambda z: 3 * z.tanh(),
+    ],
+)
+def test_logits_of_any_type_and_gates_before_them_are_taken(last) -> None:
+    look(Last(last).eval(), torch.randn(2, 8, 8), 3, "own")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("normed", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+def test_weights_that_are_computed_are_taken(normed) -> None:
+    network = Own(functional.relu)
+    normed(network.layer)
+    assert "relu only" not in look(network.eval(), torch.randn(2, 8, 8), 3, "own").traits
+
+
+class Half(torch.autograd.Function):
+    """The same numbers, and half the gradient."""
+
+    @staticmethod
+    def forward(_context, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(_context, gradient):
+        return gradient / 2
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        lambda x: x - x.mean((1, 2), keepdim=True).detach(),
+        lambda x: x / x.detach().std((1, 2), keepdim=True),
+        lambda x: x + x.detach(),
+        Half.apply,
+        # Rounded, with a gradient straight through it.
+        lambda x: x + (x.round() - x).detach(),
+    ],
+)
+def test_a_gradient_that_is_not_the_slope_is_refused(first) -> None:
+    # All weights above zero: the mean of the map matters.
+    network = Last(lambda z: z, first=first)
+    network.layer.weight.data.abs_()
+    with pytest.raises(DataError, match="its gradient is not how its logits change"):
+        look(network.eval(), torch.randn(2, 8, 8), 3, "own")
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        lambda x: x / x.std((1, 2), keepdim=True),
+        lambda x: x.float(),
+        lambda x: x.half().to(x.dtype),
+        lambda x: functional.max_pool2d(x, 2).repeat(1, 2, 2),
+        # Flat all over.
+        lambda x: functional.relu(x - 100),
+    ],
+)
+def test_a_gradient_that_is_the_slope_is_taken_whatever_is_rounded_inside(first) -> None:
+    look(Last(lambda z: z, first=first).eval(), torch.randn(2, 8, 8), 3, "own")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_units_without_a_bias_at_their_bend_where_a_map_is_zero_are_taken(seed: int) -> None:
+    torch.manual_seed(seed)
+    layers = [nn.Conv2d(inside, 3, 5, padding=2, bias=False) for inside in (1, 3)]
+    bends = [layers[0], nn.ReLU(), layers[1], nn.ReLU()]
+    network = nn.Sequential(nn.Unflatten(1, (1, 8)), *bends, nn.Flatten(), nn.Linear(192, 3))
+    x = torch.zeros(2, 8, 8)
+    x[:, 0, :2] = torch.randn(2, 2)
+    look(network.eval(), x, 3, "own")
 
 
 @pytest.mark.parametrize("family", ["saliency"])

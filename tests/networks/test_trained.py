@@ -8,12 +8,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from torch import nn
 
 from truemap.config.schema import ConfigError, parse
 from truemap.config.trained import Trained, read_trained
 from truemap.data.grid import Grid
 from truemap.networks._adapter import Adapter
+from truemap.networks._decoder import read_decoder, save_tensors, save_weights
 from truemap.networks._trained import check_accuracy, fitted, refuse_leaked
 from truemap.runtime.files import DataError
 
@@ -110,7 +112,29 @@ def test_pseudonyms_are_looked_through(tmp_path, monkeypatch) -> None:
     subjects = {"validation": [], "test": [pseudonym(read_salt(), "100307"), pseudonym(read_salt(), "100408")]}
     with pytest.raises(DataError, match="1 of 2 test subjects"):
         refuse_leaked("w", trained(subjects=["100408"]), subjects, True)
+    with pytest.raises(DataError, match="1 of 2 test subjects"):
+        refuse_leaked("w", trained(subjects=["sub-100408"]), subjects, True)
     refuse_leaked("w", trained(subjects=["100409"]), subjects, True)
+    # Two of one pseudonym have all of them a digit more.
+    longer = {"validation": [], "test": [pseudonym(read_salt(), "100307", 9)]}
+    with pytest.raises(DataError, match="1 of 1 test subjects"):
+        refuse_leaked("w", trained(subjects=["100307"]), longer, True)
+
+
+@pytest.mark.parametrize("theirs", ["sub-01", "SUB_01", "1", "001", "Subject 1", "subj1"])
+@pytest.mark.parametrize("ours", ["sub-01", "01", "sub-1"])
+def test_a_training_subject_is_known_by_any_spelling(caplog, theirs: str, ours: str) -> None:
+    with pytest.raises(DataError, match="1 of 2 test subjects"):
+        refuse_leaked("w", trained(subjects=[theirs]), {"validation": [], "test": [ours, "sub-02"]}, False)
+    refuse_leaked("w", trained(subjects=[theirs]), {"validation": [], "test": ["sub-11", "sub-02"]}, False)
+
+
+def test_that_no_training_subject_is_in_the_data_is_said(caplog) -> None:
+    people = {"train": ["s1"], "validation": ["s2"], "test": ["s3"]}
+    refuse_leaked("w", trained(subjects=["s1"]), people, False)
+    assert "nobody can see" not in caplog.text
+    refuse_leaked("w", trained(subjects=["p1"]), people, False)
+    assert "none of its training subjects is in this dataset" in caplog.text
 
 
 LABELS = np.arange(60) % 3
@@ -136,15 +160,40 @@ def test_another_order_of_classes_shows_in_the_test_maps_without_a_stated_accura
     assert "1.000" not in str(caught.value) and "0.933" in str(caught.value)
 
 
+def test_an_accuracy_that_may_be_a_guess_is_said(caplog) -> None:
+    caplog.set_level("INFO")
+    accuracy(wrong=6)
+    assert "w: test accuracy 0.900 of 60 maps" in caplog.text and "guess" not in caplog.text
+    predicted = np.resize([0, 1, 2, 1, 2, 0, 2, 0, 1], 60)
+    check_accuracy("w", trained(), predicted, LABELS, 0.1, lambda: predicted)
+    assert "is not above that of a guess (0.333)" in caplog.text
+    caplog.clear()
+    accuracy(wrong=1, said=0.95)
+    assert "above the" not in caplog.text
+    accuracy(wrong=1, said=0.8)
+    assert "accuracy of 0.983 is well above the 0.800 that is stated" in caplog.text
+    # All the same class, which is nine tenths of the maps.
+    caplog.clear()
+    check_accuracy("w", trained(), np.zeros(60, int), (np.arange(60) % 10 == 9).astype(int), 0.1, lambda: predicted)
+    assert "0.900 is not above that of a guess (0.900)" in caplog.text
+
+
+def test_left_for_right_shows_in_the_test_maps_without_a_stated_accuracy() -> None:
+    with pytest.raises(DataError, match=r"accuracy is 0\.667; with left and right of the maps exchanged it is 1\.000"):
+        accuracy(wrong=20, turned=True)
+    # Nine gained of nine could be chance, at a level of a thousandth.
+    accuracy(wrong=9, turned=True)
+
+
 def test_at_chance_no_order_is_held_to_be_the_right_one() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):
-        check_accuracy("w", trained(), rng.integers(0, 3, 60), LABELS, 0.1, lambda: LABELS)
+        check_accuracy("w", trained(), rng.integers(0, 3, 60), LABELS, 0.1, lambda: rng.integers(0, 3, 60))
 
 
 def test_far_below_the_stated_accuracy_the_likely_causes_are_named_with_what_they_would_give() -> None:
-    with pytest.raises(DataError, match=r"is 0\.500, and 0\.900 is stated.*mirrored maps its accuracy is 1\.000"):
-        accuracy(wrong=30, said=0.9, turned=True)
+    with pytest.raises(DataError, match=r"is 0\.500, and 0\.900 is stated.*mirrored maps its accuracy is 0\.500"):
+        accuracy(wrong=30, said=0.9)
 
 
 def said(**changes) -> str:
@@ -159,7 +208,10 @@ def said(**changes) -> str:
         ("[]", "is no JSON object"),
         ('{"shape": 1, "shape": 2}', "ValueError"),
         (said(classes=["a", "a"]), "named twice"),
-        (said(orientation="RAR"), "three letters"),
+        (said(orientation="RAR"), "three capital letters"),
+        (said(orientation="R,A,S"), "three capital letters"),
+        (said(orientation="ras"), "three capital letters"),
+        (said(subjects=[]), "subjects: "),
         (said(orientation=None), "left may be taken for right"),
         (said(affine=np.eye(4).tolist()), "one of them"),
         (said(standardize=None), "standardize: Field required"),
@@ -175,6 +227,11 @@ def test_a_file_beside_the_weights_that_cannot_be_used_is_refused_by_name(tmp_pa
     with pytest.raises(DataError, match=words) as caught:
         read_trained(path)
     assert str(path) in str(caught.value)
+
+
+def test_classes_are_called_as_cells_of_tables_are(tmp_path) -> None:
+    (tmp_path / "w.json").write_text(said(classes=["u\u0308ber \u00a0 all", " b"]))
+    assert read_trained(tmp_path / "w.json").classes == ["\u00fcber all", "b"]
 
 
 def config(**model) -> dict:
@@ -202,11 +259,47 @@ def test_weights_take_the_place_of_training() -> None:
     assert found.training is None and found.seeds == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git-lfs pointer.*git lfs pull"),
+        (b"PK\x03\x04" + bytes(99), "PyTorch or NumPy by another name.*truemap.convert"),
+        (b"", "cannot be used as weights of linear .* Again"),
+    ],
+)
+def test_what_is_no_file_of_weights_is_called_by_its_name(tmp_path, content: bytes, words: str) -> None:
+    (tmp_path / "w.safetensors").write_bytes(content)
+    known = {"network": {"name": "linear", "initialisation": "glorot"}, "shape": [2, 2, 1], "classes": ["a", "b"]}
+    with pytest.raises(DataError, match=words):
+        read_decoder(tmp_path / "w.safetensors", {**known, "temperature": 1.0}, torch.device("cpu"), "Again")
+
+
+class Tied(nn.Module):
+    """Two layers of the same weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other, self.last = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+        self.other.weight = self.one.weight
+
+    def forward(self, x):
+        return self.last(self.other(torch.relu(self.one(x.flatten(1)))))
+
+
+def test_tied_weights_are_loaded_and_stored_and_refused_where_the_file_has_them_apart(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("truemap.networks._decoder.build_network", lambda *_: Tied())
+    known = {"network": {"name": "tied"}, "shape": [2, 2, 1], "classes": ["a", "b"], "temperature": 1.0}
+    state = {name: value.detach().clone() for name, value in Tied().state_dict().items()}
+    save_tensors(tmp_path / "w", state)
+    decoder = read_decoder(tmp_path / "w", known, torch.device("cpu"), "")
+    save_weights(tmp_path / "again", decoder.network)
+    assert all(torch.equal(value, state[name]) for name, value in load_file(tmp_path / "again").items())
+    save_tensors(tmp_path / "w", {**state, "other.weight": state["other.weight"] + 1})
+    with pytest.raises(DataError, match=r"has tied together: one\.weight"):
+        read_decoder(tmp_path / "w", known, torch.device("cpu"), "")
+
+
 def test_an_adapter_is_no_part_of_a_networks_weights(tmp_path) -> None:
-    from safetensors.torch import load_file
-
-    from truemap.networks._decoder import save_weights
-
     network = nn.Sequential(nn.Flatten(), nn.Linear(24, 2))
     save_weights(tmp_path / "w", nn.Sequential(Adapter([0], [1, 0, 2], [1, 3, 2, 4]), network))
     assert load_file(tmp_path / "w").keys() == network.state_dict().keys()

@@ -44,6 +44,7 @@ with job(snakemake, scrub) as settings:
         raise DataError(f"{tables[0]}: maps were written while this job read them. Run again.")
     means.write(snakemake.output.mean, snakemake.output.mean_table, grid.affine, **of_job(names))
     seen.write(place, found)
+    given.odd.warn(tables[0])
     log.info("%d maps of %d test maps", means.count.sum(), means.count.trace())
     if settings["signed"] and not negative:
         log.warning("no map has a negative value: if they are sizes, set `signed: false`")

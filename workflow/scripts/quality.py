@@ -1,7 +1,7 @@
 """Tabulate the quality of a dataset's maps, and list the subjects that were skipped."""
 
 from truemap.data.grid import read_grid
-from truemap.data.quality import quality_table, read_skipped
+from truemap.data.quality import quality_table, read_skipped, warn_copies
 from truemap.data.volumes import read_volumes
 from truemap.evaluation.results import write_table
 from truemap.figures.quality_page import quality_page
@@ -16,4 +16,5 @@ with job(snakemake) as settings:
     skipped = read_skipped([snakemake.input.incomplete, *snakemake.input.skipped])
     page = quality_page(table, skipped, snakemake.wildcards.dataset, settings["data"])
     write_text(snakemake.output.html, page)
+    warn_copies(table)
     log.info("%d maps, %d of them flagged", len(table), (table["flags"] != "").sum())

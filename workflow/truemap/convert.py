@@ -4,7 +4,8 @@
 ``python -m truemap.convert decoder.npz --mask mask.nii.gz --standardize volume``
 
 Of a PyTorch state dict, or of the coefficients of a linear decoder of scikit-learn or nilearn:
-``numpy.savez("decoder.npz", coef_=d.coef_, intercept_=d.intercept_, classes_=d.classes_.astype(str))``.
+``numpy.savez("decoder.npz", coef_=d.coef_, intercept_=d.intercept_, classes_=d.classes_.astype(str))``, with the
+``mean_`` and ``scale_`` of a scaler before it, if there is one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pydantic import ValidationError
 
 from truemap.config.options import faults
 from truemap.config.trained import Trained, beside
+from truemap.networks._coefficients import linear
 from truemap.networks._decoder import save_tensors
 from truemap.runtime.files import DataError, write_json
 
@@ -42,16 +44,25 @@ REFUSED = {
 }
 
 
-def state_dict(path: str | Path) -> tuple[dict[str, torch.Tensor], list[str]]:
+def state_dict(path: str | Path, prefix: str = "") -> tuple[dict[str, torch.Tensor], list[str]]:
     """Return the tensors of a PyTorch file by name, and what was done to get them, in words.
+
+    Parameters
+    ----------
+    path : path
+    prefix : str
+        Tensors whose names begin with it are taken, and it off their names; those of wrappers are known.
 
     Raises
     ------
     DataError
-        If it holds anything but tensors, numbers and text: that would have to be unpickled, and can run code.
+        If it holds anything but tensors, numbers and text: that would have to be unpickled, and can run code; or
+        tensors that are no weights.
     """
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path}: cannot be read without running code ({type(error).__name__}). Where the network is, save its "
@@ -70,80 +81,51 @@ def state_dict(path: str | Path) -> tuple[dict[str, torch.Tensor], list[str]]:
         raise DataError(
             f"{path}: is no state dict (names, tensors). Save one: torch.save(network.state_dict(), 'network.pt')."
         )
-    for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in found):
-            found = {name.removeprefix(prefix): value for name, value in found.items()}
-            words.append(f"took '{prefix}' off all names")
+    found, taken = _unwrapped(path, found, prefix)
+    for name, value in found.items():
+        if value.layout != torch.strided or value.is_quantized or value.is_complex():
+            raise DataError(
+                f"{path}: '{name}' is quantized, sparse or complex, and weights are plain real numbers. Save those of "
+                "the network before it was packed."
+            )
     # Tensors that share memory (tied weights) cannot be stored as they are.
-    return {name: value.detach().clone().contiguous() for name, value in found.items()}, words
+    return {name: value.detach().clone().contiguous() for name, value in found.items()}, [*words, *taken]
 
 
-def linear(path: str | Path, mask: np.ndarray) -> tuple[dict[str, torch.Tensor], list[str], list[str]]:
-    """Return the state dict of network `linear`, the classes, if the file has them, and what was done, in words.
-
-    Parameters
-    ----------
-    path : path
-        .npz file with ``coef_``, shape (classes, voxels) or (1, voxels), and ``intercept_``; maybe ``classes_``; and
-        ``mean_`` and ``scale_`` of a StandardScaler before the decoder, which become part of the weights.
-    mask : ndarray of bool, shape ``shape``
-        Its voxels, in C order, are those of the coefficients; all others get a weight of zero.
-
-    Raises
-    ------
-    DataError
-        If something is missing, pickled, not finite, or of another shape.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        raise DataError(
-            f"{path}: cannot be read as .npz without unpickling ({error}). Save plain arrays: "
-            "numpy.savez('decoder.npz', coef_=d.coef_, intercept_=d.intercept_, classes_=d.classes_.astype(str))."
-        ) from None
-    for name in ("coef_", "intercept_"):
-        if name not in found:
-            raise DataError(f"{path}: has no '{name}' (but {', '.join(sorted(found)) or 'nothing'}). Save it too.")
-    weight, bias = np.atleast_2d(found["coef_"]).astype(np.float64), found["intercept_"].astype(np.float64).reshape(-1)
-    words, voxels = [], int(mask.sum())
-    if weight.shape[1] != voxels:
-        raise DataError(
-            f"{path}: has {weight.shape[1]} coefficients a class, the mask has {voxels} voxels. Give the mask that the "
-            "decoder's maps were taken from (of nilearn: decoder.mask_img_)."
-        )
-    if "mean_" in found or "scale_" in found:
-        mean, scale = (found.get(name, default) for name, default in (("mean_", 0.0), ("scale_", 1.0)))
-        weight = weight / scale
-        bias = bias - weight @ np.broadcast_to(mean, voxels)
-        words.append("made the scaler's mean_ and scale_ part of weights and intercepts")
-    if len(bias) not in (1, len(weight)):
-        raise DataError(f"{path}: has {len(weight)} rows of coefficients and {len(bias)} intercepts. One a row is due.")
-    bias = np.broadcast_to(bias, len(weight))
-    if len(weight) == 1:
-        # The softmax of these two is the logistic function of the one.
-        weight, bias = np.stack([-weight[0] / 2, weight[0] / 2]), np.array([-bias[0] / 2, bias[0] / 2])
-        words.append("made two logits of the one of a decoder of two classes: minus and plus its half")
-    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-        raise DataError(f"{path}: holds NaN or infinite numbers.")
-    full = np.zeros((len(weight), mask.size))
-    full[:, mask.reshape(-1)] = weight
-    state = {"1.weight": torch.from_numpy(full).float(), "1.bias": torch.from_numpy(bias.copy()).float()}
-    words.append(f"put {voxels} of {mask.size} voxels' weights in their places, in rows of C order; the others are 0")
-    return state, [str(name) for name in found.get("classes_", np.array([], dtype=str)).tolist()], words
+def _unwrapped(
+    path: str | Path, found: Mapping[str, torch.Tensor], prefix: str
+) -> tuple[Mapping[str, torch.Tensor], list[str]]:
+    """Return the tensors by the network's own names, and what was taken off, in words."""
+    words = []
+    if prefix:
+        left = [name for name in found if not name.startswith(prefix)]
+        found = {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
+        if not found:
+            raise DataError(f"{path}: no name begins with '{prefix}'; the first is '{left[0]}'. Mend --prefix.")
+        words.append(f"took '{prefix}' off {len(found)} names, and left out: {', '.join(left) or 'none'}")
+    # One wrapper may stand around another.
+    for wrapper in PREFIXES * 2:
+        if all(name.startswith(wrapper) for name in found):
+            found = {name.removeprefix(wrapper): value for name, value in found.items()}
+            words.append(f"took '{wrapper}' off all names")
+    return found, words
 
 
-def convert(path: str | Path, known: Mapping[str, Any], mask: np.ndarray | None, out: str | Path) -> list[str]:
+def convert(
+    path: str | Path, known: Mapping[str, Any], mask: np.ndarray | None, out: str | Path, prefix: str = ""
+) -> list[str]:
     """Write ``out`` (.safetensors) and the JSON file beside it; return what was done, in words.
 
     Parameters
     ----------
     path : path
-        .pt or .pth (a state dict), or .npz (see `linear`).
+        .pt or .pth (a state dict), or .npz (see `truemap.networks._coefficients.linear`).
     known : mapping
         Keys of `truemap.config.trained.Trained`.
     mask : ndarray of bool, optional
-        See `linear`.
+        See `truemap.networks._coefficients.linear`.
+    prefix : str
+        See `state_dict`.
 
     Raises
     ------
@@ -160,10 +142,10 @@ def convert(path: str | Path, known: Mapping[str, Any], mask: np.ndarray | None,
         if mask is None:
             raise DataError(f"{path}: which voxels its coefficients are of is not said. Give the mask (--mask).")
         state, classes, words = linear(path, mask)
-        known["classes"] = known.get("classes") or classes
+        words += _called(path, known, classes)
         network, count = "network: linear", len(state["1.bias"])
     else:
-        state, words = state_dict(path)
+        state, words = state_dict(path, prefix)
         network, count = "the network's own module", 0
     try:
         trained = Trained.model_validate(known)
@@ -176,6 +158,31 @@ def convert(path: str | Path, known: Mapping[str, Any], mask: np.ndarray | None,
     save_tensors(out, state)
     write_json(beside(out), trained.model_dump(mode="json", exclude_none=True))
     return [*words, f"wrote {out} ({len(state)} tensors, for {network}) and {beside(out)}"]
+
+
+def _called(path: Path, known: dict[str, Any], classes: list[str]) -> list[str]:
+    """Have the classes in `known` be those of the file, where none are named; return what was done, in words."""
+    given = known.setdefault("classes", classes)
+    if not classes or given == classes:
+        return []
+    if sorted(given) == sorted(classes):
+        raise DataError(
+            f"{path}: its classes_ are {', '.join(classes)}, in the order of its rows, and --classes are "
+            f"{', '.join(given)}. Leave --classes out."
+        )
+    return [f"called the classes {', '.join(classes)} as --classes say: {', '.join(given)}"]
+
+
+def _subjects(path: str) -> list[str]:
+    """Return subjects of a text file, one a line."""
+    try:
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is no UTF-8 text. Save it as that.") from None
+    for number, line in enumerate(lines, 1):
+        if set(line) & set(",;\t#"):
+            raise DataError(f"{path}, line {number}: more than a subject's name. Write one a line and nothing else.")
+    return [line for line in lines if line]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -191,6 +198,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--subjects", help="text file: whom it was trained on, one a line")
     parser.add_argument("--accuracy", type=float, help="on data that it was not trained on")
     parser.add_argument("--temperature", type=float, help="where the model's `calibrate` is false; default 1")
+    parser.add_argument(
+        "--prefix", default="", help="of a state dict: take the names that begin with it, as Lightning's model."
+    )
     parser.add_argument("--out", help="default: the file's name, ending with .safetensors")
     return parser
 
@@ -212,11 +222,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             mask = np.asarray(image.dataobj) > 0 if given.mask else None
         except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
             raise DataError(f"{place}: cannot be read as NIfTI ({error}).") from None
+        if mask is not None:
+            if mask.size != np.prod(image.shape[:3]):
+                raise DataError(f"{place}: has shape {image.shape}. A mask is one volume.")
+            mask = mask.reshape(image.shape[:3])
         known |= {"shape": list(image.shape[:3]), "affine": image.affine.tolist()}
         if given.subjects:
-            lines = Path(given.subjects).read_text(encoding="utf-8-sig").splitlines()
-            known["subjects"] = [line.strip() for line in lines if line.strip()]
-        for line in convert(given.file, known, mask, given.out or Path(given.file).with_suffix(".safetensors")):
+            known["subjects"] = _subjects(given.subjects)
+        out = given.out or Path(given.file).with_suffix(".safetensors")
+        for line in convert(given.file, known, mask, out, given.prefix):
             print(line)
     except (DataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

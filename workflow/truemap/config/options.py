@@ -35,8 +35,15 @@ Count = Annotated[int, Field(ge=1)]
 EpsilonUnit = Literal["voxel", "absolute"]
 EPSILON_UNIT = "voxel: the L2 bound is epsilon times sqrt(voxels); absolute: it is epsilon"
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-#: What is compared with cells of tables (`truemap.data.tables`): composed alike.
-Name = Annotated[str, AfterValidator(lambda text: unicodedata.normalize("NFC", text))]
+
+
+def composed(text: str) -> str:
+    """Return a text as cells of tables are (`truemap.data.tables`): composed (NFC), one blank for any white space."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+#: What is compared with cells of tables.
+Name = Annotated[str, AfterValidator(composed)]
 Subject = Annotated[Name, BeforeValidator(_hcp_number)]
 
 

@@ -215,9 +215,10 @@ class GivenMaps(Strict):
     label: Label | None = Field(None, description=LABEL)
     maps: dict[str, Annotated[str, Field(min_length=1)]] = Field(
         min_length=1,
-        description="TSV with columns image (NIfTI, or a .npy stack of shape (n, *shape) or (n, voxels); relative to "
-        "the sheet), row (of a stack, from 0), sample (what the column image of results/{dataset}/samples.tsv says, or "
-        "the number of its line, 0 below the header: numbers shift when maps come or go) and target (the class "
+        description="TSV with columns image (NIfTI, or a .npy stack of shape (n, *shape) or (n, voxels), the last axis "
+        "running fastest as NumPy has it; relative to the sheet), row (of a stack, from 0), sample (what the column "
+        "image of results/{dataset}/samples.tsv says, or the number of its line, 0 below the header: numbers shift "
+        "when maps come or go) and target (the class "
         "explained). Every test map that is explained needs a line for its own class, and all or none have lines for "
         "the other classes. Or a mapping from a label to such a sheet, for several ways to explain. Accuracies, robust "
         "ones too, need a network: tables and figures say that there is none",

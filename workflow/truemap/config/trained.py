@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -38,7 +38,7 @@ class Trained(Strict):
         description="shape of one input as the network's forward takes it, where that is not `shape`: channels first, "
         "axes of one voxel may be left out, as [1, 91, 109, 91] or [3, 8, 8]; each channel gets the map",
     )
-    subjects: list[Subject] | Literal["unknown"] = Field(
+    subjects: Annotated[list[Subject], Field(min_length=1)] | Literal["unknown"] = Field(
         "unknown",
         description="whom the network was trained on; unknown is said on every figure. The file is yours: none of it "
         "shows in results",
@@ -67,8 +67,9 @@ class Trained(Strict):
     @field_validator("orientation")
     @classmethod
     def _axes(cls, value: str | None) -> str | None:
-        if value is not None and sorted(e for c in value for e in range(3) if c in ENDS[e]) != [0, 1, 2]:
-            raise ValueError("must be three letters, one of R or L, one of A or P and one of S or I")
+        letters = value if value is not None and len(value) == 3 else ""
+        if value is not None and sorted(e for c in letters for e in range(3) if c in ENDS[e]) != [0, 1, 2]:
+            raise ValueError("must be three capital letters, one of R or L, one of A or P and one of S or I, as RAS")
         return value
 
     @model_validator(mode="after")

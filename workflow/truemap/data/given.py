@@ -17,10 +17,11 @@ from truemap.data.grid import Grid, grid_difference, turned
 from truemap.data.headers import sized
 from truemap.data.maps import unit_peak
 from truemap.data.nifti import files_of, read_map
+from truemap.data.oddities import Oddities
 from truemap.data.rows import by_target, subject_blocks
 from truemap.data.seen import Seen
 from truemap.data.tables import read_tsv, require_cells, require_columns
-from truemap.runtime.files import DataError
+from truemap.runtime.files import DataError, spelling
 from truemap.runtime.log import log, progress
 
 REQUIRED = ("image", "sample", "target")
@@ -76,7 +77,9 @@ def read_sheet(path: str | Path, samples: pd.DataFrame) -> pd.DataFrame:
     for line, target in _lines(sheet["target"], ~sheet["target"].isin(classes)):
         raise DataError(f"{path}, line {line}: no class '{target}'{suggest(target, classes)}")
     for line, image in _lines(sheet["image"], [not Path(image).is_file() for image in sheet["image"]]):
-        raise DataError(f"{path}, line {line}: {image}: no such file. Paths are relative to the sheet.")
+        raise DataError(
+            f"{path}, line {line}: {image}: no such file. Paths are relative to the sheet.{spelling(image)}"
+        )
     _check_pairs(path, sheet, samples)
     sheet.attrs["numbered"] = not table["sample"].isin(samples["image"]).all()
     return sheet
@@ -93,7 +96,8 @@ def _rows(path: Path, table: pd.DataFrame) -> list[int]:
     stacks = table["image"].str.lower().str.endswith(STACK)
     for line, _ in _lines(cells, stacks & ~cells.str.fullmatch("[0-9]{1,9}")):
         raise DataError(
-            f"{path}, line {line}: a stack. Say in the column `{ROW}` which of its maps it is, 0 for the first."
+            f"{path}, line {line}: a stack. Say in the column `{ROW}` which of its maps it is, 0 for the first: a "
+            "whole number without a point (of pandas: a column of type Int64)."
         )
     for line, _ in _lines(cells, ~stacks & (cells != "")):
         raise DataError(f"{path}, line {line}: a row, but no stack ({STACK}). Leave the cell empty.")
@@ -230,6 +234,11 @@ class SheetReader:
     nan : {"refuse", "zero"}
         What becomes of voxels that are NaN.
 
+    Attributes
+    ----------
+    odd : Oddities
+        Of the blocks so far.
+
     Raises
     ------
     DataError
@@ -239,6 +248,7 @@ class SheetReader:
     def __init__(self, sheet: pd.DataFrame, grid: Grid, signed: bool, nan: Literal["refuse", "zero"]) -> None:
         self._places = sheet.set_index(["sample", "target"])[["image", "row"]]
         self._grid, self._signed, self._nan = grid, signed, nan
+        self.odd = Oddities(halves=not signed and sheet["target"].nunique() == 2)
         rows = sheet[sheet["row"] >= 0].groupby("image")["row"].max()
         self._stacks = {image: open_stack(image, int(last), grid) for image, last in rows.items()}
 
@@ -249,6 +259,7 @@ class SheetReader:
             pairs = pd.MultiIndex.from_frame(rows[["sample", "target"]])
             rows = rows[pairs.isin(self._places.index)].reset_index(drop=True)
             maps, scale = unit_peak(np.stack([self.read(row.sample, row.target) for row in rows.itertuples()]))
+            self.odd.add(rows, maps)
             yield rows.assign(scale=scale, residual=np.nan), maps
 
     def read(self, sample: int, target: str) -> np.ndarray:

@@ -116,9 +116,45 @@ def read_affine(path: str | Path, header: nib.Nifti1Header) -> np.ndarray:
     # Columns that point almost the same way make no volume either.
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) <= 1e-6 * sizes.prod():
         raise DataError(f"{path}: no usable sform or qform (the {of} give {affine[:3].tolist()}). {PLACE}")
+    shape = header.get_data_shape()[:3]
     if not any(codes):
-        _unplaced(header.get_data_shape()[:3])
+        _unplaced(shape)
+    elif np.array_equal(affine, np.eye(4)) and 1 not in shape:
+        _identical(shape)
+    if all(codes):
+        _check_ends(shape, affine, header)
     return affine
+
+
+def _check_ends(shape: tuple[int, ...], affine: np.ndarray, header: nib.Nifti1Header) -> None:
+    """Warn where the qform, which is not used, says otherwise where the axes point."""
+    try:
+        other = nib.aff2axcodes(header.get_qform())
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError, nib.spatialimages.HeaderDataError):
+        return
+    if other != (axes := nib.aff2axcodes(affine)):
+        _disagreeing(shape, "".join(map(str, axes)), "".join(map(str, other)))
+
+
+@cache
+def _identical(shape: tuple[int, ...]) -> None:
+    """Warn once, as `_unplaced` does."""
+    log.warning(
+        "maps of shape %s have the identity for an affine, as where a program lost theirs: where they lie, and what is "
+        "left and right, is a guess (voxels of 1 mm from the origin, x to the right). If that is wrong, set the affine "
+        "(nibabel.Nifti1Image(values, affine))",
+        shape,
+    )
+
+
+@cache
+def _disagreeing(shape: tuple[int, ...], axes: str, other: str) -> None:
+    """Warn once, as `_unplaced` does."""
+    log.warning(
+        "maps of shape %s have an sform whose axes are %s and a qform whose axes are %s: the sform is taken, and "
+        "programs that take the qform have seen them turned. %s",
+        shape, axes, other, PLACE,
+    )  # fmt: skip
 
 
 @cache

@@ -14,7 +14,7 @@ from nibabel.wrapstruct import WrapStructError
 from zlib_ng import zlib_ng
 
 from truemap.data.headers import AGAIN, HEAD, most_bytes, read_affine, read_header
-from truemap.runtime.files import DataError, SourceError, joined, whole
+from truemap.runtime.files import DataError, SourceError, joined, spelling, whole
 
 #: Bytes that may stand after the values (padding).
 PADDING = 1 << 12
@@ -76,7 +76,7 @@ def _content(path: Path) -> bytes:
             message = "a link to a file that is not there. If it is DataLad's, run `datalad get` on it"
         else:
             message = "no such file. Check the path, or take its line out of the samples"
-        raise DataError(f"{path}: {message}.") from None
+        raise DataError(f"{path}: {message}.{spelling(path)}") from None
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error}). Mend the disk or its permissions, run again.") from None
 

@@ -13,6 +13,7 @@ from truemap.data.grid import Grid
 from truemap.data.rows import has_subject, owners
 from truemap.data.volumes import Volumes
 from truemap.numerics import filled, pearson
+from truemap.runtime.log import log
 
 #: Maps held at a time.
 BLOCK = 16
@@ -140,6 +141,18 @@ def _copied(table: pd.DataFrame, stored: list[bytes]) -> np.ndarray:
     owner = owners(table, table["sample"])
     whose = pd.DataFrame({"owner": owner.astype(str), "label": table["label"], "split": table["split"]})
     return (whose.groupby(stored).transform("nunique") > 1).any(axis=1).to_numpy()
+
+
+def warn_copies(table: pd.DataFrame) -> None:
+    """Say that maps of `quality_table` are copies, of files that differ: equal files were refused before."""
+    copies = table[table["flags"].str.contains("copy?", regex=False)]
+    if len(copies):
+        log.warning(
+            "%d maps are, to the last bit, another one of another subject, class or split, the first is sample %d (%s, "
+            "%s): the page of the data's quality lists them; where one is in train and the other in test, the test is "
+            "none. Find out whose they are and leave out the others.",
+            len(copies), copies["sample"].iloc[0], copies["label"].iloc[0], copies["split"].iloc[0],
+        )  # fmt: skip
 
 
 def _flags(table: pd.DataFrame, conditions: np.ndarray, copied: np.ndarray) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from truemap.config.options import suggest
+from truemap.config.options import composed, suggest
 from truemap.runtime.files import DataError
 
 #: What other programs put between cells, by what errors call it.
@@ -52,7 +52,7 @@ def read_tsv(
         that do not pair, a character that does not show, or begins with '#'. The message names the line.
     """
     (_, header), *lines = _lines(path, _decoded(path, kind, remedy, private))
-    header = [_composed(name) for name in header]
+    header = [composed(name) for name in header]
     while header and not header[-1]:
         header.pop()
     _check_header(path, header)
@@ -68,7 +68,7 @@ def read_tsv(
                 f"{path}, line {line}: has {size} cells than the header ({len(cells)}, not {len(header)}). Write one "
                 "cell a column, a tab between them, and name every column."
             )
-        rows[line - 2] = [cell if name in paths else _composed(cell) for name, cell in zip(header, cells, strict=False)]
+        rows[line - 2] = [cell if name in paths else composed(cell) for name, cell in zip(header, cells, strict=False)]
     return pd.DataFrame(list(rows.values()), index=pd.Index(list(rows), dtype=int), columns=header, dtype=str)
 
 
@@ -165,7 +165,3 @@ def _check_header(path: str | Path, header: list[str]) -> None:
             raise DataError(
                 f"{path}, line 1: columns {header.index(name) + 1} and {number} have one name. Drop or rename one."
             )
-
-
-def _composed(cell: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", cell).split())

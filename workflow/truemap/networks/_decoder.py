@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from truemap.config.registry import method
+from truemap.data.formats import foreign
 from truemap.data.regions import Regions
 from truemap.networks._adapter import Adapter
 from truemap.networks._contract import Network
@@ -114,7 +115,9 @@ def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], metadata
     """
     with whole(path) as temporary:
         try:
-            save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, temporary, metadata)
+            # Copies, as what a network has tied together cannot be stored as it is.
+            copies = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+            save_file(copies, temporary, metadata)
         except SafetensorError as error:
             raise OSError(f"{path}: {error}") from None
 
@@ -138,11 +141,31 @@ def read_decoder(weights: str | Path, description: dict[str, Any], device: torch
     try:
         state = load_file(weights)
         network.load_state_dict(state)
-        if lost := [key for key, values in state.items() if not values.isfinite().all()]:
-            raise ValueError(f"NaN or infinite numbers in {', '.join(lost)}")
+        _check_loaded(state, network.state_dict())
     except (SafetensorError, RuntimeError, ValueError, OSError) as error:
+        if isinstance(error, SafetensorError) and (what := _foreign(weights)):
+            raise DataError(f"{weights}: no safetensors file but {what}") from None
         raise DataError(f"{weights}: cannot be used as weights of {name} ({error}). {remedy}") from None
     return decoder_of(network, description, device)
+
+
+def _check_loaded(state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> None:
+    """Raise ValueError where a network, of whose tensors `own` are, has not the numbers that it was to load."""
+    if lost := [key for key, values in state.items() if values.is_floating_point() != own[key].is_floating_point()]:
+        raise ValueError(f"whole or complex numbers where it has real ones, or the other way round: {', '.join(lost)}")
+    if lost := [key for key, values in state.items() if not values.isfinite().all()]:
+        raise ValueError(f"NaN or infinite numbers in {', '.join(lost)}")
+    if lost := [key for key, values in state.items() if not torch.equal(own[key].cpu(), values.to(own[key].dtype))]:
+        raise ValueError(f"other numbers than those of what the network has tied together: {', '.join(lost)}")
+
+
+def _foreign(weights: str | Path) -> str | None:
+    """Return what a file is that is no safetensors file, and what to do, in words; None if it is not known."""
+    with Path(weights).open("rb") as file:
+        start = file.read(512)
+    if start.startswith(b"PK\x03\x04"):
+        return "one of PyTorch or NumPy by another name. Convert it (python -m truemap.convert)."
+    return foreign(start)
 
 
 def decoder_of(network: nn.Module, description: dict[str, Any], device: torch.device) -> Decoder:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from truemap.networks._checks import check_gradient, check_outputs
 from truemap.networks._structure import only_linear, relu_layers, replaced, sequence
 from truemap.runtime.files import DataError
 
@@ -75,10 +76,12 @@ def look(network: nn.Module, x: torch.Tensor, classes: int, name: str) -> Looked
     ------
     DataError
         If it does not give one finite logit a class, or gives a map something else beside another map, or has no
-        gradient.
+        gradient or one that is not its slope.
     """
     try:
-        _check_outputs(network, x, classes)
+        check_outputs(network, x, classes)
+        bare = copy.deepcopy(network).double()
+        check_gradient(bare, x[:1].double())
     except DataError as error:
         raise DataError(f"network '{name}': {error}. Mend the network, or take another.") from error
     relus = relu_layers(network)
@@ -95,51 +98,11 @@ def look(network: nn.Module, x: torch.Tensor, classes: int, name: str) -> Looked
         if calls[number - 1 : number] != [layer] or calls.count(layer) > 1:
             break
         traits.add(f"relu {number}")
-    bare = copy.deepcopy(network).double()
     if _is_affine(bare, x.double(), Bare()):
         traits.add("affine but for relu")
     if "affine but for relu" in traits or _is_affine(bare, x.double(), Bare(largest=True)):
         traits.add("relu only")
     return Looked(traits, sorted(heard & ACTIVATIONS))
-
-
-def _check_outputs(network: nn.Module, x: torch.Tensor, classes: int) -> None:
-    with torch.enable_grad():
-        inputs = x.clone().requires_grad_(True)
-        logits = _logits(network, inputs)
-        if not isinstance(logits, torch.Tensor) or logits.shape != (len(x), classes):
-            found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-            raise DataError(f"it gives {found} for {len(x)} maps, not ({len(x)}, {classes}): one logit a map and class")
-        gradient = torch.autograd.grad(logits.sum(), inputs, allow_unused=True)[0] if logits.requires_grad else None
-    if not logits.isfinite().all():
-        raise DataError("its logits are NaN or infinite for maps of these data")
-    if gradient is None:
-        raise DataError("its logits have no gradient with respect to the map; nothing can be explained by gradients")
-    logits = logits.detach().double()
-    if bool((logits >= 0).all()) and torch.allclose(logits.sum(dim=1), logits.new_ones(len(x)), atol=1e-5):
-        raise DataError(
-            "its outputs are probabilities (not negative, a sum of 1).: its last softmax is to go, as logits are needed"
-        )
-    with torch.no_grad():
-        alone = torch.cat([_logits(network, one[None]) for one in x]).double()
-        again = network(x).double()
-    allowed = 1e-3 * max(float(logits.abs().max()), 1e-6)
-    for what, other in (("alone", alone), ("a second time", again)):
-        if float((other - logits).abs().max()) > allowed:
-            raise DataError(
-                f"a map {what} gets other logits: layers draw random numbers or use the batch, in evaluation mode too "
-                "(dropout by a function, or batch normalisation without running statistics)"
-            )
-
-
-def _logits(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    try:
-        return network(x)
-    # Whatever a network of somebody else's raises.
-    except Exception as error:
-        raise DataError(
-            f"it cannot take {len(x)} map(s) of shape {tuple(x.shape[1:])} ({type(error).__name__}: {error})"
-        ) from error
 
 
 class Bare(TorchFunctionMode):
@@ -191,7 +154,7 @@ def _is_affine(network: nn.Module, x: torch.Tensor, mode: Bare) -> bool:
     try:
         with torch.no_grad(), replaced(relus, lambda a: a), mode:
             # One map at a time, as at 2 mm these activations are the largest of all.
-            values = torch.cat([network(one[None]) for one in (*points, mixed)])
+            values = torch.cat([network(one[None]) for one in (*points, mixed)]).double()
     except RuntimeError:
         # A network that casts to float32 cannot be asked in float64.
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -14,14 +15,19 @@ from torch import nn
 
 from truemap.config.trained import Trained, beside, checked
 from truemap.data.grid import Grid, grid_words, same_grid
+from truemap.data.tables import plain
 from truemap.networks._adapter import Adapter
 from truemap.networks._batches import Batches
 from truemap.runtime.files import DataError
 from truemap.runtime.log import log
-from truemap.runtime.privacy import pseudonym, read_salt
+from truemap.runtime.privacy import DIGITS, pseudonym, read_salt
 
-#: p, times the number of orders, below which another order of classes is held to be the right one.
+#: p, times the number of orders, below which another order of classes, or mirrored maps, are held to be the right ones.
 LEVEL = 1e-3
+#: What programs put before a subject's name.
+PREFIXES = ("sub-", "sub", "s", "S")
+#: p above which an accuracy may be that of a guess.
+GUESSED = 0.05
 #: What to do about weights that do not fit.
 STATE_DICT = "They are to be the state dict of that network, with the options that the config gives it."
 
@@ -119,19 +125,46 @@ def refuse_leaked(weights: str, trained: Trained, subjects: Mapping[str, Collect
     if trained.subjects == "unknown":
         log.warning("%s: nobody knows whom it was trained on; test subjects may be among them", weights)
         return
-    salt = read_salt() if pseudonyms else ""
-    known = {pseudonym(salt, who) if pseudonyms else who for who in trained.subjects}
-    found = {split: len(known & set(subjects[split])) for split in ("validation", "test")}
-    if not any(found.values()):
-        log.info("%s: none of its %d training subjects is among validation and test subjects", weights, len(known))
+    if pseudonyms:
+        # All are of one length.
+        salt, length = read_salt(), max((len(who) for names in subjects.values() for who in names), default=0)
+        digits = max(length - len("sub-"), DIGITS)
+        known = {pseudonym(salt, name, digits) for who in trained.subjects for name in _spellings(who)}
+    else:
+        known = {_bare(who) for who in trained.subjects}
+    found = {}
+    for split, names in subjects.items():
+        found[split] = sum((who if pseudonyms else _bare(who)) in known for who in set(names))
+    if not found["validation"] and not found["test"]:
+        count = len(trained.subjects)
+        log.info("%s: none of its %d training subjects is among validation and test subjects", weights, count)
+    if not any(found.values()) and "train" in found:
+        log.warning(
+            "%s: none of its training subjects is in this dataset, under any spelling that is tried; if some of these "
+            "people are, under other names, nobody can see that maps are scored on which it was trained",
+            weights,
+        )
     if found["validation"]:
         log.warning("%s: %d validation subjects are training subjects of its", weights, found["validation"])
     if found["test"]:
         raise DataError(
             f"{weights}: {found['test']} of {len(set(subjects['test']))} test subjects are among those that it was "
-            "trained on, so that accuracy and agreement would be of maps that it knows. State the splits in the sheet "
-            "(column split: train for them), or leave these subjects out of the data."
+            "trained on (names that differ by case, dashes, leading zeros or 'sub-' are one), so that accuracy and "
+            "agreement would be of maps that it knows. State the splits in the sheet (column split: train for them), "
+            "or leave these subjects out of the data."
         )
+
+
+def _bare(who: str) -> str:
+    """Return what is the same in all ways to write one subject: sub-01, Sub_1, 01."""
+    return re.sub("^(subject|subj|sub)-?(?=.)", "", plain(who))
+
+
+def _spellings(who: str) -> set[str]:
+    """Return ways to write one subject, as pseudonyms are of one of them."""
+    stem = re.sub("^(subject|subj|sub)[-_ ]?(?=.)", "", who, flags=re.IGNORECASE)
+    stems = {stem, stem.upper(), stem.lower()} | {stem.zfill(n) for n in (2, 3, 4)} | {stem.lstrip("0") or stem}
+    return {who} | {prefix + name for prefix in ("", *PREFIXES) for name in stems}
 
 
 def check_accuracy(
@@ -142,7 +175,7 @@ def check_accuracy(
     within: float,
     mirrored: Callable[[], np.ndarray],
 ) -> None:
-    """Refuse a network that does far worse than is said of it, or much better with its classes in another order.
+    """Refuse a network that does far worse than is said of it, or better with other order of classes or mirrored maps.
 
     Parameters
     ----------
@@ -160,25 +193,54 @@ def check_accuracy(
     best = np.empty_like(called)
     best[called] = true
     other = best[predicted] == labels
-    gained, lost = int((other & (predicted != labels)).sum()), int((~other & (predicted == labels)).sum())
-    # One-sided sign test: as many or more gained by chance (scipy.stats takes a second to import).
-    chance = bdtrc(gained - 1, gained + lost, 0.5)
-    better = gained > lost and chance * math.factorial(len(best)) < LEVEL
     order = f"in the order {', '.join(trained.classes[k] for k in best)} its accuracy is {other.mean():.3f}"
-    if better:
+    if _better(other, predicted == labels, math.factorial(len(best))):
         raise DataError(
             f"{weights}: its test accuracy is {accuracy:.3f}; with the classes of its logits {order}. Put them in the "
             "order in which it was trained (`classes` of the JSON file beside it)."
         )
+    turned = mirrored() == labels
+    if _better(turned, predicted == labels, 1):
+        raise DataError(
+            f"{weights}: its test accuracy is {accuracy:.3f}; with left and right of the maps exchanged it is "
+            f"{turned.mean():.3f}. Mend `orientation` or `affine` of the JSON file beside it, or the maps' own."
+        )
     if trained.accuracy is None or accuracy >= trained.accuracy - within:
+        _say_accuracy(weights, predicted == labels, labels, trained.accuracy)
         return
-    turned = float((mirrored() == labels).mean())
     raise DataError(
         f"{weights}: its test accuracy is {accuracy:.3f}, and {trained.accuracy:.3f} is stated beside it. Likely "
-        f"causes: left and right are exchanged (with mirrored maps its accuracy is {turned:.3f}); the order of classes "
-        f"({order}); another standardisation of the maps; other weights. Mend the JSON file, or allow for it by "
-        "`accuracy_within`."
+        f"causes: left and right are exchanged (with mirrored maps its accuracy is {turned.mean():.3f}); the order of "
+        f"classes ({order}); another standardisation of the maps; other weights. Mend the JSON file, or allow for it "
+        "by `accuracy_within`."
     )
+
+
+def _say_accuracy(weights: str, right: np.ndarray, labels: np.ndarray, stated: float | None) -> None:
+    """Log the test accuracy; warn where naming the commonest class may do as well, or it is above the stated one."""
+    common = float(np.bincount(labels).max() / len(labels))
+    log.info("%s: test accuracy %.3f of %d maps", weights, right.mean(), len(right))
+    if bdtrc(int(right.sum()) - 1, len(right), common) > GUESSED:
+        log.warning(
+            "%s: its test accuracy of %.3f is not above that of a guess (%.3f): the classes' order, `orientation`, the "
+            "standardisation of the maps, or the weights may be others than is said, and its maps tell nothing then",
+            weights, right.mean(), common,
+        )  # fmt: skip
+    if stated is not None and bdtrc(int(right.sum()) - 1, len(right), stated) < LEVEL:
+        log.warning(
+            "%s: its test accuracy of %.3f is well above the %.3f that is stated beside it: it may know some of the "
+            "test maps, from training",
+            weights, right.mean(), stated,
+        )  # fmt: skip
+
+
+def _better(other: np.ndarray, right: np.ndarray, ways: int) -> bool:
+    """Return whether another reading, one of so many ways, is right where this one is wrong too often for chance.
+
+    By a one-sided sign test over the maps on which the two differ; scipy.stats takes a second to import.
+    """
+    gained, lost = int((other & ~right).sum()), int((~other & right).sum())
+    return gained > lost and float(bdtrc(gained - 1, gained + lost, 0.5)) * ways < LEVEL
 
 
 def mirrored(network: nn.Module, batches: Batches, grid: Grid) -> np.ndarray:

@@ -14,12 +14,17 @@ from truemap.data import seen
 from truemap.plan.plan import Plan
 from truemap.plan.times import catch_up
 from truemap.runtime import made as record
-from truemap.runtime.files import DataError
+from truemap.runtime.files import DataError, spelling
 from truemap.runtime.log import log
 from truemap.runtime.privacy import without_ids
 
 #: Files that a message lists.
 LISTED = 5
+#: What to do where a sheet of given maps is still to be written.
+FIRST = (
+    " To have results/{dataset}/samples.tsv first, which it is written from, make it of its header alone (image, "
+    "sample, target, tabs between), and ask snakemake for that file."
+)
 
 
 class Start:
@@ -114,7 +119,8 @@ def check_files(plan: Plan, datasets: Iterable[str]) -> None:
     for key, path in plan.named_files(datasets):
         if path.endswith("/") != Path(path).is_dir() or not Path(path).exists():
             reason = "no such folder" if path.endswith("/") else "no such file"
-            faults.append(f"  {key}: {path}: {reason}. Paths are relative to {Path.cwd()}.")
+            made = FIRST if key.endswith(".maps") else ""
+            faults.append(f"  {key}: {path}: {reason}. Paths are relative to {Path.cwd()}.{spelling(path)}{made}")
         elif not os.access(path, os.R_OK):
             faults.append(f"  {key}: {path}: may not be read. Mend its permissions.")
     if faults:

@@ -17,6 +17,14 @@ class DataError(ValueError):
     """Input that cannot be used; the message names the file, the reason and the remedy."""
 
 
+def spelling(path: str | Path) -> str:
+    """Return what about a path that is not there no system reads as it is meant, as the end of a message."""
+    parts = str(path).split("/")
+    if "~" in parts:
+        return " '~' is not read as your home folder: write it out."
+    return " Write / between folders, not \\." if "\\" in str(path) else ""
+
+
 class SourceError(DataError):
     """What data come from does not answer as it should: no fault of a subject's, so none is skipped for it."""
 
