@@ -40,3 +40,6 @@ try:
     plan = Plan(config, os.path.dirname(HERE), gpu_present=shutil.which("nvidia-smi") is not None)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+
+# What every page has in it, beside what it is made from.
+assets = [plan.own(f"workflow/truemap/figures/assets/page.{kind}") for kind in ("css", "js")]

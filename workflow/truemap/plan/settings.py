@@ -299,6 +299,17 @@ class JobSettings:
         done = {**self._shared(wildcards, "explained", "measured", "metrics"), "trainings": dict(sorted(seeds.items()))}
         return {"data": self._data(wildcards), "done": done, "style": self._style("dpi")}
 
+    def digest(self, wildcards: Any) -> Settings:
+        """What the first page says of a dataset."""
+        asked = self.judge(wildcards)
+        asked["source"].pop("root", None)  # where somebody keeps the data
+        seeds = [{"seed": job["seed"]} for job in self._jobs.finalists(wildcards)]
+        compared = self._compared(wildcards, self._jobs.finalists(wildcards))
+        entries = [{**entry, **seed} for entry, seed in zip(compared["entries"], seeds, strict=True)]
+        drawn = self._labels(self._jobs.drawn(wildcards), wildcards)
+        shared = {**self._shared(wildcards, "show", "average"), "data": self._data(wildcards), "group": self._group(wildcards)}
+        return {**compared, "entries": entries, "drawn": drawn, "asked": asked, **shared}
+
     def figure_strength(self, wildcards: Any) -> Settings:
         """Agreement against the strength of training."""
         models = self._jobs.dataset(wildcards).networks
