@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from truemap.config.names import SPLITS
+from truemap.config.names import REFERENCE, SPLITS
 from truemap.evaluation.claims import SIMULATED
 from truemap.figures.page import Html, html, joined
 from truemap.figures.wording import CRITERIA, TRUTHS, entry_words, listed, number, p_words, plural, words
+
+
+def in_short(told: Mapping[str, Any]) -> Html:
+    """Return in a sentence what was run on what."""
+    ours = [one for one in told["entries"] if one["model"] != REFERENCE]
+    units = _units(told, told["about"]["subjects"]["test"] or told["about"]["maps"]["test"])
+    models = plural(len({one["model"] for one in ours}), "model")
+    return html(
+        "<b>{}</b> ({}): {}, {}, explained in {} in all.",
+        told["dataset"], told["data"], units, models, plural(len(ours), "way"),
+    )  # fmt: skip
 
 
 def answer_words(told: Mapping[str, Any]) -> Html:
@@ -18,8 +29,8 @@ def answer_words(told: Mapping[str, Any]) -> Html:
         return html('<p class="answer"><b>{}</b> ({}): no map has an r with signs.</p>\n', told["dataset"], told["data"])
     criterion, first = next(iter(found.items()))
     return html(
-        '<p class="answer"><b><a href="#{name}">{name}</a></b> ({data}): maps of <b>{best}</b> agree best with the {truth} '
-        "({criterion}): mean r {mean} over {n}{margin}. {references} {order}</p>\n",
+        '<div class="answer"><p><b><a href="#{name}">{name}</a></b> ({data}): maps of <b>{best}</b> agree best with the '
+        "{truth} ({criterion}): mean r {mean} over {n}{margin}.</p>\n<p>{references}</p>\n{order}</div>\n",
         name=told["dataset"],
         data=told["data"],
         best=_named(told, first["best"]),
@@ -64,23 +75,30 @@ def _references(found: Mapping[str, Any]) -> Html:
     if not ranked:
         return Html("No reference was scored.")
     said = listed([html("{} {}", words(name), number(mean, 2)) for name, mean in ranked])
-    best = ranked[0][0]
-    above, count = found["above"][best], found["entries"]
-    much = f"none of {plural(count, 'way')} is above the best of them" if not above else (
-        f"{above} of {plural(count, 'way')} {'is' if above == 1 else 'are'} above the best of them")  # fmt: skip
-    return html("Maps that know nothing of any network reach {}: {}, so agreement alone does not make a map faithful.", said, much) if (
-        above < count) else html("Maps that know nothing of any network reach {}: {}.", said, much)  # fmt: skip
+    above, count = found["above"][ranked[0][0]], found["entries"]
+    much = f"{above or 'none'} of {plural(count, 'way')} {'is' if above < 2 else 'are'} above the best of them"
+    so = "" if above == count else ", so agreement alone does not make a map faithful"
+    return html("Maps that know nothing of any network reach {}: {}{}.", said, much, so)
 
 
 def _order(told: Mapping[str, Any]) -> Html:
-    """Return how many of the study's orders come out here, of those with a test."""
+    """Return how many of the study's orders come out here, of those with a test, and each of them."""
     tested = [order for order in told["orders"] if order["holds"] is not None]
     if not tested:
-        return Html("The paper's order was not tested here: its models or methods are not among these.")
+        return Html("<p>The paper's order was not tested here: its models or methods are not among these.</p>\n")
     held = sum(order["holds"] for order in tested)
     how = "came out" if held == len(tested) else "did not come out" if not held else "came out in part"
     beside = " (on data that are not the paper's)" if SIMULATED in told["data"] else ""
-    return html("The paper's order {}: {} of its {} comparisons{}.", how, held, len(tested), beside)
+    return html(
+        "<details><summary>The paper's order {}: {} of its {} comparisons{}</summary>\n<ul>\n{}</ul>\n</details>\n",
+        how, held, len(tested), beside, joined(map(_compared, tested)),
+    )  # fmt: skip
+
+
+def _compared(order: Mapping[str, Any]) -> Html:
+    kind, said = ("holds", "came out") if order["holds"] else ("fails", "did not")
+    return html('<li><span class="chip {}">{}</span> {}: {}; {}, {}</li>\n', kind, said, CRITERIA[order["criterion"]],
+                order["statement"], order["ours"], order["test"])  # fmt: skip
 
 
 def what_was_run(told: Mapping[str, Any]) -> Html:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,6 +10,9 @@ import pandas as pd
 from truemap.figures.message import message_figure
 from truemap.figures.page import Html, html, joined, safe, table_html
 from truemap.figures.wording import CRITERIA, number, plural, words
+
+#: Pixels of a picture that is shown by itself.
+WIDE = 1300
 
 
 def dataset_sections(told: Mapping[str, Any]) -> Html:
@@ -40,7 +43,14 @@ def _message(told: Mapping[str, Any]) -> Html:
 
 def _figures(told: Mapping[str, Any]) -> Html:
     rest = [one for one in told["pictures"] if not one["name"].startswith(("grid", "prediction", "strength"))]
-    return html("<h3>Figures of the paper</h3>\n{}", joined(map(_picture, rest))) if rest else Html("")
+    return html("<h3>Figures of the paper</h3>\n{}", _pictures(rest)) if rest else Html("")
+
+
+def _pictures(found: Sequence[Mapping[str, Any]]) -> Html:
+    """Return pictures, those that are not wide side by side."""
+    narrow = joined(_picture(one) for one in found if one["width"] <= WIDE)
+    rest = joined(_picture(one) for one in found if one["width"] > WIDE)
+    return html('<div class="pair">\n{}</div>\n{}', narrow, rest) if narrow else rest
 
 
 def _picture(one: Mapping[str, Any]) -> Html:
@@ -95,7 +105,7 @@ def _measures(told: Mapping[str, Any]) -> Html:
     more = html('<p><a href="{}/figures/prediction.html">In words and tables</a></p>\n', told["dataset"])
     return html(
         "<h3>Measures against truth, and strength of training</h3>\n{}{}{}",
-        joined(map(_picture, pictures)),
+        _pictures(pictures),
         html("<details><summary>What each measure predicts</summary><ul>\n{}</ul></details>\n", said) if told["measures"] else "",
         more if told["measures"] else "",
     )

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from truemap.evaluation.claims import NOT_RUN, SIMULATED
-from truemap.figures.index_answer import answer_words, what_was_run
+from truemap.figures.index_answer import answer_words, in_short, what_was_run
 from truemap.figures.index_dataset import dataset_sections
 from truemap.figures.page import Html, html, joined, page
 from truemap.figures.viewer import template
@@ -39,6 +39,7 @@ def index_page(told: Sequence[Mapping[str, Any]], claims: pd.DataFrame, outdated
         [
             _banner(told),
             _left_out(outdated),
+            html('<p>{}</p>\n', joined(map(in_short, told), " ")),
             html('<h2 id="answer">The answer</h2>\n{}', joined(map(answer_words, told))),
             html('<h2 id="run">What was run, on what</h2>\n{}', joined(map(what_was_run, told))),
             _claims(claims),
@@ -103,7 +104,7 @@ def _claims(claims: pd.DataFrame) -> Html:
     return html(
         '<h2 id="claims">Published claims, and what came out</h2>\n<p>Each with the published value, ours and its test; '
         '<a href="claims.html">all of them as one table</a>, with how a verdict is reached.</p>\n'
-        '<ul class="chips" aria-label="Counts">\n{}</ul>\n{}{}',
+        '<ul class="chips counts" aria-label="Counts">\n{}</ul>\n{}{}',
         joined(chips), joined(parts), unrun if len(others) else "",
     )  # fmt: skip
 

@@ -38,7 +38,8 @@ def entry_words(entry: Mapping[str, Any]) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     """Return a number to so many digits behind the point; a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}f}"
+    # What rounds to 0 has no sign.
+    return "–" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def p_words(p: float | None) -> str:

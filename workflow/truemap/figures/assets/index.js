@@ -6,7 +6,8 @@ const WORDS = {
 };
 const plain = word => word.replaceAll("_", " ");
 const said = word => word.endsWith("_absolute") ? WORDS[word.slice(0, -9)] + WORDS._absolute : WORDS[word] ?? plain(word);
-const figures = (value, digits = 3) => value === null ? "no value" : value.toFixed(digits);
+// What rounds to 0 has no sign.
+const figures = (value, digits = 3) => value === null ? "no value" : value.toFixed(digits).replace(/^-(0\.?0*)$/, "$1");
 const pWords = p => p === 0 ? "< 1e-300" : `= ${p}`;
 const nameOf = e => e.model === "reference" ? `reference: ${plain(e.method)}` : `${e.label}, ${plain(e.method)}`;
 const viewers = {};
@@ -71,8 +72,8 @@ function grid(place) {
   function cell(k) {
     const now = told.grid[block], mean = now.mean[k], box = make("td");
     if (mean === null) { box.className = "none"; box.textContent = "no r"; box.title = now.reason[k]; return box; }
-    const button = make("button", mean.toFixed(2), {
-      class: "cell", type: "button", "aria-pressed": picked === k, "aria-label": `${nameOf(entries[k])}: mean r ${mean.toFixed(2)}`,
+    const button = make("button", figures(mean, 2), {
+      class: "cell", type: "button", "aria-pressed": picked === k, "aria-label": `${nameOf(entries[k])}: mean r ${figures(mean, 2)}`,
     });
     const means = now.mean.filter(value => value !== null);
     shade(button, mean, Math.min(0, ...means), Math.max(...means));
@@ -143,7 +144,7 @@ function grid(place) {
       const {difference, p, why} = pair(k, j);
       return [nameOf(other), figures(difference), p === null ? why : String(p)];
     })));
-    const rows = now.units.map((unit, n) => [unit, values[n] === null ? "" : values[n].toFixed(3)]);
+    const rows = now.units.map((unit, n) => [unit, values[n] === null ? "" : figures(values[n])]);
     box.append(listing("Mean r of each subject (of each image, where there are no subjects)", ["subject or image", "mean r"], rows));
     below.replaceChildren(box);
     box.querySelectorAll("table").forEach(sortable);

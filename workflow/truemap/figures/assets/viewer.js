@@ -121,7 +121,7 @@ function viewer(place) {
 
   function draw() {
     const k = voxel(space, point), where = image ? axes.map((n, m) => `${names[m]} ${point[n]}`).join(", ") : `x ${point[0]}, y ${point[1]}, z ${point[2]} mm`;
-    const values = volumes.map(shown => shown && k >= 0 ? (shown.values[k] / 127 * shown.map.peak).toPrecision(3) : "none");
+    const values = volumes.map(shown => shown && k >= 0 ? (shown.values[k] / 127 * shown.map.peak).toPrecision(2) : "none");
     canvases.forEach(({canvas, context}, n) => {
       paint(context, volumes[n]);
       canvas.setAttribute("aria-label", `${n ? "map" : "truth"} at ${where}: ${values[n]}. Arrow keys${image ? "" : ", Page Up and Page Down"} move the crosshair.`);
