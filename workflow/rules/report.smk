@@ -305,7 +305,8 @@ rule digest:
         figures=plan.every(drawn),
         answers=plan.each("predict", rules.predict.output.answers),
         quality=rules.quality.output.tsv,
-        skipped=[rules.samples.output.skipped, plan.each("volumes", rules.volumes.output.skipped)],
+        incomplete=rules.samples.output.skipped,
+        skipped=plan.each("volumes", rules.volumes.output.skipped),
         times=rules.resources.output.tsv,
         models=plan.each("model", rules.model.output.description),
     output:

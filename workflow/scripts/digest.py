@@ -46,7 +46,7 @@ with job(snakemake) as settings:
         "pictures": [picture(path, dataset, files.figures) for path in drawn], "classes": classes,
         "viewer": viewer.viewed(seen, settings["drawn"], classes, grid),
         "measures": [] if not files.answers else read_table(files.answers[0])["sentence"].tolist(),
-        "quality": digest.quality_counts(read_table(files.quality), read_skipped(files.skipped)),
+        "quality": digest.quality_counts(read_table(files.quality), read_skipped([files.incomplete, *files.skipped])),
         "times": json.loads(read_table(files.times).to_json(orient="records")),
         "versions": json.loads(Path(files.models[0]).read_text())["versions"] if files.models else {},
     }  # fmt: skip
