@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from pages import asked_for
 import yaml
+from pages import asked_for
 from scipy import stats
 from snakemake.utils import update_config
 

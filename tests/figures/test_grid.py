@@ -277,7 +277,7 @@ def whole_summary(data="simulated data, not HCP"):
 def page_rows(page):
     """Rows of the page's table: column -> text."""
     head, *lines = re.findall(r"<tr.*?>(.*?)</tr>", page, re.DOTALL)
-    names = re.findall(r"<th>(.*?)</th>", head)
+    names = re.findall(r"<th[^>]*>(.*?)</th>", head)
     return [dict(zip(names, re.findall(r"<td>(.*?)</td>", line), strict=True)) for line in lines]
 
 

@@ -324,7 +324,7 @@ def test_methods_of_swept_candidates_are_those_of_their_model() -> None:
 
 
 #: Figures that show one truth and one set of conditions first.
-FIGURES = {"figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength"}
+FIGURES = {"figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength", "digest"}
 
 
 def test_the_truth_that_figures_show_is_no_setting_of_scores_or_tests() -> None:
@@ -643,7 +643,7 @@ def test_their_settings_say_of_signs_and_those_of_others_stay() -> None:
     assert p.settings.adopt(OTHER) == expected
     assert p.settings.score(OTHER)["signed"] is False
     changes = settings_that_differ(RAW, GIVEN)
-    assert changes == {"statistics", "metrics", "judge", "figure_1", "figure_2", "figure_3", "figure_grid"}
+    assert changes == {"statistics", "metrics", "judge", "figure_1", "figure_2", "figure_3", "figure_grid", "digest"}
     assert p.settings.statistics(IMAGES)["given"] == ["other"]
     assert p.settings.statistics(IMAGES)["attacks"] == ["pgd"]
 

@@ -35,8 +35,8 @@ class Browser:
         there, self._write = os.pipe()
         self._read, back = os.pipe()
         # The browser's ends are its descriptors 3 and 4, as the flag has it.
-        command = [FOUND, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-                   "--remote-debugging-pipe", f"--user-data-dir={folder}", "about:blank"]  # fmt: skip
+        command = [FOUND, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                   "--no-first-run", "--remote-debugging-pipe", f"--user-data-dir={folder}", "about:blank"]  # fmt: skip
         shell = f'exec 3<&{there} 4>&{back}; exec "$@"'
         self._process = subprocess.Popen(
             ["bash", "-c", shell, "bash", *command], pass_fds=(there, back), stdout=subprocess.DEVNULL,
@@ -79,7 +79,9 @@ class Browser:
 
     def open(self, path: Path, width: int = 1440, height: int = 900, scheme: str = "light") -> float:
         """Open a file and return the seconds until it is loaded."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+        )
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.events.clear()
         start = time.monotonic()

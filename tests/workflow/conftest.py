@@ -85,7 +85,7 @@ def results(copy: Clone) -> dict[str, bytes]:
     found = (p for p in root.rglob("*") if p.is_file() and p.suffix in ENDINGS)
     names = ((p.relative_to(root), p) for p in found if not p.name.startswith(".partial-"))
     return {str(n): p.read_bytes() for n, p in names if n.parts[0] not in (".snakemake", "benchmarks")
-            and ".checkpoints" not in n.parts and n.stem not in ("resources", "networks")}  # fmt: skip
+            and ".checkpoints" not in n.parts and n.stem not in ("resources", "networks", "index")}  # fmt: skip
 
 
 def copied(source: Clone, path: Path) -> Clone:

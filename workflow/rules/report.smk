@@ -307,7 +307,6 @@ rule digest:
         quality=rules.quality.output.tsv,
         incomplete=rules.samples.output.skipped,
         skipped=plan.each("volumes", rules.volumes.output.skipped),
-        times=rules.resources.output.tsv,
         models=plan.each("model", rules.model.output.description),
     output:
         "results/{dataset}/digest.json",
@@ -330,11 +329,15 @@ rule index:
     input:
         own=plan.all("digest", rules.digest.output[0]),
         standing=plan.standing(rules.digest.output[0]),
+        times=plan.all("resources", rules.resources.output.tsv),
+        standing_times=plan.standing(rules.resources.output.tsv),
         claims=rules.claims.output.tsv,
         citation=plan.own("CITATION.cff"),
         assets=[*assets, *(plan.own(f"workflow/truemap/figures/assets/{name}.js") for name in ("index", "viewer"))],
     output:
-        report("results/index.html", caption="../report/index.rst", category="first page", labels={"what": "first page"}),
+        report(
+            "results/index.html", caption="../report/index.rst", category="first page", labels={"what": "first page"}
+        ),
     log:
         "logs/index.log",
     conda:

@@ -28,9 +28,12 @@ with job(snakemake) as settings:
     labels = {entry["model"]: entry["label"] for entry in entries}
     answers = {name: answer(*shown, entries, name) for name in style.CRITERIA}
     truths = {who: truth for (who, of), truth in read_truth(files.truth, average).items() if of == conditions}
-    classes = style.choose_classes(sorted({label for truth in truths.values() for label in truth.means}), settings["show"])
-    means = dict(map(viewer.read_mean_maps, files.means, files.mean_tables))
-    seen = [viewer.Shown("mean over test maps", viewer.mean_truths(list(truths.values()), classes), means)]
+    classes = style.choose_classes(
+        sorted({label for truth in truths.values() for label in truth.means}), settings["show"]
+    )
+    pairs = zip(files.means, files.mean_tables, strict=True)
+    means = dict(viewer.read_mean_maps(*pair, classes) for pair in pairs)
+    seen = [viewer.Shown("mean over test maps", viewer.mean_truths(truths.values(), classes), means)]
     of_subject = list(map(viewer.read_subject, files.subject_maps))
     for who in dict.fromkeys(who for who, *_ in of_subject):
         maps = {entry: found for subject, entry, found in of_subject if subject == who}
@@ -39,7 +42,7 @@ with job(snakemake) as settings:
     told = {
         "format": digest.FORMAT, "dataset": dataset, "data": settings["data"], "conditions": conditions,
         "truth": style.truth_shown(summary, settings["truth"]), "group": settings["group"],
-        "asked": settings["asked"], "about": digest.about(read_table(files.samples).fillna({"subject": ""}), grid),
+        "models": settings["models"], "about": digest.about(read_table(files.samples).fillna({"subject": ""}), grid),
         "entries": every, "seeds": [entry["seed"] for entry in entries], "answers": answers,
         "orders": orders(read_claims(files.published), comparisons, dataset).to_dict("records"),
         "grid": digest.grid_numbers(*one_set, every), "shares": digest.share_rows(one_set[0], labels),
@@ -47,7 +50,6 @@ with job(snakemake) as settings:
         "viewer": viewer.viewed(seen, settings["drawn"], classes, grid),
         "measures": [] if not files.answers else read_table(files.answers[0])["sentence"].tolist(),
         "quality": digest.quality_counts(read_table(files.quality), read_skipped([files.incomplete, *files.skipped])),
-        "times": json.loads(read_table(files.times).to_json(orient="records")),
         "versions": json.loads(Path(files.models[0]).read_text())["versions"] if files.models else {},
     }  # fmt: skip
     write_text(snakemake.output[0], json.dumps(told, allow_nan=False, ensure_ascii=False, separators=(",", ":")))

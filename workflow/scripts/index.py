@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from truemap.evaluation.results import read_table
 from truemap.figures.digest import FORMAT
 from truemap.figures.index_page import index_page
 from truemap.runtime.files import write_text
@@ -19,6 +20,7 @@ with job(snakemake) as settings:
         log.warning("%s is older than what it was made from, and left out: run its config again", path)
     claims = pd.read_csv(files.claims, sep="\t", dtype=str, keep_default_na=False)
     told = [told for path, told in found.items() if path not in outdated]
-    page = index_page(told, claims, outdated, Path(files.citation).read_text(encoding="utf-8"))
+    tables = {Path(path).parent.name: read_table(path) for path in sorted({*files.times, *files.standing_times})}
+    page = index_page(told, claims, tables, outdated, Path(files.citation).read_text(encoding="utf-8"))
     write_text(snakemake.output[0], page)
     log.info("%s: %d datasets, %.1f MB", snakemake.output[0], len(told), len(page.encode()) / 1e6)

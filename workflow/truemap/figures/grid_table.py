@@ -59,7 +59,8 @@ def grid_page(
     title = f"{dataset}: every way to train, every way to explain ({summary['data'].iloc[0]})"
     more = ("" if attack else NOT_ASKED) + ("" if measures is None else BESIDE)
     said = (
-        f"{_warning(table, conditions)}<p>A column's head sorts; the field above the table filters. Criteria that end in _absolute compare sizes "
+        f"{_warning(table, conditions)}<p>A column's head sorts; the field above the table filters. Criteria that "
+        f"end in _absolute compare sizes "
         f"without signs, for methods whose maps have none.{more}</p>"
     )
     return page(title, said + body, dataset, depth=2)

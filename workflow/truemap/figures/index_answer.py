@@ -26,10 +26,13 @@ def answer_words(told: Mapping[str, Any]) -> Html:
     """Return the answer of a dataset: the best way, by how much, what references reach, and the study's order."""
     found = {name: one for name, one in told["answers"].items() if one}
     if not found:
-        return html('<p class="answer"><b>{}</b> ({}): no map has an r with signs.</p>\n', told["dataset"], told["data"])
+        return html(
+            '<p class="answer"><b>{}</b> ({}): no map has an r with signs.</p>\n', told["dataset"], told["data"]
+        )
     criterion, first = next(iter(found.items()))
     return html(
-        '<div class="answer"><p><b><a href="#{name}">{name}</a></b> ({data}): maps of <b>{best}</b> agree best with the '
+        '<div class="answer"><p><b><a href="#{name}">{name}</a></b> ({data}): maps of <b>{best}</b> agree best with '
+        "the "
         "{truth} ({criterion}): mean r {mean} over {n}{margin}.</p>\n<p>{references}</p>\n{order}</div>\n",
         name=told["dataset"],
         data=told["data"],
@@ -103,26 +106,26 @@ def _compared(order: Mapping[str, Any]) -> Html:
 
 def what_was_run(told: Mapping[str, Any]) -> Html:
     """Return a dataset's data and models as a short list."""
-    about, asked = told["about"], told["asked"]
+    about = told["about"]
     unit = "subjects" if about["subjects"]["test"] else "maps"
     counts = ", ".join(f"{split} {about[unit][split]:,}" for split in SPLITS)
     size = " × ".join(map(str, about["shape"]))
     mm = f", voxels of {' × '.join(f'{side:g}' for side in about['voxel_mm'])} mm" if about["voxel_mm"] else ""
-    models = joined(_model(name, model, told) for name, model in asked["models"].items())
+    models = joined(_model(name, model, told) for name, model in told["models"].items())
     return html(
-        "<h3>{} <span class=\"soft\">({})</span></h3>\n<ul>\n<li>{}: {} ({} maps in all), {}: {}</li>\n<li>Maps of {}{}; {} "
+        "<h3>{} <span class=\"soft\">({})</span></h3>\n<ul>\n<li>{}: {} ({} maps in all), {}: {}</li>\n<li>Maps of "
+        "{}{}; {} "
         "voxels are explained and compared in the mask</li>\n{}</ul>\n",
         told["dataset"], told["data"], unit.capitalize(), counts, f"{sum(about['maps'].values()):,}",
-        plural(len(about["classes"]), "class", "classes"), ", ".join(about["classes"]), size, mm, f"{about['inside']:,}",
-        models,
+        plural(len(about["classes"]), "class", "classes"), ", ".join(about["classes"]), size, mm,
+        f"{about['inside']:,}", models,
     )  # fmt: skip
 
 
 def _model(name: str, model: Mapping[str, Any], told: Mapping[str, Any]) -> Html:
     label = next((one["label"] for one in told["entries"] if one["model"] == name), name)
-    network, training = model.get("network"), model.get("training")
-    made = f"network {network['name']}" if network else "maps from elsewhere"
-    trained = f", training {words(training['name'])}" if training else ""
-    seeds = plural(len(model["seeds"]), "training") if network and training else ""
-    methods = ", ".join(words(method) for method in model.get("saliency", {}))
-    return html("<li><b>{}</b>: {}{}{}; explained by {}</li>\n", label, made, trained, seeds and f" ({seeds})", methods)
+    made = f"network {words(model['network'])}" if model["network"] else "maps from elsewhere"
+    trained = f", training {words(model['training'])}" if model["training"] else ""
+    seeds = f" ({plural(len(model['seeds']), 'training')})" if trained else ""
+    methods = ", ".join(map(words, model["saliency"]))
+    return html("<li><b>{}</b>: {}{}{}; explained by {}</li>\n", label, made, trained, seeds, methods)

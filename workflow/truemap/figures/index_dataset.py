@@ -8,32 +8,37 @@ from typing import Any
 import pandas as pd
 
 from truemap.figures.message import message_figure
-from truemap.figures.page import Html, html, joined, safe, table_html
+from truemap.figures.page import Html, html, joined, table_html
 from truemap.figures.wording import CRITERIA, number, plural, words
 
 #: Pixels of a picture that is shown by itself.
 WIDE = 1300
 
 
-def dataset_sections(told: Mapping[str, Any]) -> Html:
-    """Return all sections of a dataset."""
+def dataset_sections(told: Mapping[str, Any], times: pd.DataFrame | None = None) -> Html:
+    """Return all sections of a dataset; `times` is of `truemap.figures.resources.resource_table`."""
     name = told["dataset"]
-    sections = (_message, _figures, _grid, _maps, _measures, _shares, _quality, _times)
+    sections = (_message, _figures, _grid, _maps, _measures, _shares, _quality)
     return html(
-        '<section id="{name}" aria-label="{name}">\n<h2>{name} <span class="soft">({data})</span></h2>\n{}</section>\n',
+        '<section id="{name}" aria-label="{name}">\n<h2>{name} <span '
+        'class="soft">({data})</span></h2>\n{}{}</section>\n',
         joined(section(told) for section in sections),
+        _times(times),
         name=name,
         data=told["data"],
     )
 
 
 def _message(told: Mapping[str, Any]) -> Html:
-    parts = [(CRITERIA[name], message_figure(told["grid"], told["entries"], name)) for name in ("informative", "pairwise")]
+    parts = [
+        (CRITERIA[name], message_figure(told["grid"], told["entries"], name)) for name in ("informative", "pairwise")
+    ]
     drawn = [html("<h4>{}</h4>\n{}", title.capitalize(), figure) for title, figure in parts if figure]
     if not drawn:
         return Html("")
     return html(
-        "<h3>What agreement can tell, and what not</h3>\n<p>A map that knows nothing of the network (the input itself, the "
+        "<h3>What agreement can tell, and what not</h3>\n<p>A map that knows nothing of the network (the input "
+        "itself, the "
         "mean truth of the training subjects) agrees with the truth too. Where it agrees better than a network's map, "
         "agreement does not show that the map explains the network. Against the truth that is made without the map "
         "explained, a copy of the input has nothing to gain from being part of it.</p>\n{}",
@@ -56,7 +61,8 @@ def _pictures(found: Sequence[Mapping[str, Any]]) -> Html:
 def _picture(one: Mapping[str, Any]) -> Html:
     links = joined((html('<a href="{}">{}</a>', path, path.rsplit(".", 1)[-1].upper()) for path in one["files"]), ", ")
     return html(
-        '<figure><img src="{source}" alt="{alt}" width="{width}" height="{height}" loading="lazy">\n<figcaption>{alt} {}'
+        '<figure><img src="{source}" alt="{alt}" width="{width}" height="{height}" '
+        'loading="lazy">\n<figcaption>{alt} {}'
         "</figcaption></figure>\n",
         links,
         **{key: one[key] for key in ("source", "alt", "width", "height")},
@@ -68,10 +74,12 @@ def _grid(told: Mapping[str, Any]) -> Html:
         return Html("")
     name = told["dataset"]
     return html(
-        '<h3>Every way to train, every way to explain</h3>\n<p>Point at a cell, or move with the arrow keys, for its mean, '
+        "<h3>Every way to train, every way to explain</h3>\n<p>Point at a cell, or move with the arrow keys, for its "
+        "mean, "
         "interval, n and tests. Enter or a click picks it: others then say how they differ from it, and its subjects, "
         'tests and maps are shown below. <a href="{name}/figures/grid.html">As a table</a>, '
-        '<a href="{name}/statistics/comparisons.tsv">all tests</a>.</p>\n<div class="picked" data-dataset="{name}"></div>\n'
+        '<a href="{name}/statistics/comparisons.tsv">all tests</a>.</p>\n<div class="picked" '
+        'data-dataset="{name}"></div>\n'
         "<noscript><p>The grid needs a script; the table does not.</p></noscript>\n",
         name=name,
     )
@@ -81,11 +89,18 @@ def _maps(told: Mapping[str, Any]) -> Html:
     seen = told["viewer"]
     if not seen or not seen["maps"]:
         return Html("")
-    said = ["Each map is scaled to its own largest size, as a saliency map has no unit; voxels outside the mask are not shown."]
+    said = [
+        "Each map is scaled to its own largest size, as a saliency map has no unit; voxels outside the mask are not "
+        "shown."
+    ]
     if not seen["image"]:
         side = " × ".join(f"{side:g}" for side in seen["voxel_mm"])
-        fine = f" (means of {seen['averaged']}³ voxels of the data)" if seen["averaged"] > 1 else ", as the data have them"
-        said.append(f"Voxels of {side} mm{fine}, on the MNI 2009 template; the left of a slice is the left of the brain.")
+        fine = (
+            f" (means of {seen['averaged']}³ voxels of the data)" if seen["averaged"] > 1 else ", as the data have them"
+        )
+        said.append(
+            f"Voxels of {side} mm{fine}, on the MNI 2009 template; the left of a slice is the left of the brain."
+        )
     if seen["left_out"]:
         said.append(f"{plural(seen['left_out'], 'way')} more did not fit into this page: their maps are files.")
     title = "Images to look at" if seen["image"] else "A brain to turn"
@@ -106,7 +121,9 @@ def _measures(told: Mapping[str, Any]) -> Html:
     return html(
         "<h3>Measures against truth, and strength of training</h3>\n{}{}{}",
         _pictures(pictures),
-        html("<details><summary>What each measure predicts</summary><ul>\n{}</ul></details>\n", said) if told["measures"] else "",
+        html("<details><summary>What each measure predicts</summary><ul>\n{}</ul></details>\n", said)
+        if told["measures"]
+        else "",
         more if told["measures"] else "",
     )
 
@@ -132,7 +149,9 @@ def _shares(told: Mapping[str, Any]) -> Html:
 
 
 def _share(row: Mapping[str, Any]) -> str:
-    return "classified rightly" if row["criterion"] == "accuracy" else f"rightly under every {words(row['attack'])} attack"
+    return (
+        "classified rightly" if row["criterion"] == "accuracy" else f"rightly under every {words(row['attack'])} attack"
+    )
 
 
 def _quality(told: Mapping[str, Any]) -> Html:
@@ -145,14 +164,20 @@ def _quality(told: Mapping[str, Any]) -> Html:
     )  # fmt: skip
 
 
-def _times(told: Mapping[str, Any]) -> Html:
-    rows = told["times"]
-    if not rows:
+def _times(times: pd.DataFrame | None) -> Html:
+    if times is None or times.empty:
         return Html("")
-    total, peak = sum(row["seconds"] for row in rows), max(row["peak_mb"] or 0 for row in rows)
-    names = {"rule": "rule", "jobs": "jobs", "seconds": "wall time, s", "longest": "longest job, s", "peak_mb": "peak, MB"}
-    table = pd.DataFrame(rows)[list(names)].rename(columns=names)
+    names = {
+        "rule": "rule",
+        "jobs": "jobs",
+        "seconds": "wall time, s",
+        "longest": "longest job, s",
+        "peak_mb": "peak, MB",
+    }
+    table = table_html(
+        times[list(names)].rename(columns=names), "Of each rule, as measured when its jobs last ran", na_rep=""
+    )
     return html(
         "<h3>Time and memory</h3>\n<details><summary>{} minutes of jobs, {} MB at most</summary>\n{}</details>\n",
-        f"{total / 60:.1f}", safe(f"{peak:.0f}"), table_html(table, "Of each rule, as measured when its jobs last ran"),
+        f"{times['seconds'].sum() / 60:.1f}", f"{times['peak_mb'].max():.0f}", table,
     )  # fmt: skip

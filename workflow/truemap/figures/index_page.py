@@ -21,7 +21,13 @@ PLACES = ("fails", "holds", "open")
 TITLES = {"fails": "Did not come out", "holds": "Came out", "open": "Could not be tested on these data"}
 
 
-def index_page(told: Sequence[Mapping[str, Any]], claims: pd.DataFrame, outdated: Sequence[str], citation: str) -> str:
+def index_page(
+    told: Sequence[Mapping[str, Any]],
+    claims: pd.DataFrame,
+    times: Mapping[str, pd.DataFrame],
+    outdated: Sequence[str],
+    citation: str,
+) -> str:
     """Return the first page.
 
     Parameters
@@ -30,6 +36,8 @@ def index_page(told: Sequence[Mapping[str, Any]], claims: pd.DataFrame, outdated
         What scripts/digest.py wrote of each dataset.
     claims : DataFrame
         Of `truemap.evaluation.claims.gathered`.
+    times : mapping
+        Dataset -> table of `truemap.figures.resources.resource_table`, where there is one.
     outdated : sequence of str
         Files that are left out, as they are older than what they were made from.
     citation : str
@@ -39,11 +47,11 @@ def index_page(told: Sequence[Mapping[str, Any]], claims: pd.DataFrame, outdated
         [
             _banner(told),
             _left_out(outdated),
-            html('<p>{}</p>\n', joined(map(in_short, told), " ")),
+            html("<p>{}</p>\n", joined(map(in_short, told), " ")),
             html('<h2 id="answer">The answer</h2>\n{}', joined(map(answer_words, told))),
             html('<h2 id="run">What was run, on what</h2>\n{}', joined(map(what_was_run, told))),
             _claims(claims),
-            *map(dataset_sections, told),
+            *(dataset_sections(one, times.get(one["dataset"])) for one in told),
             _again(told, citation),
         ]
     )
@@ -52,7 +60,9 @@ def index_page(told: Sequence[Mapping[str, Any]], claims: pd.DataFrame, outdated
     links += [("#again", "Run it again"), ("claims.html", "All claims")]
     brains = any(one["viewer"] and not one["viewer"]["image"] for one in told)
     data = {f"data-{one['dataset']}": _data(one) for one in told} | ({"template": template()} if brains else {})
-    return page("truemap: how true are the saliency maps?", body, data=data, scripts=("index.js", "viewer.js"), links=links)
+    return page(
+        "truemap: how true are the saliency maps?", body, data=data, scripts=("index.js", "viewer.js"), links=links
+    )
 
 
 def _data(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,33 +96,40 @@ def kind_of(verdict: str) -> str:
 def _claims(claims: pd.DataFrame) -> Html:
     run = claims[claims["verdict"] != NOT_RUN]
     kinds = run["verdict"].map(kind_of)
-    chips = [
-        html('<li class="{kind}"><span class="chip {kind}">{}: {}</span></li>\n', TITLES[kind], (kinds == kind).sum(), kind=kind)
-        for kind in PLACES
-    ]  # fmt: skip
-    parts = []
-    for kind in PLACES:
-        rows = run[kinds == kind].to_dict("records")
-        listing = html('<ul class="chips">\n{}</ul>\n', joined(_claim(row, kind) for row in rows))
-        folded = html("<details{}><summary>{}: {}</summary>\n{}</details>\n",
-                      Html(" open" if kind == "fails" else ""), TITLES[kind], len(rows), listing)  # fmt: skip
-        parts.append(folded if rows else Html(""))
-    others = claims[claims["verdict"] == NOT_RUN]
-    names = joined(html("<li>{}: {} <span class=\"soft\">({})</span></li>\n", row["dataset"], row["statement"], row["source"])
-                   for row in others.to_dict("records"))  # fmt: skip
+    chips = [_count(kind, (kinds == kind).sum()) for kind in PLACES]
+    parts = [_folded(kind, run[kinds == kind].to_dict("records")) for kind in PLACES]
+    others = claims[claims["verdict"] == NOT_RUN].to_dict("records")
+    form = '<li>{dataset}: {statement} <span class="soft">({source})</span></li>\n'
+    names = joined(html(form, **row) for row in others)
     unrun = html("<details><summary>Not run here: {}</summary>\n<ul>\n{}</ul>\n</details>\n", len(others), names)
     return html(
-        '<h2 id="claims">Published claims, and what came out</h2>\n<p>Each with the published value, ours and its test; '
+        '<h2 id="claims">Published claims, and what came out</h2>\n<p>Each with the published value, ours and its '
+        'test; '
         '<a href="claims.html">all of them as one table</a>, with how a verdict is reached.</p>\n'
         '<ul class="chips counts" aria-label="Counts">\n{}</ul>\n{}{}',
-        joined(chips), joined(parts), unrun if len(others) else "",
+        joined(chips), joined(parts), unrun if others else "",
     )  # fmt: skip
+
+
+def _count(kind: str, count: int) -> Html:
+    form = '<li class="{kind}"><span class="chip {kind}">{}: {}</span></li>\n'
+    return html(form, TITLES[kind], count, kind=kind)
+
+
+def _folded(kind: str, rows: Sequence[Mapping[str, str]]) -> Html:
+    """Return claims that can be unfolded; those that failed are."""
+    if not rows:
+        return Html("")
+    listing = html('<ul class="chips">\n{}</ul>\n', joined(_claim(row, kind) for row in rows))
+    form = "<details{}><summary>{}: {}</summary>\n{}</details>\n"
+    return html(form, Html(" open" if kind == "fails" else ""), TITLES[kind], len(rows), listing)
 
 
 def _claim(row: Mapping[str, str], kind: str) -> Html:
     published = {"value": f"published {row['value']}", "below": f"published: below {row['value']}"}
     return html(
-        '<li class="{kind}"><span class="chip">{}</span> <b>{}</b>, {}: {} <span class="soft">({})</span><br>{}; ours {}; '
+        '<li class="{kind}"><span class="chip">{}</span> <b>{}</b>, {}: {} <span class="soft">({})</span><br>{}; '
+        'ours {}; '
         "{}</li>\n",
         row["verdict"], row["dataset"], row["criterion"], row["statement"], row["source"],
         published.get(row["kind"], f"published: {row['kind'].replace('_', ' ')}"), row["ours"] or "–", row["test"],
@@ -130,9 +147,12 @@ def _again(told: Sequence[Mapping[str, Any]], citation: str) -> Html:
             versions.setdefault(name, set()).add(version)
     said = [f"{name} {' and '.join(sorted(found))}" for name, found in sorted(versions.items())]
     return html(
-        '<h2 id="again">Run it again</h2>\n<p>In the folder of the clone; a second call makes again only what a change has '
-        "made stale, this page too:</p>\n<pre><code>make run\n.venv/bin/snakemake --cores 8 --resources gpu=1 --configfile "
-        "config/grid.yaml\n.venv/bin/snakemake --dry-run</code></pre>\n<p>{} stand in this folder with the record of what "
+        '<h2 id="again">Run it again</h2>\n<p>In the folder of the clone; a second call makes again only what a '
+        'change has '
+        "made stale, this page too:</p>\n<pre><code>make run\n.venv/bin/snakemake --cores 8 --resources gpu=1 "
+        "--configfile "
+        "config/grid.yaml\n.venv/bin/snakemake --dry-run</code></pre>\n<p>{} stand in this folder with the record of "
+        "what "
         "they were made from. Trained with {}.</p>\n<h3>Cite</h3>\n<details><summary>CITATION.cff</summary>\n"
         "<pre>{}</pre></details>\n",
         plural(len(told), "dataset"), listed(said) if said else "no network of its own", citation,

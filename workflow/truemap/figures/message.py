@@ -1,4 +1,4 @@
-"""Maps that know nothing of a network beside every network's map, against both truths: the project's message in one figure."""
+"""Maps that know nothing of a network beside every network's map, against both truths: the message in one figure."""
 
 from __future__ import annotations
 
@@ -32,12 +32,17 @@ def message_figure(blocks: Sequence[Mapping[str, Any]], entries: Sequence[Mappin
     if not panels:
         return Html("")
     rows = _rows(panels[-1], entries)
-    ends = [value for block in panels for key in ("mean", "ci_low", "ci_high") for value in block[key] if value is not None]
+    ends = [
+        value for block in panels for key in ("mean", "ci_low", "ci_high") for value in block[key] if value is not None
+    ]
     low, high = min(0.0, *ends), max(*ends, 0.1)
-    left_out = sum(entry["model"] != REFERENCE for entry in entries) - sum(entries[at]["model"] != REFERENCE for at in rows)
+    left_out = sum(entry["model"] != REFERENCE for entry in entries) - sum(
+        entries[at]["model"] != REFERENCE for at in rows
+    )
     more = f" The best {DRAWN} of the networks' maps are drawn; the grid below has {left_out} more." if left_out else ""
     return html(
-        '<figure>\n<div class="pair">\n{}</div>\n<figcaption>Mean r and its 95% interval over subjects (over images, where '
+        '<figure>\n<div class="pair">\n{}</div>\n<figcaption>Mean r and its 95% interval over subjects (over images, '
+        "where "
         "there are no subjects). <span>Open diamonds: maps that know nothing of any network. Filled dots: maps of "
         "networks.</span> Same axis in all panels.{}</figcaption>\n</figure>\n",
         joined(_panel(block, entries, rows, low, high) for block in panels),
@@ -71,7 +76,9 @@ def _panel(
         said.append(f"{name} {mean:.2f}")
         marks.append(_mark(name, block, at, across, y, entries[at]["model"] == REFERENCE))
     bottom = height - BELOW
-    ticks = [tick / 10 for tick in range(-10, 11) if low <= tick / 10 <= high and tick % (2 if high - low > 0.5 else 1) == 0]
+    ticks = [
+        tick / 10 for tick in range(-10, 11) if low <= tick / 10 <= high and tick % (2 if high - low > 0.5 else 1) == 0
+    ]
     rules = [_rule(across(tick), tick, bottom) for tick in ticks]
     return html(
         '<svg viewBox="0 0 {} {}" role="img" aria-label="{}">\n<text x="{}" y="18">against the {}</text>\n{}{}'
@@ -103,7 +110,8 @@ def _mark(name: str, block: Mapping[str, Any], at: int, across: Any, y: float, r
 def _rule(x: str, tick: float, bottom: float) -> Html:
     """Return a line of the axis and its number."""
     return html(
-        '<line class="rule" x1="{x}" x2="{x}" y1="{}" y2="{}"/><text class="soft" x="{x}" y="{}" text-anchor="middle">{}'
+        '<line class="rule" x1="{x}" x2="{x}" y1="{}" y2="{}"/><text class="soft" x="{x}" y="{}" '
+        'text-anchor="middle">{}'
         "</text>\n",
         ABOVE, bottom, bottom + 16, f"{tick:.1f}", x=x,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The one HTML shell of all pages: style, tables that sort, filter and turn pages, links between pages; all in one file."""
+"""The one HTML shell of all pages: style, links between pages, tables that sort, filter and turn pages."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ def page(
         '<meta name="color-scheme" content="light dark">\n'
         '<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<link rel="icon" href="data:,">\n<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n'
-        '<a class="skip" href="#content">Skip to content</a>\n{nav}<main id="content">\n<h1>{title}</h1>\n{body}\n</main>\n'
+        '<a class="skip" href="#content">Skip to content</a>\n{nav}<main '
+        'id="content">\n<h1>{title}</h1>\n{body}\n</main>\n'
         "{stored}<script>\n{code}</script>\n</body>\n</html>\n"
     )
     return html(

@@ -79,7 +79,9 @@ def _histogram(r: pd.Series) -> Html:
         html('<text class="soft" x="{}" y="158" text-anchor="middle">{}</text>', 29 + wide * at, f"{edges[at]:.1f}")
         for at in range(0, BINS + 1, 4)
     ]
-    said = f"{len(values)} maps have an r: median {np.median(values):.2f}, from {values.min():.2f} to {values.max():.2f}"
+    said = (
+        f"{len(values)} maps have an r: median {np.median(values):.2f}, from {values.min():.2f} to {values.max():.2f}"
+    )
     return html(
         '<h2>How much maps are like the others of their condition</h2><figure><svg viewBox="0 0 460 180" role="img" '
         'aria-label="Histogram of r. {said}">{}{}<text class="soft" x="230" y="176" text-anchor="middle">r</text></svg>'

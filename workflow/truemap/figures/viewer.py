@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,18 +62,23 @@ def truths(truth: Truth, classes: Sequence[str]) -> dict[tuple[str, str], np.nda
     return {pair: values for pair, values in found.items() if values is not None}
 
 
-def mean_truths(found: Sequence[Truth], classes: Sequence[str]) -> dict[tuple[str, str], np.ndarray]:
-    """Return the mean of `truths` over subjects."""
-    every = [truths(truth, classes) for truth in found]
-    return {
-        pair: np.mean([one[pair] for one in every if pair in one], axis=0)
-        for pair in pairs(classes)
-        if any(pair in one for one in every)
-    }
+def mean_truths(found: Iterable[Truth], classes: Sequence[str]) -> dict[tuple[str, str], np.ndarray]:
+    """Return the mean of `truths` over subjects, with one subject's in memory at a time."""
+    total: dict[tuple[str, str], np.ndarray] = {}
+    count: Counter[tuple[str, str]] = Counter()
+    for truth in found:
+        for pair, values in truths(truth, classes).items():
+            total[pair] = total[pair] + values if pair in total else values
+            count[pair] += 1
+    return {pair: values / count[pair] for pair, values in total.items()}
 
 
 def viewed(
-    shown: Sequence[Shown], entries: Sequence[Mapping[str, Any]], classes: Sequence[str], grid: Grid, budget: int = BUDGET
+    shown: Sequence[Shown],
+    entries: Sequence[Mapping[str, Any]],
+    classes: Sequence[str],
+    grid: Grid,
+    budget: int = BUDGET,
 ) -> dict[str, Any]:
     """Return grid, mask and maps, each a byte a voxel of the brain in base64, as the page's viewer reads them.
 
@@ -92,12 +98,13 @@ def viewed(
     Returns
     -------
     dict
-        ``shape, inverse`` (mm to voxels, three rows of four), ``mask`` (bits), ``image`` (one voxel thick), ``voxel_mm``,
-        ``averaged`` (how many voxels of the data along an edge make one), ``left_out`` (entries), ``maps``.
+        ``shape, inverse`` (mm to voxels, three rows of four), ``mask`` (bits), ``image`` (one voxel thick),
+        ``voxel_mm, averaged`` (how many voxels of the data along an edge make one), ``left_out`` (entries), ``maps``.
     """
     factor = _factor(shown, entries, grid, budget)
     small = reduced_grid(grid, factor)
-    kept, maps, spent = [], list(_encoded(shown, None, classes, grid, factor)), 0.0
+    kept: list[Mapping[str, Any]] = []
+    maps, spent = list(_encoded(shown, None, classes, grid, factor)), 0
     for entry in entries:
         more = list(_encoded(shown, (entry["model"], entry["method"]), classes, grid, factor))
         spent += sum(len(one["data"]) for one in more)
@@ -206,14 +213,16 @@ def template() -> dict[str, Any]:
     }
 
 
-def read_mean_maps(image: str, table: str) -> tuple[tuple[str, str], dict[tuple[str, str], np.ndarray]]:
-    """Return (model, method), and (label, target) -> mean map, shape (voxels,), of a file of `truemap.data.maps.MeanMaps`."""
+def read_mean_maps(
+    image: str, table: str, classes: Sequence[str]
+) -> tuple[tuple[str, str], dict[tuple[str, str], np.ndarray]]:
+    """Return (model, method), and those of `pairs` -> mean map, shape (voxels,), of what `MeanMaps` wrote."""
     rows = pd.read_csv(table, sep="\t", dtype=dict.fromkeys(NAMES, str), keep_default_na=False)
-    volumes = np.asarray(nib.load(image).dataobj)
+    stored, wanted = nib.load(image).dataobj, pairs(classes)
     maps = {
-        (row.label, row.target): volumes[..., row.volume].reshape(-1).astype(np.float64)
+        (row.label, row.target): np.asarray(stored[..., row.volume], dtype=np.float64).reshape(-1)
         for row in rows.itertuples()
-        if row.maps
+        if row.maps and (row.label, row.target) in wanted
     }
     return (rows["model"].iloc[0], rows["method"].iloc[0]), maps
 
