@@ -59,14 +59,14 @@ def _pictures(found: Sequence[Mapping[str, Any]]) -> Html:
 
 
 def _picture(one: Mapping[str, Any]) -> Html:
+    """Return a figure that leads to its file."""
     links = joined((html('<a href="{}">{}</a>', path, path.rsplit(".", 1)[-1].upper()) for path in one["files"]), ", ")
+    shown = {key: one[key] for key in ("source", "alt", "width", "height")}
     return html(
-        '<figure><img src="{source}" alt="{alt}" width="{width}" height="{height}" '
-        'loading="lazy">\n<figcaption>{alt} {}'
-        "</figcaption></figure>\n",
-        links,
-        **{key: one[key] for key in ("source", "alt", "width", "height")},
-    )
+        '<figure><a href="{}"><img src="{source}" alt="{alt}" width="{width}" height="{height}"></a>\n'
+        "<figcaption>{alt} {}</figcaption></figure>\n",
+        next((path for path in one["files"] if path.endswith(".png")), "#"), links, **shown,
+    )  # fmt: skip
 
 
 def _grid(told: Mapping[str, Any]) -> Html:

@@ -126,7 +126,11 @@ def _folded(kind: str, rows: Sequence[Mapping[str, str]]) -> Html:
 
 
 def _claim(row: Mapping[str, str], kind: str) -> Html:
-    published = {"value": f"published {row['value']}", "below": f"published: below {row['value']}"}
+    published = {
+        "value": f"published {row['value']}",
+        "below": f"published: below {row['value']}",
+        "greater": "published: the first is greater",
+    }
     return html(
         '<li class="{kind}"><span class="chip">{}</span> <b>{}</b>, {}: {} <span class="soft">({})</span><br>{}; '
         'ours {}; '

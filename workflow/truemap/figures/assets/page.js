@@ -20,8 +20,9 @@ function sortable(table) {
     body.replaceChildren(...shown.slice(at, at + PAGE));
     const end = Math.min(at + PAGE, shown.length);
     said.textContent = shown.length ? `rows ${at + 1} to ${end} of ${shown.length}` : "no row has these words";
-    back.disabled = at === 0;
-    on.disabled = end === shown.length;
+    // Not disabled: a button that is loses the keyboard.
+    back.setAttribute("aria-disabled", at === 0);
+    on.setAttribute("aria-disabled", end === shown.length);
   }
 
   function sort(place) {
@@ -60,8 +61,8 @@ function sortable(table) {
     label.append(field);
     tools.append(label, said);
     if (rows.length > PAGE) tools.append(back, on);
-    back.onclick = () => { at -= PAGE; draw(); };
-    on.onclick = () => { at += PAGE; draw(); };
+    back.onclick = () => { at = Math.max(0, at - PAGE); draw(); };
+    on.onclick = () => { if (at + PAGE < shown.length) at += PAGE; draw(); };
     (table.closest(".scroll") ?? table).before(tools);
   }
   draw();
