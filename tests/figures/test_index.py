@@ -10,7 +10,7 @@ from told import CLAIMS, ENTRIES, HOSTILE, TIMES, told_of, units_of
 
 from truemap.config.names import REFERENCE
 from truemap.evaluation.statistics import compare, summarise
-from truemap.figures.digest import about, grid_numbers, quality_counts, short
+from truemap.figures.digest import about, best_first, grid_numbers, quality_counts, short
 from truemap.figures.index_page import index_page, kind_of
 from truemap.figures.message import message_figure
 from truemap.figures.page import Html, html, in_script, page
@@ -95,6 +95,13 @@ def test_of_many_units_some_are_shown_at_equal_steps(monkeypatch):
     units = units_of(12)
     block = grid_numbers(summarise(units), compare(units), units, [{**ENTRIES[0]}])[0]
     assert block["units"] == ["s0", "s3", "s6", "s9"] and block["n"] == [12]
+
+
+def test_the_best_entries_come_first_and_those_without_a_mean_last():
+    summary = summarise(units_of().query("truth == 'full'"))
+    lacking = {"model": "none", "method": "x"}
+    found = best_first([lacking, ENTRIES[1], ENTRIES[0]], summary, "informative")
+    assert found == [ENTRIES[0], ENTRIES[1], lacking]
 
 
 def test_numbers_become_json():

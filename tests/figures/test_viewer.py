@@ -58,6 +58,9 @@ def test_maps_stand_with_r_and_peak_the_truth_first():
         values, truth = seen.maps[tuple(one["entry"])][pair][inside], seen.truth[pair][inside]
         assert one["r"] == pytest.approx(np.corrcoef(values, truth)[0, 1], abs=6e-4)
         assert one["peak"] == pytest.approx(np.abs(values).max(), rel=1e-3)
+        voxel = np.round(np.linalg.inv(GRID.affine) @ [*one["at"], 1])[:3].astype(int)
+        whole = seen.maps[tuple(one["entry"])][pair].reshape(GRID.shape)
+        assert abs(whole[tuple(voxel)]) == np.abs(values).max()
 
 
 def test_the_inverse_affine_leads_from_mm_to_voxels():

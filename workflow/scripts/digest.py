@@ -38,6 +38,7 @@ with job(snakemake) as settings:
     for who in dict.fromkeys(who for who, *_ in of_subject):
         maps = {entry: found for subject, entry, found in of_subject if subject == who}
         seen.append(viewer.Shown(who, viewer.truths(truths[who], classes), maps))
+    wanted = digest.best_first(settings["drawn"], shown[0], "informative")
     drawn = [path for path in files.figures if path.endswith(".png")]
     told = {
         "format": digest.FORMAT, "dataset": dataset, "data": settings["data"], "conditions": conditions,
@@ -47,7 +48,7 @@ with job(snakemake) as settings:
         "orders": orders(read_claims(files.published), comparisons, dataset).to_dict("records"),
         "grid": digest.grid_numbers(*one_set, every), "shares": digest.share_rows(one_set[0], labels),
         "pictures": [picture(path, dataset, files.figures) for path in drawn], "classes": classes,
-        "viewer": viewer.viewed(seen, settings["drawn"], classes, grid),
+        "viewer": viewer.viewed(seen, wanted, classes, grid),
         "measures": [] if not files.answers else read_table(files.answers[0])["sentence"].tolist(),
         "quality": digest.quality_counts(read_table(files.quality), read_skipped([files.incomplete, *files.skipped])),
         "versions": json.loads(Path(files.models[0]).read_text())["versions"] if files.models else {},

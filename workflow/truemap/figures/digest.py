@@ -48,6 +48,13 @@ def all_entries(entries: Sequence[Mapping[str, Any]], references: Sequence[str])
     return ours + [{"model": REFERENCE, "method": name, "label": ""} for name in references]
 
 
+def best_first(entries: Sequence[Mapping[str, Any]], summary: pd.DataFrame, criterion: str) -> list[Mapping[str, Any]]:
+    """Return entries by their mean in a summary of one truth and set of conditions, those without one last."""
+    rows = summary[(summary["seed"] == "mean") & (summary["criterion"] == criterion)].dropna(subset="mean")
+    means = rows.set_index(ENTRY)["mean"].to_dict()
+    return sorted(entries, key=lambda entry: -means.get((entry["model"], entry["method"]), -math.inf))
+
+
 def grid_numbers(
     summary: pd.DataFrame, comparisons: pd.DataFrame, units: pd.DataFrame, entries: Sequence[Mapping[str, str]]
 ) -> list[dict[str, Any]]:

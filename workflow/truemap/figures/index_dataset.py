@@ -93,6 +93,7 @@ def _maps(told: Mapping[str, Any]) -> Html:
         "Each map is scaled to its own largest size, as a saliency map has no unit; voxels outside the mask are not "
         "shown."
     ]
+    said.append("Warm colours are positive, cold ones negative.")
     if not seen["image"]:
         side = " × ".join(f"{side:g}" for side in seen["voxel_mm"])
         fine = (
@@ -102,7 +103,9 @@ def _maps(told: Mapping[str, Any]) -> Html:
             f"Voxels of {side} mm{fine}, on the MNI 2009 template; the left of a slice is the left of the brain."
         )
     if seen["left_out"]:
-        said.append(f"{plural(seen['left_out'], 'way')} more did not fit into this page: their maps are files.")
+        said.append(
+            f"{plural(seen['left_out'], 'way')} more did not fit into this page, those that agree least: their maps are files."
+        )
     title = "Images to look at" if seen["image"] else "A brain to turn"
     return html(
         '<h3 id="{name}-maps">{}</h3>\n<p>{}</p>\n<div class="viewer" data-dataset="{name}"></div>\n',

@@ -153,9 +153,17 @@ def _encoded(
                 "target": target,
                 "entry": list(entry) if entry else None,
                 "peak": float(f"{np.abs(values[inside]).max():.4g}"),
+                "at": _peak(values * inside, grid),
                 "r": None if r is None or np.isnan(r) else round(r, 3),
                 "data": in_bytes(values, grid, factor),
             }
+
+
+def _peak(values: np.ndarray, grid: Grid) -> list[float]:
+    """Return where a map is largest in size: in mm, or in voxels of an image."""
+    voxel = np.unravel_index(np.abs(values).argmax(), grid.shape)
+    place = voxel if 1 in grid.shape else (grid.affine @ [*voxel, 1])[:3]
+    return [round(float(value), 2) for value in place]
 
 
 def in_bytes(values: np.ndarray, grid: Grid, factor: int = 1) -> str:

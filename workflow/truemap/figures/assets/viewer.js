@@ -25,7 +25,8 @@ function viewer(place) {
   let left = 0;
   for (const plane of planes) { plane.left = left; left += length(plane.u) + (image ? 0 : 6); }
   const width = left - (image ? 0 : 6), height = Math.max(...planes.map(plane => length(plane.v)));
-  const point = from.map((low, n) => image ? Math.floor((low + to[n]) / 2) : 0), names = image ? ["row", "column"] : ["x, left to right", "y, back to front", "z, down to up"];
+  // The crosshair begins where the first truth is largest.
+  const point = from.map((low, n) => Math.max(low, Math.min(to[n], low + step * Math.round((seen.maps[0].at[n] - low) / step)))), names = image ? ["row", "column"] : ["x, left to right", "y, back to front", "z, down to up"];
   let threshold = 30, volumes = [];
 
   const entries = told.entries.filter(e => seen.maps.some(m => m.entry?.[0] === e.model && m.entry[1] === e.method));
@@ -116,6 +117,7 @@ function viewer(place) {
       if (image) { context.fillRect(x + 0.35, y + 0.35, 0.3, 0.3); continue; }
       context.fillRect(x, 0, 1, length(plane.v));
       context.fillRect(plane.left, y, length(plane.u), 1);
+      if (plane.u === 0) ["L", "R"].forEach((side, n) => context.fillText(side, plane.left + (n ? length(0) - 12 : 4), 12));
     }
   }
 
