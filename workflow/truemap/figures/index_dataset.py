@@ -103,9 +103,8 @@ def _maps(told: Mapping[str, Any]) -> Html:
             f"Voxels of {side} mm{fine}, on the MNI 2009 template; the left of a slice is the left of the brain."
         )
     if seen["left_out"]:
-        said.append(
-            f"{plural(seen['left_out'], 'way')} more did not fit into this page, those that agree least: their maps are files."
-        )
+        more = plural(seen["left_out"], "way")
+        said.append(f"{more} more, those that agree least, did not fit into this page: their maps are files.")
     title = "Images to look at" if seen["image"] else "A brain to turn"
     return html(
         '<h3 id="{name}-maps">{}</h3>\n<p>{}</p>\n<div class="viewer" data-dataset="{name}"></div>\n',

@@ -12,7 +12,7 @@ from truemap.figures.wording import TRUTHS, entry_words, number
 #: Entries of networks that are drawn, the best ones; the grid has all.
 DRAWN = 40
 #: Of a panel, in pixels: its width, that of names, the height of a row, and margins above and below.
-WIDTH, NAMES, ROW, ABOVE, BELOW = 480, 190, 22, 30, 44
+WIDTH, NAMES, ROW, ABOVE, BELOW = 430, 190, 22, 30, 44
 #: Letters of a name that fit.
 LETTERS = 29
 
@@ -43,8 +43,8 @@ def message_figure(blocks: Sequence[Mapping[str, Any]], entries: Sequence[Mappin
     return html(
         '<figure>\n<div class="pair">\n{}</div>\n<figcaption>Mean r and its 95% interval over subjects (over images, '
         "where "
-        "there are no subjects). <span>Open diamonds: maps that know nothing of any network. Filled dots: maps of "
-        "networks.</span> Same axis in all panels.{}</figcaption>\n</figure>\n",
+        "there are no subjects). Open diamonds: maps that know nothing of any network. Filled dots: maps of "
+        "networks. Same axis in all panels.{}</figcaption>\n</figure>\n",
         joined(_panel(block, entries, rows, low, high) for block in panels),
         more,
     )
