@@ -27,7 +27,15 @@ SAMPLES = pd.DataFrame(
 
 
 def model(
-    network="linear", training=None, saliency=("gradient",), replicates=1, trainings=1, retrained=(), anchors=0, games=0
+    network="linear",
+    training=None,
+    saliency=("gradient",),
+    replicates=1,
+    trainings=1,
+    retrained=(),
+    anchors=0,
+    games=0,
+    attacked=False,
 ):
     return {
         "network": resolve_method("networks", network),
@@ -40,6 +48,7 @@ def model(
                 "method": resolve_method("saliency", name),
                 "jobs": replicates,
                 "measured": {"complexity": replicates, "sanity": replicates, "label_permutation": 1 - number},
+                "attacked": replicates * attacked,
             }
             for number, name in enumerate(saliency)
         },
@@ -116,6 +125,11 @@ def test_passes_are_counted_by_epochs_minibatches_maps_and_jobs(monkeypatch):
         assert game["regions_seconds"] == 2 * (10 + 6 * each) and found["regions_seconds"] == 0
     everything = costs(model(), explained=None).of("m")
     assert everything["explaining_seconds"] == 12
+    asked = {"attacks": {name: resolve_method("map_attacks", name) for name in ("top_k", "random_sign")}, "maps": 4}
+    fragility = {"fragility": {**asked, "epsilon": [0.1, 0.2, 0.4]}}
+    attacked = costs(model(replicates=2, saliency=("gradient", "deeplift"), attacked=True), start=10.0, **fragility)
+    assert attacked.of("m")["attacking_seconds"] == 2 * 2 * ((10 + 4 * 3 * 15) + (10 + 4 * 3))
+    assert found["attacking_seconds"] == 0
     none = costs(model(), robustness={"attacks": {}, "epsilon": 0.1, "epsilon_unit": "voxel", "maps": None}).of("m")
     assert none["robustness_seconds"] == 0
 
@@ -187,6 +201,7 @@ def test_the_cost_is_said_in_words():
         "measuring_seconds": 0.0,
         "retraining_seconds": 0.0,
         "regions_seconds": 0.0,
+        "attacking_seconds": 0.0,
     }
     parts["robustness_seconds"] = 9000.0
     assert sentence({**cost, **parts}, True) == (

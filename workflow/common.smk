@@ -43,3 +43,8 @@ except ConfigError as error:
 
 # What every page has in it, beside what it is made from.
 assets = [plan.own(f"workflow/truemap/figures/assets/page.{kind}") for kind in ("css", "js")]
+
+
+# Of no other dataset: what pages read of those is there, and nothing that this config makes.
+wildcard_constraints:
+    dataset=plan.running,

@@ -389,6 +389,58 @@ def test_metrics_are_none_unless_named_and_ask_networks():
         parse(raw)
 
 
+def test_maps_are_attacked_where_it_is_asked_for_all_that_can_be_differentiated():
+    assert parse(RAW).datasets["synthetic"].fragility is None and parse(RAW).datasets["synthetic"].fragile == {}
+    raw = changed((*SYNTHETIC, "fragility"), {})
+    saliency = ["weights", "gradient", "pattern", "deeplift"]
+    raw["datasets"]["synthetic"]["models"] = {"linear": {"network": "linear", "saliency": saliency}}
+    found = parse(raw).datasets["synthetic"]
+    assert found.fragile == {"linear": ["gradient", "deeplift"]}
+    assert list(found.fragility.attacks) == ["top_k", "mass_center", "random_sign"]
+    assert found.fragility.attacks["top_k"]["iterations"] == 30 and found.fragility.epsilon == [0.035, 0.14]
+
+
+CORRELATION = {"network": "correlation", "training": "templates", "saliency": "gradient"}
+ONE_LAYER = {"network": "linear", "saliency": ["gradient", "weights"]}
+
+
+@pytest.mark.parametrize(
+    ("models", "fragility", "words"),
+    [
+        ({"other": {"maps": "a.tsv", "signed": True}}, {}, "all models here are maps from elsewhere"),
+        ({"m": ONE_LAYER}, {"methods": ["weights"]}, "'weights' cannot be attacked: weights has no `differentiable`"),
+        ({"m": ONE_LAYER}, {"methods": ["gradeint"]}, "did you mean 'gradient'"),
+        ({"m": ONE_LAYER}, {"models": ["n"]}, "fragility.models: no network 'n'"),
+        ({"m": {"network": "linear", "saliency": "weights"}}, {}, "no way to explain here can be differentiated"),
+        ({"m": CORRELATION}, {}, "map attack 'top_k' needs a network with: relu only; 'correlation' has: templates"),
+        ({"m": ONE_LAYER}, {"attacks": {"target": {"region": "square-1"}}}, "the dataset has no `regions`"),
+        (
+            {"m": ONE_LAYER},
+            {"attacks": {"target": {"region": "a", "box": [[0, 1]] * 3}}},
+            "a `box` or a `region`, not both",
+        ),
+        ({"m": ONE_LAYER}, {"moved": True}, "fragility.moved: what the network does is asked of `regions`"),
+        ({"m": ONE_LAYER}, {"attacks": "topk"}, "did you mean 'top_k'"),
+        ({"m": ONE_LAYER}, {"attacks": {"top_k": {"k": 1.5}}}, "less than 1"),
+        ({"m": ONE_LAYER}, {"epsilon": [0.1, 0.1]}, "one is there twice"),
+        ({"m": ONE_LAYER}, {"epsilon": []}, "at least 1 item"),
+    ],
+)
+def test_attacks_on_maps_that_cannot_be_are_refused_with_the_reason(models, fragility, words):
+    raw = changed((*SYNTHETIC, "models"), models)
+    raw["datasets"]["synthetic"]["fragility"] = fragility
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        parse(raw)
+
+
+def test_networks_that_cannot_be_softened_are_left_out_by_naming_others():
+    raw = changed((*SYNTHETIC, "models"), {"m": ONE_LAYER, "c": CORRELATION})
+    raw["datasets"]["synthetic"]["fragility"] = {"models": ["m"]}
+    assert parse(raw).datasets["synthetic"].fragile == {"m": ["gradient"]}
+    raw["datasets"]["synthetic"]["fragility"] = {"attacks": "random_sign"}
+    assert set(parse(raw).datasets["synthetic"].fragile) == {"m", "c"}
+
+
 def test_references_and_attacks_have_defaults_with_every_option():
     dataset = parse(RAW).datasets["synthetic"]
     assert dataset.references == {

@@ -35,6 +35,22 @@ ATTACK = """
         noise = torch.ones_like(x)
         return noise * bound / noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
 """
+MAP_ATTACK = """
+    \"\"\"Made up (Nobody 2020).\"\"\"
+    import torch
+    from truemap.config.options import MethodOptions
+    from truemap.map_attacks._attacked import Found
+
+    class Options(MethodOptions):
+        \"\"\"None.\"\"\"
+
+    def perturb(attacked, bound, options):
+        noise = torch.where(attacked.inside, torch.ones_like(attacked.x), 0.0)
+        noise = bound * noise / (noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1) if attacked.norm == "l2" else 1)
+        found = attacked.kept(attacked.x + noise)
+        noise[~found] = 0
+        return Found(noise, found, torch.full((len(noise),), torch.nan))
+"""
 METRIC = """
     \"\"\"Made up (Nobody 2020).\"\"\"
     from truemap.config.options import MethodOptions
@@ -114,6 +130,7 @@ DATASET = """
 SOUND = {
     "saliency": SALIENCY,
     "attacks": ATTACK,
+    "map_attacks": MAP_ATTACK,
     "metrics": METRIC,
     "training": TRAINING,
     "networks": NETWORK,
@@ -143,11 +160,32 @@ FAULTS = [
     ("saliency", "return maps", "return maps / maps.abs().amax()", checks.a_map_of_zeros_is_explained),
     ("saliency", "    def explain", "        def traits(self):\n            return {'gradint'}\n\n    def explain",
      checks.what_maps_are_is_said_in_words_that_are_known),
+    ("saliency", "        return maps", """        return maps
+
+    def differentiable(decoder, x, targets, samples, options, context):
+        return lambda network, inputs: 2 * inputs.double()""",
+     checks.maps_that_can_be_differentiated_are_the_methods_own),
+    ("saliency", "        return maps", """        return maps
+
+    def differentiable(decoder, x, targets, samples, options, context):
+        return lambda network, inputs: inputs.detach().double()""",
+     checks.maps_that_can_be_differentiated_are_the_methods_own),
     ("attacks", "noise * bound", "noise * 2 * bound", checks.noise_is_within_its_bound),
     ("attacks", "torch.ones_like(x)", "torch.ones_like(x) / x", checks.noise_is_within_its_bound),
     ("attacks", "torch.ones_like(x)", "x.flip(0) + 1", checks.a_sample_has_the_same_noise_in_any_batch),
     ("attacks", "torch.ones_like(x)", "decoder.network(x)[:, 2].view(-1, 1, 1, 1).expand_as(x)",
      checks.two_classes_are_attacked),
+    ("map_attacks", "bound * noise", "2 * bound * noise",
+     checks.noise_on_maps_is_within_its_bound_and_leaves_the_prediction),
+    ("map_attacks", "noise[~found] = 0", "found[:] = True",
+     checks.noise_on_maps_is_within_its_bound_and_leaves_the_prediction),
+    ("map_attacks", "torch.where(attacked.inside, torch.ones_like(attacked.x), 0.0)", "torch.ones_like(attacked.x)",
+     checks.noise_on_maps_is_within_its_bound_and_leaves_the_prediction),
+    ("map_attacks", "torch.ones_like(attacked.x)", "attacked.x.flip(0).sign()",
+     checks.a_sample_has_the_same_noise_on_its_map_in_any_batch),
+    ("map_attacks", "torch.ones_like(attacked.x)",
+     "attacked.decoder.network(attacked.x)[:, 2].sign().view(-1, 1, 1, 1).expand_as(attacked.x)",
+     checks.maps_of_two_classes_are_attacked),
     ("metrics", "measure(explained, options)", "measure(maps, options)", checks.functions_take_what_the_contract_gives),
     ("metrics", '"lower"', '"less"', checks.measures_say_which_way_is_better),
     ("metrics", '"Nobody 2020")', '"nobody")', checks.measures_say_which_way_is_better),
@@ -194,6 +232,7 @@ OTHERWISE = {
     "desc": ValueError,
     "tuple[float, float] = Field((1.0, 2.0)": ValueError,
     "decoder.network(x)[:, 2].view(-1, 1, 1, 1).expand_as(x)": IndexError,
+    "attacked.decoder.network(attacked.x)[:, 2].sign().view(-1, 1, 1, 1).expand_as(attacked.x)": IndexError,
     "120": RuntimeError,
 }
 

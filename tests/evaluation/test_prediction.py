@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
 
-from truemap.evaluation.prediction import COLUMNS, anchor_table, answers, joined, predict
+from truemap.evaluation.answers import answers
+from truemap.evaluation.prediction import COLUMNS, anchor_table, joined, predict
 from truemap.evaluation.ranks import AT_RANDOM, AUC, HELD_OUT, REGRET, RELATIVE, RHO, TAU
 from truemap.evaluation.two_truths import two_truths
 

@@ -59,7 +59,7 @@ BRAINS = at(
 SETTINGS = [
     name
     for name, member in vars(JobSettings).items()
-    if not name.startswith("_") and name not in ("of", "pseudonyms", "simulate", "adopt")
+    if not name.startswith("_") and name not in ("of", "pseudonyms", "simulate", "adopt", "attack_maps", "fragility")
 ]
 
 
@@ -397,6 +397,50 @@ def test_a_metric_does_not_know_of_the_others_or_of_what_is_stored() -> None:
     named = {entry.split("@")[0] for entry in coded(plan(), "measure", removal)}
     assert {"truemap.metrics.removal", "truemap.saliency.smoothgrad"} <= named
     assert not {"truemap.metrics.complexity", "truemap.saliency.gradient", "truemap.metrics.sanity"} & named
+
+
+FRAGILE = changed(("fragility",), {"attacks": ["random_sign", "top_k"], "epsilon": [0.1, 0.2], "maps": 5}, SWEPT)
+ATTACKED = at(dataset="images", model="nn", seed="4", method="smoothgrad", attack="top_k")
+
+
+def test_maps_of_every_network_seed_and_method_are_attacked_and_of_no_swept_candidate() -> None:
+    pattern, p = "{model}/{seed}/{method}/{attack}", plan(FRAGILE)
+    methods, attacks = ("gradient", "smoothgrad"), ("random_sign", "top_k")
+    expected = [f"nn/{seed}/{m}/{attack}" for seed in (0, 4) for m in methods for attack in attacks]
+    assert sorted(p.each("attack_maps", pattern)(IMAGES)) == sorted(expected)
+    assert p.all("fragility", "{dataset}") == ["images"] and plan().all("fragility", "{dataset}") == []
+    assert plan().each("attack_maps", pattern)(IMAGES) == []
+
+
+def test_an_attack_is_a_job_of_all_its_bounds_and_knows_of_no_other_attack_or_method() -> None:
+    p = plan(FRAGILE)
+    settings = p.settings.attack_maps(ATTACKED)
+    assert json.loads(json.dumps(settings)) == settings
+    assert settings["epsilon"] == [0.1, 0.2] and settings["attack"]["name"] == "top_k"
+    assert settings["saliency"]["name"] == "smoothgrad" and settings["maps"] == 5 and "stored" not in settings
+    named = {entry.split("@")[0] for entry in coded(p, "attack_maps", ATTACKED)}
+    assert {"truemap.map_attacks.top_k", "truemap.map_attacks._descend", "truemap.saliency.smoothgrad"} <= named
+    assert not {"truemap.map_attacks.random_sign", "truemap.saliency.gradient", "truemap.attacks.pgd"} & named
+    assert p.settings.fragility(IMAGES)["random"] == ["random_sign"]
+    assert repr(plan(reverse_keys(FRAGILE)).settings.attack_maps(ATTACKED)) == repr(settings)
+
+
+def test_where_there_are_regions_attacked_maps_are_compared_with_the_network_too() -> None:
+    assert "network" not in plan(FRAGILE).settings.attack_maps(ATTACKED)
+    p = plan(changed(("regions",), "squares", FRAGILE))
+    compared = {"maps": "gradient", "output": "probability", "baseline": "mean"}
+    assert p.settings.attack_maps(ATTACKED)["network"] == compared
+    assert p.compared("{dataset}/{model}/{seed}/{baseline}")(ATTACKED) == ["images/nn/4/mean"]
+
+
+def test_what_attacks_will_cost_is_told_where_there_are_any() -> None:
+    settings = plan(FRAGILE).settings.networks(IMAGES)
+    assert list(settings["fragility"]["attacks"]) == ["random_sign", "top_k"]
+    assert {label: way["attacked"] for label, way in settings["models"]["nn"]["saliency"].items()} == {
+        "gradient": 2,
+        "smoothgrad": 2,
+    }
+    assert "fragility" not in plan().settings.networks(IMAGES)
 
 
 def test_a_training_told_of_after_each_epochs_costs_what_they_come_to():

@@ -70,14 +70,14 @@ def test_equals_a_loop_over_patches_written_out(name, kind):
 
 
 @pytest.mark.parametrize("inner", ["gradient", "smoothgrad", "integrated_gradients"])
-@pytest.mark.parametrize("kind", ["blurred", "optimised"])
+@pytest.mark.parametrize("kind", ["blurred", "inpainted", "optimised"])
 def test_is_the_range_of_the_inner_method_over_the_population(inner, kind):
     """Each decoy is explained as the method itself explains a map of that sample."""
     model, x, ids = decoder("cnn3d"), maps("cnn3d", 2), [7, 31]
     options = Options(decoys=kind, inner=inner, output="logit", inner_n=3, sigma=0.5, masks=4, steps=15)
     own = {"gradient": {}, "smoothgrad": {"n": 3, "sigma": 0.5}, "integrated_gradients": {"steps": 3}}[inner]
     everyone = [x, *population(model, x, options, context(tuple(x.shape[1:])))]
-    assert len(everyone) == (5 if kind == "blurred" else 9)
+    assert len(everyone) == (9 if kind == "optimised" else 5)
     singles = torch.stack([explain(inner, model, one, ids, output="logit", **own) for one in everyone])
     found = explain("decoy", model, x, ids, **options.model_dump())
     torch.testing.assert_close(found, singles.amax(dim=0) - singles.amin(dim=0))
@@ -252,12 +252,12 @@ def test_number_of_decoys_searched_at_a_time_does_not_matter(monkeypatch, size):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("kind", ["blurred", "optimised"])
+@pytest.mark.parametrize("kind", ["blurred", "inpainted", "optimised"])
 def test_a_map_does_not_depend_on_its_batch_mates(name, kind):
     assert_independent_of_batch_mates("decoy", name, decoys=kind, masks=4, steps=20)
 
 
-@pytest.mark.parametrize("kind", ["blurred", "optimised"])
+@pytest.mark.parametrize("kind", ["blurred", "inpainted", "optimised"])
 @pytest.mark.parametrize("inner", ["gradient", "smoothgrad"])
 def test_leaves_no_trace(kind, inner):
     assert_leaves_no_trace("decoy", "cnn3d", decoys=kind, inner=inner, masks=4, steps=10, inner_n=2)

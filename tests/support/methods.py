@@ -14,6 +14,7 @@ CONTRACTS = {
     "saliency": "Saliency",
     "references": "Reference",
     "attacks": "Attack",
+    "map_attacks": "MapAttack",
     "metrics": "Metric",
 }
 

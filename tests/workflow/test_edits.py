@@ -20,14 +20,16 @@ PREDICTED = {"predict", "held_out", "figure_prediction", *FIRST_PAGE}
 OF_ONE_METRIC = {"measure", "anchors", "metrics", "judge", "claims", "figure_grid", *PREDICTED}
 MEASURED = {"permutation", *OF_ONE_METRIC}
 RETRAINED = {"rank", "retrain", "roar"}
-AFTER_MODEL = {"permute", *RETRAINED, "explain", "robustness", *MEASURED, *AFTER_MAPS}
+FRAGILE = {"attack_maps", "fragility"}
+AFTER_MODEL = {"permute", *RETRAINED, *FRAGILE, "explain", "robustness", *MEASURED, *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
 #: Of a dataset with one kind of figure only; the synthetic one has no sweep, and alone is measured.
-OF_SYNTHETIC = {"figure_1", "permute", *RETRAINED, *MEASURED} - {"figure_grid", "judge", "claims", *FIRST_PAGE}
+OF_SYNTHETIC = {"figure_1", "permute", *RETRAINED, *FRAGILE, *MEASURED}
+OF_SYNTHETIC -= {"figure_grid", "judge", "claims", *FIRST_PAGE}
 AFTER_HCP_MAPS = AFTER_MAPS - {"figure_1"}
 SYNTHETIC_ONLY = {"subject_maps", "figure_3", "figure_strength"}
 #: Of one network and seed alone.
-OF_ONE = {"permute", "permutation", *RETRAINED}
+OF_ONE = {"permute", "permutation", *RETRAINED, *FRAGILE}
 #: Figures that show one truth and one set of conditions first.
 HEADLINES = {"figure_2", "figure_3", "figure_grid", "figure_strength", *FIRST_PAGE}
 NOTHING: set[str] = set()
@@ -187,11 +189,11 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("writing NIfTI", source("data/nifti.py", "dtype=np.float32), affine", "dtype=np.float32), affine + 0"),
      {"simulate", "samples", *AFTER_SAMPLES}),
     ("one of the truth", source("evaluation/truth.py", "without the map explained", "without that map"),
-     {"score", "refer", "anchors", "subject_maps", *PREDICTED, *PAGES}),
+     {"score", "refer", "anchors", "subject_maps", *FRAGILE, *PREDICTED, *PAGES}),
     ("one of samples", source("data/samples.py", "too few to split by family", "too few families"),
      {"samples", *AFTER_SAMPLES}),
     ("which maps are explained", source("data/rows.py", '"explained", int(sample)', '"explained ", int(sample)'),
-     {"explain", "refer", *MEASURED, *AFTER_MAPS}),
+     {"explain", "refer", *FRAGILE, *MEASURED, *AFTER_MAPS}),
     ("a helper that one of two callers uses", source("numerics.py", '{precision} does not', '{precision} cannot'),
      {"volumes", *AFTER_VOLUMES}),
     ("logs and progress", source("runtime/log.py", "INTERVAL = 30.0", "INTERVAL = 20.0"), NOTHING),
@@ -219,13 +221,15 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
      source("metrics/label_permutation.py", "has not learnt these", "never learnt these"),
      {"networks", *MEASURED, "resources"} - {"anchors"}),
     ("the background of methods", source("data/background.py", "BLOCK = 64", "BLOCK = 65"),
-     {"background", "refer", "explain", *RETRAINED, *MEASURED, *AFTER_MAPS}),
+     {"background", "refer", "explain", *RETRAINED, *FRAGILE, *MEASURED, *AFTER_MAPS}),
     ("the table of quality", source("data/quality.py", "BLOCK = 16", "BLOCK = 17"),
      {"quality", "resources", *FIRST_PAGE}),
     ("the agreement", source("evaluation/agreement.py", '"informative", "pairwise").as', '"informative", "p").as'),
-     {"refer", "anchors", *PREDICTED, *AFTER_MAPS} - {"subject_maps", "figure_3"}),
+     {"refer", "anchors", *FRAGILE, *PREDICTED, *AFTER_MAPS} - {"subject_maps", "figure_3"}),
     ("the statistics", source("evaluation/statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
-     TABLES),
+     {"fragility", *TABLES}),
+    ("an attack on maps", source("map_attacks/top_k.py", "-parts.gather", "0 - parts.gather"),
+     {"networks", *FRAGILE, "resources", "index"}),
     ("what predicts what", source("evaluation/ranks.py", "WORST = 0.25", "WORST = 0.2"),
      {*PREDICTED, "resources"}),
     ("one model's epsilon", config(change_epsilon), AFTER_TRAINING - OF_SYNTHETIC),

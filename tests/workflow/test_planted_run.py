@@ -19,13 +19,13 @@ def statistics(tmp_path_factory):
 def test_every_attribution_is_exact_on_the_linear_control(statistics):
     summary = pd.read_csv(statistics / "summary.tsv", sep="\t").query("model == 'linear' and seed == 'mean'")
     found = summary[summary["criterion"] == "network"].set_index("method")["mean"]
-    complete = ["gradient", "gradient_x_input", "integrated_gradients", "lrp_epsilon"]
+    complete = ["gradient", "gradient_x_input", "integrated_gradients", "lrp_epsilon", "deeplift", "smoothgrad"]
     np.testing.assert_allclose(found[complete], 1, atol=1e-6)
 
 
 def test_gradients_of_what_is_linear_hit_all_voxels_that_are_used_and_no_other(statistics):
     table = pd.read_csv(statistics / "planted.tsv", sep="\t").set_index(["kind", "method"])
-    assert len(table) == 20 and set(table["zero"]) <= {*range(181)}
+    assert len(table) == 54 and set(table["zero"]) <= {*range(181)}
     for kind in ("linear", "suppressor", "shortcut"):
         row = table.loc[(kind, "gradient")]
         assert (row["auc"], row["hit_rate"], row["false_alarm_rate"], row["outside"]) == (1, 1, 0, 0)

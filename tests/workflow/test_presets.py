@@ -21,6 +21,7 @@ datasets:
     split: {{train: 0.6, validation: 0.2, test: 0.2}}
     figures: images
     references: random
+    metrics: complexity
     models:
       nn: {{network: cnn3d, training: {{name: standard, epochs: 10, batch_size: 8, learning_rate: 0.01}}}}
 """
@@ -72,6 +73,9 @@ def test_a_sheet_of_images_gives_scores_and_no_attack(both: Clone) -> None:
 def test_after_both_configs_neither_has_anything_to_do_and_the_page_shows_both(both: Clone) -> None:
     for config in ("sheet.yaml", "tests/workflow/tiny.yaml"):
         assert "Nothing to be done" in both.snakemake("--dry-run", config=config).stdout, config
+    # Datasets that a config knows but does not run are the other's to make.
+    known = both.snakemake("--dry-run", "--configfile", "tests/workflow/tiny.yaml", "sheet.yaml", config=None)
+    assert "Nothing to be done" in known.stdout, known.stdout
     claims = pd.read_csv(both.path / "results/claims.tsv", sep="\t", dtype=str, keep_default_na=False)
     shown = claims[claims["ours"] != ""]
     assert set(shown["dataset"]) == {NAME}

@@ -201,7 +201,6 @@ rule figure_prediction:
         "../scripts/figure_prediction.py"
 
 
-# Of no other dataset: what the page reads of those is there, and nothing that this config makes.
 rule judge:
     input:
         published=plan.own("config/published.tsv"),
@@ -214,8 +213,6 @@ rule judge:
         "results/{dataset}/claims.tsv",
     log:
         "logs/{dataset}/judge.log",
-    wildcard_constraints:
-        dataset=plan.running,
     conda:
         "../../envs/data.yaml"
     resources:
@@ -312,8 +309,6 @@ rule digest:
         "results/{dataset}/digest.json",
     log:
         "logs/{dataset}/digest.log",
-    wildcard_constraints:
-        dataset=plan.running,
     conda:
         "../../envs/figures.yaml"
     resources:

@@ -17,8 +17,8 @@ with job(snakemake) as settings:
     start = time.process_time()  # other jobs take as long to import what they need
     device = prepare_device(settings["device"], settings["threads"])
     samples, grid = read(snakemake.input.samples), read_grid(snakemake.input.grid)
-    regions = len(read_regions(*snakemake.input.regions)) if snakemake.input.regions else 0
-    costs = Costs(samples, grid, settings, device, start, regions)
+    names = read_regions(*snakemake.input.regions).names if snakemake.input.regions else []
+    costs = Costs(samples, grid, settings, device, start, len(names), names)
     rows = []
     for name in settings["models"]:
         rows.append(costs.of(name))

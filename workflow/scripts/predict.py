@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from truemap.evaluation.answers import answers
 from truemap.evaluation.held_out import items_of
-from truemap.evaluation.prediction import anchor_table, answers, joined, predict
+from truemap.evaluation.prediction import anchor_table, joined, predict
 from truemap.evaluation.results import of_data, write_table
 from truemap.evaluation.two_truths import two_truths
 from truemap.runtime.job import job

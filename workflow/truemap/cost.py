@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,15 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from truemap.attacks._contract import Attack
-from truemap.config.options import TwinOptions
+from truemap.config.options import TwinOptions, suggest
 from truemap.config.registry import method
 from truemap.data.background import Background
 from truemap.data.grid import Grid
 from truemap.data.regions import passes
 from truemap.data.volumes import Volumes
 from truemap.geometry import radius
+from truemap.map_attacks._attacked import Attacked
+from truemap.map_attacks._contract import MapAttack
 from truemap.metrics._contract import Metric
 from truemap.metrics._explained import Twin
 from truemap.metrics._measure import measured_table
@@ -31,6 +34,7 @@ from truemap.metrics._roar import ranked, removed_voxels
 from truemap.networks._batches import MAPS, Batches
 from truemap.networks._decoder import Decoder, build_network, read_decoder
 from truemap.networks._look import look
+from truemap.networks._soft import softened_network
 from truemap.networks._structure import require
 from truemap.networks._trained import STATE_DICT, handed_over
 from truemap.numerics import derive_seed
@@ -94,6 +98,8 @@ class Costs:
         Seconds that each job takes before it does anything.
     regions : int
         What the network does is asked of so many.
+    named : sequence of str
+        Their names.
     """
 
     def __init__(
@@ -104,8 +110,9 @@ class Costs:
         device: torch.device,
         start: float,
         regions: int = 0,
+        named: Sequence[str] = (),
     ) -> None:
-        self._regions = regions
+        self._regions, self._named = regions, named
         self._grid, self._subjects = grid, samples.groupby("split")["subject"].agg(set)
         self._settings, self._device, self._start = settings, device, start
         self._known: dict[str, Any] = {}
@@ -127,8 +134,8 @@ class Costs:
         dict
             ``model, parameters, multiply_adds`` (of one pass of one map), and of all its jobs ``training_seconds,
             retraining_seconds`` (on permuted labels, without voxels), ``explaining_seconds, measuring_seconds`` (of
-            anchors too: at most), ``regions_seconds`` (to put them back), ``robustness_seconds`` (at most); NaN where
-            a method could not work on noise.
+            anchors too: at most), ``regions_seconds`` (to put them back), ``attacking_seconds`` (of maps: at most),
+            ``robustness_seconds`` (at most); NaN where a method could not work on noise.
 
         Raises
         ------
@@ -152,6 +159,7 @@ class Costs:
             "explaining": self._explaining,
             "measuring": self._measuring,
             "regions": self._games,
+            "attacking": self._attacking,
             "robustness": self._robustness,
         }
         found = {
@@ -191,6 +199,15 @@ class Costs:
                 self._removable(part)
         for label, settings in self._settings["metrics"].items():
             require(decoder, method("metrics", settings, Metric).options.needs(), label)
+        if any(chosen["attacked"] for chosen in model["saliency"].values()):
+            for label, settings in self._settings["fragility"]["attacks"].items():
+                require(decoder, method("map_attacks", settings, MapAttack).options.needs(), label)
+                self._in_region(label, settings.get("region"))
+
+    def _in_region(self, label: str, region: str | None) -> None:
+        """Refuse an attack on a region that the dataset has not."""
+        if region is not None and region not in self._named:
+            raise DataError(f"fragility.attacks.{label}: no region '{region}'{suggest(region, self._named)}")
 
     def _removable(self, part: Settings) -> None:
         """Refuse to remove and retrain on too few maps or voxels."""
@@ -324,6 +341,46 @@ class Costs:
         of_map = passes(self._regions, self._settings["permutations"]) * self._forward(model, network.eval(), batches)
         return model["games"] * (self._start + self._explained * of_map)
 
+    def _attacking(self, model: Settings, network: nn.Module, batches: Batches) -> float:
+        fragility: Settings = self._settings.get("fragility") or {"attacks": {}}
+        asked = [chosen for chosen in model["saliency"].values() if chosen["attacked"]]
+        total = 0.0
+        for settings, chosen in product(fragility["attacks"].values(), asked):
+            # Which region it is does not matter.
+            attack = method(
+                "map_attacks", {**settings, **({"region": None} if "region" in settings else {})}, MapAttack
+            )
+            # Of a descent two steps, as each costs the same.
+            steps = getattr(attack.options, "iterations", 1)
+            options = attack.options.model_copy(update={"iterations": min(2, steps)}) if steps > 1 else attack.options
+            saliency = method("saliency", chosen["method"], Saliency)
+
+            def perturb(
+                count: int, saliency: Saliency = saliency, attack: MapAttack = attack, options: Any = options
+            ) -> None:
+                attack.perturb(self._on_noise(model, network, batches, saliency, count), 0.1, options)
+
+            what = "map attack", model["network"], chosen["method"], settings
+            seconds = self._each(perturb, TOGETHER, *what) * steps / min(2, steps)
+            maps = min(fragility["maps"] or self._explained, self._explained)
+            total += chosen["attacked"] * (self._start + maps * len(fragility["epsilon"]) * seconds)
+        return total
+
+    def _on_noise(
+        self, model: Settings, network: nn.Module, batches: Batches, saliency: Saliency, count: int
+    ) -> Attacked:
+        """Return some noise as attacks on maps get it."""
+        decoder, ids = self._decoder(model, network), list(range(count))
+        x, _ = batches.get(torch.arange(count))
+        with torch.no_grad():
+            predicted = decoder.network(x).argmax(1)
+        function = saliency.differentiable
+        if function is None:
+            raise TypeError(f"{saliency.name} cannot be differentiated")
+        maps = function(decoder, x, predicted, ids, saliency.options, self._context())
+        smooth = decoder.network if saliency.curved else softened_network(decoder.network, 10.0)
+        return Attacked(decoder, smooth, maps, x, predicted, ids, self._grid, None, "linf", 0)
+
     def _context(self) -> Context:
         flat = self._noise.parts[0].reshape(len(self._noise), -1)
         background = Background({}, {}, flat.mean(0), float(flat.min()), float(flat.max()))
@@ -411,13 +468,14 @@ def sentence(cost: Mapping[str, Any], asked: bool) -> str:
     asked : bool
         Whether robust accuracy was asked for.
     """
-    parts = ("training", "retraining", "explaining", "measuring", "regions", "robustness")
+    parts = ("training", "retraining", "explaining", "measuring", "regions", "attacking", "robustness")
     found = [cost[f"{what}_seconds"] for what in parts]
-    training, retraining, explaining, measuring, regions, robustness = found
+    training, retraining, explaining, measuring, regions, attacking, robustness = found
     robust = f"at most {_words(robustness)} robust accuracy" if asked else "robust accuracy not asked for"
     again = f"{_words(retraining)} training again, " if retraining else ""
     measured = f"{_words(measuring)} measuring maps, " if measuring else ""
     measured += f"{_words(regions)} putting regions back, " if regions else ""
+    measured += f"at most {_words(attacking)} attacking maps, " if attacking else ""
     return (
         f"{cost['model']}: about {_words(sum(found))} on this machine, one job at a time: "
         f"{_words(training)} training, {again}{_words(explaining)} explaining, {measured}{robust} "

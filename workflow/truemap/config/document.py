@@ -20,6 +20,7 @@ from truemap.config.registry import names, options_of
 from truemap.config.schema import (
     Config,
     Dataset,
+    Fragility,
     GivenMaps,
     Maps,
     Model,
@@ -45,12 +46,13 @@ FAMILIES = {
     "saliency": "saliency",
     "references": "references",
     "attacks": "robustness.attacks",
+    "map_attacks": "fragility.attacks",
     "metrics": "metrics",
 }
 #: The function of a method that its family's contract is about.
 WORK = {
     "datasets": (), "networks": ("build", "plant"), "training": ("update",), "saliency": ("explain",),
-    "references": ("refer",), "attacks": ("perturb",), "metrics": ("measure",),
+    "references": ("refer",), "attacks": ("perturb",), "map_attacks": ("perturb",), "metrics": ("measure",),
 }  # fmt: skip
 
 
@@ -61,7 +63,7 @@ def tables() -> str:
     parts += [_section("The JSON file beside `weights`", Trained)]
     parts += [_section("`datasets.<name>.models.<name>`, where `maps` is set", GivenMaps)]
     parts += [_section("`datasets.<name>.truth`", TruthOptions), _section("`datasets.<name>.robustness`", Robustness)]
-    parts += [_section("`datasets.<name>.roar`", Roar)]
+    parts += [_section("`datasets.<name>.roar`", Roar), _section("`datasets.<name>.fragility`", Fragility)]
     parts += [_section("`maps`", Maps), _section("`style`", Style), _section("`provenance`", Provenance)]
     for family, key in FAMILIES.items():
         parts.append(f"## Methods: `{key}`\n\nOne module in `workflow/truemap/{family}/` each.\n")

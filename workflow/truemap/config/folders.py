@@ -14,7 +14,7 @@ from truemap.config.options import MethodError
 from truemap.runtime.sourcecode import module_at, source_file
 from truemap.runtime.syntax import CodeError, Module, chain_of
 
-FAMILIES = ("datasets", "networks", "training", "saliency", "references", "attacks", "metrics")
+FAMILIES = ("datasets", "networks", "training", "saliency", "references", "attacks", "map_attacks", "metrics")
 OURS = Path(__file__).parents[1]
 
 
@@ -96,7 +96,12 @@ def source_of(folder: Path, place: str) -> Module:
         raise MethodError(str(error)) from None
 
 
-# What a method's files must have
+# What a method's files must have, and may
+
+
+def defines(folder: Path, family: str, name: str, what: str) -> bool:
+    """Return whether a method has something that its family's contract lets it leave out."""
+    return _binds(source_of(folder.absolute(), f"{family}.{name}"), what)
 
 
 @cache

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from truemap.config.folders import OURS, check_method, lacking, methods_in
+from truemap.config.folders import OURS, check_method, defines, lacking, methods_in
 from truemap.config.names import path_words
 from truemap.config.options import MethodError, MethodOptions, SourceOptions, TrainingOptions, suggest
 from truemap.config.slices import evaluated
@@ -212,6 +212,11 @@ def resolved_class(family: str, settings: Mapping[str, Any]) -> type[MethodOptio
 def resolved_options(family: str, settings: Mapping[str, Any]) -> MethodOptions:
     """Return the options of what `resolve_method` gave."""
     return resolved_class(family, settings)(**_own_options(settings))
+
+
+def resolved_defines(family: str, settings: Mapping[str, Any], what: str) -> bool:
+    """Return whether what `resolve_method` gave has something that its contract lets it leave out."""
+    return defines(Path(settings[FOLDER]) if FOLDER in settings else OURS, family, settings[NAME], what)
 
 
 def check_fit(kind: str, name: str, needs: set[str], of: str, other: str, traits: Collection[str] | None) -> None:

@@ -48,7 +48,7 @@ from truemap.config.options import (
     faults,
     suggest,
 )
-from truemap.config.registry import check_fit, resolve_method, resolve_methods, resolved_options
+from truemap.config.registry import check_fit, resolve_method, resolve_methods, resolved_defines, resolved_options
 from truemap.runtime.versions import installed
 
 
@@ -349,6 +349,67 @@ class Roar(Strict):
         return value
 
 
+class Fragility(Strict):
+    """How far maps can be changed by noise that leaves the prediction (Ghorbani et al. 2019; Lu et al. 2020)."""
+
+    attacks: dict[str, dict[str, Any]] = Field(
+        default=["top_k", "mass_center", "random_sign"],
+        min_length=1,
+        description="modules in truemap/map_attacks: a name, a list of names, or a mapping from a label to options. "
+        "With random_sign each of the others is tested against it",
+    )
+    epsilon: list[Positive] = Field(
+        [0.035, 0.14],
+        min_length=1,
+        description="bounds of the noise, each tried by itself, in units of the data's sd, which is 1 where maps are "
+        "z-scored (else that of 50 training maps, over all voxels). Ghorbani et al. go to 8 of 255 grey levels; pixels "
+        "of ImageNet have an sd of 0.226 of that range, so that their 2 and 8 are 0.035 and 0.14",
+    )
+    norm: Literal["linf", "l2"] = Field(
+        "linf",
+        description="of the noise: linf as in the papers, epsilon in any voxel of the mask; l2, epsilon times "
+        "sqrt(voxels of the mask) in all",
+    )
+    maps: Count | None = Field(
+        20,
+        description="explained test maps that are attacked, a seeded choice balanced over classes, the same for every "
+        "network, way to explain and attack; null: all. Attacked is the map of the class that the network predicts",
+    )
+    methods: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="labels among the models' `saliency` whose maps are attacked; default: all that can "
+        "be differentiated: gradient, absolute_gradient, gradient_x_input, smoothgrad, integrated_gradients, deeplift "
+        "and decoy",
+    )
+    models: list[str] | None = Field(None, min_length=1, description="networks whose maps are attacked; default: all")
+    moved: bool = Field(
+        False,
+        description="where the dataset has `regions`, attacked maps are compared with what the network does with the "
+        "map as it was (truth network). true: with what it does with the attacked map too (truth network_moved), which "
+        "is what they explain; at the passes that `regions` take, for each attacked map and bound",
+    )
+    top: Number = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="k of the measure top_k, as a share of the mask's voxels: of so many largest ones, how many stay "
+        "so; a tenth, as the default of the attack top_k",
+    )
+
+    @field_validator("attacks", mode="before")
+    @classmethod
+    def _attacks(cls, value: Any, info: ValidationInfo) -> dict[str, dict[str, Any]]:
+        return resolve_methods("map_attacks", value, folders=_folders(info))
+
+    @field_validator("epsilon", "methods", "models")
+    @classmethod
+    def _differ(cls, value: list[Any] | None) -> list[Any] | None:
+        if value and len(set(value)) < len(value):
+            raise ValueError("one is there twice")
+        return value
+
+
 class Dataset(Strict):
     """Maps with labels, and the models that are compared on them."""
 
@@ -466,6 +527,11 @@ class Dataset(Strict):
     )
     roar: Roar | None = Field(
         None, description="remove and retrain: accuracy against the share of voxels removed (statistics/roar.tsv)"
+    )
+    fragility: Fragility | None = Field(
+        None,
+        description="attacks on maps, under which the prediction stays: how far each map can be changed, and whether "
+        "it still tells the truth (statistics/fragility.tsv)",
     )
     figures: Literal["images", "glass_brain"] = Field(
         "glass_brain",
@@ -602,6 +668,64 @@ class Dataset(Strict):
                 raise ValueError(f"roar.methods: '{label}' is the order that no map gives; give the saliency a label")
         return self
 
+    @model_validator(mode="after")
+    def _attackable(self) -> Dataset:
+        if self.fragility is None:
+            return self
+        if not self.networks:
+            raise ValueError("fragility: it attacks networks, and all models here are maps from elsewhere. Drop it.")
+        for name in self.fragility.models or []:
+            if name not in self.networks:
+                raise ValueError(f"fragility.models: no network '{name}'{suggest(name, self.networks)}")
+        known = {label for name in self.fragile for label in self.networks[name].saliency}
+        for label in self.fragility.methods or []:
+            if label not in known:
+                raise ValueError(f"fragility.methods: no saliency '{label}'{suggest(label, known)}")
+        if not any(self.fragile.values()):
+            raise ValueError("fragility: no way to explain here can be differentiated. Name one that can, or drop it.")
+        if self.fragility.moved and not self.regions:
+            raise ValueError(
+                "fragility.moved: what the network does is asked of `regions`, and there are none. Set some."
+            )
+        for label, attack in self.fragility.attacks.items():
+            options = resolved_options("map_attacks", attack)
+            if getattr(options, "region", None) is not None and not self.regions:
+                raise ValueError(
+                    f"fragility.attacks.{label}: region: the dataset has no `regions`. Set some, or a `box`."
+                )
+            for name in (name for name, labels in self.fragile.items() if labels):
+                network = self.networks[name].network
+                traits = resolved_options("networks", network).traits()
+                check_fit("map attack", label, options.needs(), "network", network["name"], traits)
+        return self
+
+    @property
+    def fragile(self) -> dict[str, list[str]]:
+        """Network -> labels of its ways to explain whose maps are attacked.
+
+        Raises
+        ------
+        ValueError
+            If one is asked for that cannot be differentiated.
+        """
+        fragility = self.fragility
+        if fragility is None:
+            return {}
+        found: dict[str, list[str]] = {}
+        for name in fragility.models or self.networks:
+            found[name] = []
+            for label, method in self.networks[name].saliency.items():
+                if fragility.methods is not None and label not in fragility.methods:
+                    continue
+                if resolved_defines("saliency", method, "differentiable"):
+                    found[name].append(label)
+                elif fragility.methods is not None:
+                    raise ValueError(
+                        f"fragility.methods: '{label}' cannot be attacked: {method['name']} has no `differentiable`. "
+                        "Take it out."
+                    )
+        return found
+
     @property
     def atlas(self) -> str | None:
         """The file that regions are read from, if they are of one."""
@@ -688,8 +812,8 @@ class Config(Strict):
     methods: list[str] = Field(
         [],
         description="folders with methods of your own, relative to the working directory: in each a folder for a "
-        "family (datasets, networks, training, saliency, references, attacks, metrics) with a module for a method, "
-        "which is named like those of the project",
+        "family (datasets, networks, training, saliency, references, attacks, map_attacks, metrics) with a module for "
+        "a method, which is named like those of the project",
     )
     datasets: dict[str, Dataset] = Field(description="definitions, by name")
     maps: Maps = Field(Maps(), description="what stays of the saliency maps on disk")

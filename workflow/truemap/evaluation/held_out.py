@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from truemap.evaluation.prediction import ALL, MEASURE, TRUTH, TRUTHS, of_methods, of_truth, rows_of
+from truemap.evaluation.answers import TRUTHS, rows_of
+from truemap.evaluation.prediction import ALL, MEASURE, TRUTH, of_methods, of_truth
 from truemap.evaluation.ranks import AT_RANDOM, LEAST_ITEMS, REGRET, RELATIVE
 
 #: What is chosen, and so compared across.

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from truemap.evaluation.prediction import ALL, MEASURE, TRUTHS, predicted, rows_of
+from truemap.evaluation.answers import TRUTHS, predicted, rows_of
+from truemap.evaluation.prediction import ALL, MEASURE
 from truemap.evaluation.ranks import AT_RANDOM, HELD_OUT, RELATIVE, TAU
 from truemap.figures.backend import plt
 

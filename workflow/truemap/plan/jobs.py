@@ -11,7 +11,7 @@ from truemap.config.candidates import candidates
 from truemap.config.names import AT_RANDOM, ATTRIBUTION, BASELINES, DEGRADED, GRADIENT, SPLITS
 from truemap.config.options import TwinOptions
 from truemap.config.registry import resolved_options
-from truemap.config.schema import Config, Dataset, GivenMaps, Model
+from truemap.config.schema import Config, Dataset, Fragility, GivenMaps, Model
 from truemap.plan.record import named
 
 #: Wildcards of a job by name, but for its dataset's.
@@ -51,6 +51,8 @@ class Jobs:
             "score": self.explained,
             "refer": lambda wildcards: [{"reference": name} for name in self.dataset(wildcards).references],
             "robustness": self._attacks,
+            "attack_maps": self._map_attacks,
+            "fragility": self._if(lambda wildcards: self.dataset(wildcards).fragility),
             "measure": self._measured,
             "anchors": self._anchored,
             "metrics": self._if(lambda wildcards: self.dataset(wildcards).metrics),
@@ -87,14 +89,23 @@ class Jobs:
             raise TypeError(f"'{wildcards.model}' is no network")
         return model
 
+    def fragility(self, wildcards: Any) -> Fragility:
+        """Return how a dataset's maps are attacked."""
+        fragility = self.dataset(wildcards).fragility
+        if fragility is None:
+            raise TypeError(f"maps of '{wildcards.dataset}' are not attacked")
+        return fragility
+
     def methods(self, family: str, wildcards: Any) -> list[dict[str, Any]]:
         """Return a family's methods that a job uses, with their options: one, of a job that is of a model's one."""
         dataset, job = self.dataset(wildcards), named(wildcards)
         if family == "datasets":
             return [dataset.source]
-        if family in ("references", "attacks", "metrics"):
-            key = family.removesuffix("s")
-            found = dataset.robustness.attacks if family == "attacks" else getattr(dataset, family)
+        if family in ("references", "attacks", "map_attacks", "metrics"):
+            key = family.removeprefix("map_").removesuffix("s")
+            found = {} if family.endswith("attacks") else getattr(dataset, family)
+            if attacking := {"attacks": dataset.robustness, "map_attacks": dataset.fragility}.get(family):
+                found = attacking.attacks
             if family == "metrics" and "model" in job and key not in job:
                 found = self.of_anchors(wildcards)
             return [found[job[key]]] if key in job else list(found.values())
@@ -247,6 +258,18 @@ class Jobs:
     def _attacks(self, wildcards: Any) -> list[Job]:
         attacks = self.dataset(wildcards).robustness.attacks
         return [{**job, "attack": attack} for job in self.replicates(wildcards) for attack in attacks]
+
+    def _map_attacks(self, wildcards: Any) -> list[Job]:
+        """Return the attacks on maps of networks of the config: of swept candidates none."""
+        dataset = self.dataset(wildcards)
+        attacks = dataset.fragility.attacks if dataset.fragility else {}
+        return [
+            {"model": name, "seed": seed, "method": label, "attack": attack}
+            for name, labels in dataset.fragile.items()
+            for seed in dataset.networks[name].seeds
+            for label in labels
+            for attack in attacks
+        ]
 
     def _ranked(self, wildcards: Any) -> list[tuple[Job, str]]:
         """Return the network that is trained again without voxels, and each method that says without which."""

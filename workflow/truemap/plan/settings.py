@@ -99,6 +99,7 @@ class JobSettings:
                         "method": saliency,
                         "jobs": count(jobs.explained(wildcards), model=name, method=label),
                         "measured": {metric: measured[name, label, metric] for metric in dataset.metrics},
+                        "attacked": len(model.seeds) if label in dataset.fragile.get(name, []) else 0,
                     }
                     for label, saliency in labels
                 },
@@ -107,6 +108,8 @@ class JobSettings:
                 "games": count(jobs.of("shapley", wildcards), model=name),
             }
         shared = self._shared(wildcards, "explained", "robustness", "metrics", "measured", "permutations")
+        if dataset.fragility:
+            shared = {**shared, **self._shared(wildcards, "fragility")}
         computed = {"memory": self._config.memory, "seed": self._config.seed, **self._torch()}
         return {"models": models, **shared, **computed}
 
@@ -177,6 +180,20 @@ class JobSettings:
         metric = self._jobs.dataset(wildcards).metrics[wildcards.metric]
         explain = {key: value for key, value in self.explain(wildcards).items() if key != "stored"}
         return {"metric": metric, **self._shared(wildcards, "measured"), **explain}
+
+    def attack_maps(self, wildcards: Any) -> Settings:
+        """One attack on one method's maps."""
+        fragility = self._jobs.fragility(wildcards)
+        asked = fragility.model_dump(mode="json", include={"epsilon", "norm", "maps", "top", "moved"})
+        explain = {key: value for key, value in self.explain(wildcards).items() if key != "stored"}
+        shared = {**self._scored(wildcards), **self._shared(wildcards, "standardize", "permutations")}
+        return {"attack": fragility.attacks[wildcards.attack], **asked, **explain, **shared}
+
+    def fragility(self, wildcards: Any) -> Settings:
+        """A dataset's table of attacked maps, and which attack the others are compared with."""
+        attacks = self._jobs.fragility(wildcards).attacks
+        random = [label for label, attack in attacks.items() if attack["name"] == "random_sign"]
+        return {"data": self._data(wildcards), "random": random}
 
     def anchors(self, wildcards: Any) -> Settings:
         """Anchors of one model: metrics of them, and their agreement with both truths."""

@@ -150,6 +150,30 @@ def chosen_relu(network: nn.Module, number: int) -> nn.ReLU:
     return layers[number - 1]
 
 
+def features(network: nn.Module, x: torch.Tensor, layer: int) -> torch.Tensor:
+    """Return what a ReLU, counted from 1 at the input, gives for maps, shape (n, features); later layers do not run."""
+    with torch.no_grad():
+        return _before(network, x, chosen_relu(network, layer)).clamp(min=0).flatten(1)
+
+
+def relative_difference(of_map: torch.Tensor, of_decoy: torch.Tensor) -> torch.Tensor:
+    """Return how far representations are from each other, shape (n,), float64 (Lu et al. 2020, Figure 5).
+
+    .. math:: \\lVert F_l(\\tilde x) - F_l(x) \\rVert_\\infty \\,/\\,
+              \\max(\\lVert F_l(x) \\rVert_\\infty, \\lVert F_l(\\tilde x) \\rVert_\\infty)
+
+    The paper divides by "the maximum absolute value of any intermediate representation": here of the two that are
+    compared, so that it is at most 1 for features that are not negative. Two that are 0 do not differ.
+
+    Parameters
+    ----------
+    of_map, of_decoy : Tensor, shape (n, features)
+    """
+    of_map, of_decoy = of_map.double(), of_decoy.double()
+    largest = torch.maximum(of_map.abs().amax(dim=1), of_decoy.abs().amax(dim=1))
+    return torch.where(largest > 0, (of_decoy - of_map).abs().amax(dim=1) / largest, 0.0)
+
+
 class _Reached(Exception):
     """Ends a forward pass."""
 

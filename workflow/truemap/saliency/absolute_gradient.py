@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from truemap.networks._decoder import Decoder
 from truemap.saliency._context import Context
+from truemap.saliency._differentiable import MapsOf, class_gradient, numbers
 from truemap.saliency._outputs import OutputOptions, output_gradients
 
 
@@ -34,3 +36,20 @@ def explain(
         Not negative.
     """
     return output_gradients(decoder, x, options.output).numbers().abs()
+
+
+def differentiable(
+    decoder: Decoder,
+    x: torch.Tensor,
+    targets: torch.Tensor,
+    samples: Sequence[int],
+    options: Options,
+    context: Context,
+) -> MapsOf:
+    """Return `explain` of one class each as a function that can be differentiated (`class_gradient`)."""
+
+    def maps(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        found = numbers(*class_gradient(network, inputs, targets, options.output, decoder.temperature))
+        return found.abs()
+
+    return maps

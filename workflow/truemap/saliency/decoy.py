@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
+from torch import nn
 
 from truemap.config.options import Count, Positive
 from truemap.networks._decoder import Decoder
 from truemap.saliency import integrated_gradients, smoothgrad
 from truemap.saliency._context import Context
 from truemap.saliency._decoys import Search, blurred, deal_patches, optimised, together
+from truemap.saliency._differentiable import MapsOf, averaged, class_gradient, numbers
+from truemap.saliency._inpainting import inpainted
 from truemap.saliency._outputs import OutputOptions, output_gradients
 from truemap.saliency._scaled import Scaled
 
@@ -25,10 +28,11 @@ class Options(OutputOptions):
     )
     inner_n: Count = Field(10, description="noisy copies of smoothgrad, points on the path of integrated_gradients")
     sigma: Positive = Field(2.0, description="sd of smoothgrad's noise, in units of the maps (z-scores)")
-    decoys: Literal["blurred", "optimised"] = Field(
+    decoys: Literal["blurred", "inpainted", "optimised"] = Field(
         "blurred",
-        description="blurred: patches are replaced by their box blur; optimised: patches are pushed up, and down, "
-        "while a layer's features stay (twice as many decoys, and a search for each)",
+        description="blurred: patches are replaced by their box blur; inpainted: by the smoothest continuation of what "
+        "is around them (biharmonic; a network that inpaints, as in the paper, would have to be trained); optimised: "
+        "patches are pushed up, and down, while a layer's features stay (twice as many decoys, and a search for each)",
     )
     patch: Count = Field(3, description="edge of a patch in voxels; 3 in the paper, as its convolutions")
     masks: Count | None = Field(
@@ -49,6 +53,12 @@ class Options(OutputOptions):
         10.0,
         description="lambda of the search's first step, doubled at each one that fails; the paper's smallest is 10",
     )
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Options:
+        if self.decoys == "inpainted" and self.masks == 1:
+            raise ValueError("decoys: inpainted with one mask leaves nothing to continue the map from; raise `masks`")
+        return self
 
     def needs(self) -> set[str]:
         """Optimised decoys keep the features of a ReLU; of an affine logit the gradient is the same for all decoys."""
@@ -103,6 +113,10 @@ def population(decoder: Decoder, x: torch.Tensor, options: Options, context: Con
         for mask in masks:
             yield torch.where(numbers == mask, blur, x)
         return
+    if options.decoys == "inpainted":
+        for mask in masks:
+            yield inpainted(x, numbers == mask)
+        return
     search = Search(options.layer, options.steps, options.learning_rate, options.multiplier, context.low, context.high)
     size = together(decoder.network, x[:1], options.layer)
     for part in masks.split(size):
@@ -114,9 +128,77 @@ def population(decoder: Decoder, x: torch.Tensor, options: Options, context: Con
 
 def _inner(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: Options, context: Context) -> Scaled:
     if options.inner == "smoothgrad":
-        smooth = smoothgrad.Options(output=options.output, n=options.inner_n, sigma=options.sigma)
-        return smoothgrad.scaled(decoder, x, samples, smooth, context)
+        return smoothgrad.scaled(decoder, x, samples, _inner_options(options), context)
     if options.inner == "integrated_gradients":
-        path = integrated_gradients.Options(output=options.output, steps=options.inner_n)
-        return integrated_gradients.scaled(decoder, x, path, context)
+        return integrated_gradients.scaled(decoder, x, _inner_options(options), context)
     return output_gradients(decoder, x, options.output)
+
+
+def _inner_options(options: Options) -> Any:
+    """Return the options of the inner method, where it is one with options of its own."""
+    if options.inner == "smoothgrad":
+        return smoothgrad.Options(output=options.output, n=options.inner_n, sigma=options.sigma)
+    return integrated_gradients.Options(output=options.output, steps=options.inner_n)
+
+
+def differentiable(
+    decoder: Decoder,
+    x: torch.Tensor,
+    targets: torch.Tensor,
+    samples: Sequence[int],
+    options: Options,
+    context: Context,
+) -> MapsOf:
+    """Return `explain` of one class each as a function that can be differentiated.
+
+    A blurred decoy moves with the map, its patches with the blur. An optimised one is that of the map as it is: its
+    patches stay, and the rest moves; to search again at each input would cost what all else does many times.
+    """
+    decoys = _decoys_of(decoder, x, options, context)
+    inner = _inner_of_class(decoder, x, targets, samples, options, context)
+
+    def maps(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        # Each is made again for the backward pass, so that graphs of all are not held.
+        def gradient(of: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return inner(network, of)
+
+        found = [averaged(inputs, 1, lambda _, at, way=way: way(at), gradient) for way in decoys]
+        top = torch.stack([log for _, log in found]).amax(dim=0)
+        highest = lowest = None
+        for values, log in found:
+            scaled = values * (log - top).exp().view(-1, *[1] * (x.ndim - 1))
+            highest = scaled if highest is None else torch.maximum(highest, scaled)
+            lowest = scaled if lowest is None else torch.minimum(lowest, scaled)
+        return numbers(highest - lowest, top)
+
+    return maps
+
+
+def _decoys_of(
+    decoder: Decoder, x: torch.Tensor, options: Options, context: Context
+) -> list[Callable[[torch.Tensor], torch.Tensor]]:
+    """Return what makes each decoy of inputs, the input itself first."""
+    if options.decoys == "blurred":
+        numbered = deal_patches(tuple(x.shape[1:]), options.patch, options.masks).to(x.device)
+        masks = [numbered == mask for mask in range(int(numbered.max()) + 1)]
+        return [
+            lambda at: at,
+            *(lambda at, mask=mask: torch.where(mask, blurred(at, options.blur), at) for mask in masks),
+        ]
+    found = list(population(decoder, x, options, context))
+    return [lambda at: at, *(lambda at, decoy=decoy: torch.where(decoy != x, decoy.to(at), at) for decoy in found)]
+
+
+def _inner_of_class(
+    decoder: Decoder,
+    x: torch.Tensor,
+    targets: torch.Tensor,
+    samples: Sequence[int],
+    options: Options,
+    context: Context,
+) -> Callable[[nn.Module, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    if options.inner == "smoothgrad":
+        return smoothgrad.class_averages(decoder, x, targets, samples, _inner_options(options), context)
+    if options.inner == "integrated_gradients":
+        return integrated_gradients.class_averages(decoder, targets, _inner_options(options), context)
+    return lambda network, at: class_gradient(network, at, targets, options.output, decoder.temperature)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -13,6 +13,7 @@ from truemap.config.options import MethodOptions
 from truemap.networks._decoder import Decoder
 from truemap.networks._structure import known, relu_layers, replaced
 from truemap.saliency._context import Context
+from truemap.saliency._differentiable import MapsOf
 from truemap.saliency._outputs import incompleteness, logit_gradients
 
 
@@ -45,10 +46,15 @@ class RescaledReLU(torch.autograd.Function):
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         """Return the gradient times the multiplier."""
         a, start = context.saved_tensors
-        delta = a - start
-        # A ReLU's slope is between 0 and 1 however small the difference: only 0 / 0 needs the derivative instead.
-        slope = torch.where(delta == 0, (a > 0).to(a), (a.clamp(min=0) - start.clamp(min=0)) / delta)
-        return gradient * slope, None
+        return gradient * _slope(a, start), None
+
+
+def _slope(a: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+    """Return a ReLU's slope between two inputs."""
+    delta = a - start
+    # Between 0 and 1 however small the difference: only 0 / 0 needs the derivative instead.
+    apart = torch.where(delta == 0, 1, delta)
+    return torch.where(delta == 0, (a > 0).to(a), (a.clamp(min=0) - start.clamp(min=0)) / apart)
 
 
 def explain(
@@ -129,3 +135,51 @@ def residual(
 def _baseline(x: torch.Tensor, options: Options, context: Context) -> torch.Tensor:
     """Return the baseline of all maps, shape (1, *shape)."""
     return context.mean.to(x)[None] if options.baseline == "mean" else torch.zeros_like(x[:1])
+
+
+def differentiable(
+    decoder: Decoder,
+    x: torch.Tensor,
+    targets: torch.Tensor,
+    samples: Sequence[int],
+    options: Options,
+    context: Context,
+) -> MapsOf:
+    """Return `explain` of one class each as a function that can be differentiated.
+
+    The multipliers hang on the input through what ReLUs get, and that moves with the network's true derivative, not
+    with the multipliers: to differentiate the backward pass of `RescaledReLU` again would mix the two. So one pass
+    gives the slopes with their graph, and a second one, of a network that the slopes make linear, the multipliers of
+    voxels. A slope between different sides of a kink bends with the input: ReLUs need nothing smooth in their place.
+    """
+    known(decoder, "deeplift")
+    start = _baseline(x, options, context)
+
+    def maps(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad() if inputs.requires_grad else torch.no_grad():
+            slopes = _slopes(network, inputs, start.to(inputs))
+        with torch.enable_grad():
+            at = inputs.detach().requires_grad_(True)
+            with replaced(relu_layers(network), lambda a: a * next(slopes)):
+                own = network(at).gather(1, targets[:, None])
+            (multipliers,) = torch.autograd.grad(own.sum(), at, create_graph=inputs.requires_grad)
+        return (inputs - start.to(inputs)).double() * multipliers
+
+    return maps
+
+
+def _slopes(network: nn.Module, x: torch.Tensor, start: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Return the slope of each ReLU between what it gets for maps and for the baseline, in the order of calls."""
+    found: list[torch.Tensor] = []
+
+    def noted(a: torch.Tensor) -> torch.Tensor:
+        found.append(_slope(a[: len(x)], a[len(x) :]))
+        return a.clamp(min=0)
+
+    with replaced(relu_layers(network), noted):
+        network(torch.cat([x, start]))
+    return iter(found)
+
+
+#: Slopes bend with the input where a ReLU is on for the map and off for the baseline, or the other way round.
+curved = True

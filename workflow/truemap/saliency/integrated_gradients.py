@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import Field
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
+from torch import nn
 
 from truemap.config.options import Count, Positive
 from truemap.networks._decoder import Decoder
 from truemap.saliency._context import Context
+from truemap.saliency._differentiable import MapsOf, averaged, gradient_of, numbers
 from truemap.saliency._outputs import OutputOptions, incompleteness, output_gradients
 from truemap.saliency._scaled import Scaled, nothing
 
@@ -100,3 +103,48 @@ def residual(
         Sum of the map less the difference of the outputs; 0 is exact.
     """
     return incompleteness(decoder, x, [baseline(x, options, context)], maps, options.output)
+
+
+def differentiable(
+    decoder: Decoder,
+    x: torch.Tensor,
+    targets: torch.Tensor,
+    samples: Sequence[int],
+    options: Options,
+    context: Context,
+) -> MapsOf:
+    """Return `explain` of one class each as a function that can be differentiated, by the baseline too if it moves."""
+
+    def maps(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        return numbers(*of_class(network, inputs))
+
+    of_class = class_averages(decoder, targets, options, context)
+    return maps
+
+
+def class_averages(
+    decoder: Decoder, targets: torch.Tensor, options: Options, context: Context
+) -> Callable[[nn.Module, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    """Return the maps of `differentiable` as values and logarithms of their scales."""
+
+    def start(inputs: torch.Tensor) -> torch.Tensor:
+        return _blurred(inputs, options.sigma) if options.baseline == "blurred" else baseline(inputs, options, context)
+
+    def point(number: int, inputs: torch.Tensor) -> torch.Tensor:
+        below = start(inputs)
+        return below + (number + 0.5) / options.steps * (inputs - below)
+
+    def found(network: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        gradient = gradient_of(network, targets, options, decoder.temperature)
+        values, log = averaged(inputs, options.steps, point, gradient)
+        return (inputs - start(inputs)).double() * values, log
+
+    return found
+
+
+def _blurred(x: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Return `baseline` where it is blurred, with a graph: the filter as one matrix an axis."""
+    for axis in range(1, x.ndim):
+        matrix = gaussian_filter1d(np.eye(x.shape[axis]), sigma, axis=0, mode="nearest")
+        x = (x.movedim(axis, -1) @ torch.from_numpy(matrix).to(x).T).movedim(-1, axis)
+    return x

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from pydantic import Field
+from torch import nn
 
 from truemap.config.options import Count, Positive
 from truemap.networks._decoder import Decoder
 from truemap.saliency._context import Context
+from truemap.saliency._differentiable import MapsOf, averaged, gradient_of, numbers
 from truemap.saliency._draws import generators, noise
 from truemap.saliency._outputs import OutputOptions, output_gradients
 from truemap.saliency._scaled import Scaled, nothing
@@ -46,3 +48,39 @@ def scaled(decoder: Decoder, x: torch.Tensor, samples: Sequence[int], options: O
         total.add(output_gradients(decoder, x + options.sigma * noise(sources, x), options.output))
     total.values /= options.n
     return total
+
+
+def differentiable(
+    decoder: Decoder,
+    x: torch.Tensor,
+    targets: torch.Tensor,
+    samples: Sequence[int],
+    options: Options,
+    context: Context,
+) -> MapsOf:
+    """Return `explain` of one class each as a function that can be differentiated; the noise is drawn once."""
+
+    def maps(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        return numbers(*of_class(network, inputs))
+
+    of_class = class_averages(decoder, x, targets, samples, options, context)
+    return maps
+
+
+def class_averages(
+    decoder: Decoder,
+    x: torch.Tensor,
+    targets: torch.Tensor,
+    samples: Sequence[int],
+    options: Options,
+    context: Context,
+) -> Callable[[nn.Module, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    """Return the maps of `differentiable` as values and logarithms of their scales."""
+    sources = generators(context, "smoothgrad", samples)
+    drawn = [options.sigma * noise(sources, x).to(x) for _ in range(options.n)]
+
+    def found(network: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        gradient = gradient_of(network, targets, options, decoder.temperature)
+        return averaged(inputs, options.n, lambda number, at: at + drawn[number], gradient)
+
+    return found

@@ -1,0 +1,58 @@
+# Attacks on maps under which the prediction stays, and what they come to.
+
+
+rule attack_maps:
+    input:
+        weights=rules.model.output.weights,
+        description=rules.model.output.description,
+        grid=rules.grid.output[0],
+        truth=rules.truth.output[0],
+        background=plan.each("background", rules.background.output[0]),
+        shapley=plan.compared(rules.shapley.output[0]),
+        regions=plan.compared(rules.regions.output.image),
+        names=plan.compared(rules.regions.output.table),
+        own_maps=plan.each("volumes", rules.volumes.output.maps, split="test"),
+        own_tables=plan.each("volumes", rules.volumes.output.table, split="test"),
+        train_maps=plan.each("volumes", rules.volumes.output.maps, split="train"),
+        train_tables=plan.each("volumes", rules.volumes.output.table, split="train"),
+    output:
+        "results/{dataset}/fragility/{model}/seed-{seed}/{method}/{attack}.parquet",
+    log:
+        "logs/{dataset}/attack_maps-{model}-{seed}-{method}-{attack}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/attack_maps-{model}-{seed}-{method}-{attack}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: plan.config.threads
+    resources:
+        gpu=plan.gpus,
+        mem_mb=scaled(4000),
+        runtime=scaled(480),
+    params:
+        **plan.params("attack_maps"),
+    script:
+        "../scripts/attack_maps.py"
+
+
+rule fragility:
+    input:
+        plan.each("attack_maps", rules.attack_maps.output[0]),
+    output:
+        parquet="results/{dataset}/statistics/fragility.parquet",
+        tsv=report(
+            "results/{dataset}/statistics/fragility.tsv",
+            caption="../report/fragility.rst",
+            category="{dataset}",
+            labels={"what": "attacked maps"},
+        ),
+    log:
+        "logs/{dataset}/fragility.log",
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(60),
+    params:
+        **plan.params("fragility"),
+    script:
+        "../scripts/fragility.py"

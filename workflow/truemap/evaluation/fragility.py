@@ -1,0 +1,100 @@
+"""What attacks on maps came to: means over subjects, and each attack against noise of random signs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+
+from truemap.config.names import BY_DESIGN
+from truemap.evaluation.statistics import ENTRY, compare, summarise, to_units
+
+#: What a mean is of, beside the seed.
+OF_MEASURE = ["measure", "conditions", "truth"]
+CELL = [*OF_MEASURE, "epsilon", "model", "method", "attack"]
+#: What is the same for two attacks that are compared.
+PAIRED = ["measure", "conditions", "truth", "epsilon", "model", "method"]
+LIMITS = (-np.inf, np.inf)
+TEST = ["difference", "t", "df", "p", "p_bonferroni", "significant", "test_reason"]
+#: Why an attack has no test.
+ITSELF, NOTHING = "no test: this is what others are compared with", "no test: the config has no attack random_sign"
+SEEDS = "no test: units are averaged over seeds first"
+ALPHA = 0.05
+
+
+def fragility_summary(table: pd.DataFrame, random: Sequence[str], confidence: float = 0.95) -> pd.DataFrame:
+    """Return mean, interval and test of each measure of attacked maps, by seed and over seeds.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``model, seed, method, attack`` and the columns of `truemap.evaluation.attacked_maps.Fragile.table`.
+    random : sequence of str
+        Labels of attacks that are noise of random signs; others are compared with the first.
+
+    Returns
+    -------
+    DataFrame
+        ``measure, conditions, truth, epsilon, model, method, attack, seed, maps, unattacked, beta,
+        surrogate_agreement, n, mean, se, ci_low, ci_high, missing, reason, difference, t, df, p, p_bonferroni,
+        significant, test_reason``; seed is a number or ``mean``. n counts subjects (samples, where there are none),
+        over which the interval is Student's t. Of `maps` attacked, `unattacked` came back as they were; of several
+        networks `beta` is the largest, and the agreement the smallest. The difference is that of the attack's mean less
+        that of random signs, by the two-sided paired t-test over subjects, Bonferroni-corrected over all attacks,
+        networks, ways to explain and epsilons of a measure.
+    """
+    missing = table["value"].isna() & ~table["reason"].str.startswith(BY_DESIGN)
+    samples = table.assign(missing=missing.astype(int))
+    found = summarise(_units(samples, CELL), confidence, limits=LIMITS)
+    found = found.drop(columns=["conditions", "truth", *ENTRY, "share"]).join(_names(samples, CELL), on="criterion")
+    found = found.merge(_counts(table), on=[*CELL[3:], "seed"], how="left")
+    found = found.merge(_tests(samples, random), on=CELL, how="left")
+    # The test is over seeds, and stands there alone.
+    over = found["seed"] == "mean"
+    found.loc[~over, TEST[:-2]] = np.nan
+    found["significant"] = found["significant"].eq(True) & over
+    none = ITSELF if random else NOTHING
+    found["test_reason"] = np.where(over, found["test_reason"].astype(object).fillna(none), SEEDS)
+    counted = ["seed", "maps", "unattacked", "beta", "surrogate_agreement"]
+    return found[[*CELL, *counted, "n", "mean", "se", "ci_low", "ci_high", "missing", "reason", *TEST]]
+
+
+def _units(samples: pd.DataFrame, family: list[str], entry: str = "") -> pd.DataFrame:
+    """Return one value a unit in the columns of `agreement_units`, what a family is of as one word."""
+    coded = {"criterion": _codes(samples, family), "conditions": "", "truth": "", "method": ""}
+    return to_units(samples.assign(**coded, model=samples[entry] if entry else ""))
+
+
+def _codes(table: pd.DataFrame, columns: list[str]) -> pd.Series:
+    return table.groupby(columns, sort=False).ngroup().astype(str)
+
+
+def _names(samples: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return what the words of `_units` stand for, by these."""
+    return samples[columns].assign(code=_codes(samples, columns)).drop_duplicates("code").set_index("code")
+
+
+def _counts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return how many maps were attacked, and on what, by seed and over seeds."""
+    keys = ["epsilon", "model", "method", "attack"]
+    single = table.drop_duplicates([*keys, "seed", "sample"])
+    both = pd.concat([single.assign(seed="mean"), single.assign(seed=single["seed"].astype(str))])
+    found = both.assign(unattacked=~both["attacked"]).groupby([*keys, "seed"], sort=False)
+    aggregated = {"beta": ("beta", "max"), "surrogate_agreement": ("surrogate_agreement", "min")}
+    return found.agg(maps=("sample", "size"), unattacked=("unattacked", "sum"), **aggregated).reset_index()
+
+
+def _tests(samples: pd.DataFrame, random: Sequence[str]) -> pd.DataFrame:
+    """Return the tests of each attack against random signs: the columns `CELL` and `TEST`."""
+    if not random:
+        return samples[CELL][:0].reindex(columns=[*CELL, *TEST])
+    # Random signs come last, so that differences are the attack's less theirs.
+    ordered = samples.iloc[np.argsort(samples["attack"] == random[0], kind="stable")]
+    tests = compare(_units(ordered, PAIRED, "attack")).query("model_b == @random[0]")
+    tests = tests.rename(columns={"model_a": "attack", "reason": "test_reason"})
+    tests = tests[["criterion", "attack", *TEST]].join(_names(ordered, PAIRED), on="criterion")
+    for _, part in tests[tests["p"].notna()].groupby(OF_MEASURE, sort=False):
+        tests.loc[part.index, "p_bonferroni"] = multipletests(part["p"], method="bonferroni")[1]
+    return tests.assign(significant=tests["p_bonferroni"] < ALPHA)[[*CELL, *TEST]]
