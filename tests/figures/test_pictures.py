@@ -35,7 +35,7 @@ def test_a_wide_picture_is_made_smaller_in_proportion(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (100, 2 * WIDEST, 3), np.uint8)
     found = picture(written(tmp_path / "figure-3a.png", pixels), "d", [], "n = 20.")
     assert opened(found).size == (found["width"], found["height"]) == (WIDEST, 50)
-    assert found["alt"].endswith("class-informative activation. n = 20.")
+    assert found["alt"].startswith("Figure 3a: one test subject") and found["alt"].endswith("glass brains. n = 20.")
 
 
 @pytest.mark.parametrize(

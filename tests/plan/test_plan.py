@@ -710,3 +710,14 @@ def test_tables_of_test_maps_are_asked_for_where_subjects_may_be_left_out() -> N
     assert plan(GIVEN).kept(pattern)(OTHER) == []
     skipping = changed(("on_bad_subject",), "skip", GIVEN)
     assert plan(skipping).kept(pattern)(OTHER) == ["images/test/0"]
+
+
+def test_the_first_page_reads_of_models_what_they_are_and_nothing_of_where_data_lie() -> None:
+    settings = plan(GIVEN).settings.digest(IMAGES)
+    assert settings["models"] == {
+        "nn": {"network": "mlp", "training": "pgd", "seeds": [0, 4], "saliency": ["gradient", "smoothgrad"]},
+        "other": {"network": None, "training": None, "seeds": [0], "saliency": ["ig", "shap"]},
+    }
+    first = [(entry["model"], entry["method"], entry["seed"]) for entry in settings["entries"]]
+    assert first == [("nn", "gradient", 0), ("nn", "smoothgrad", 0), ("other", "ig", 0), ("other", "shap", 0)]
+    assert "source" not in settings and settings["show"] is None

@@ -9,6 +9,7 @@ import select
 import shutil
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,11 @@ class Browser:
         path.write_bytes(base64.b64decode(data))
 
     def close(self) -> None:
-        """End the browser."""
+        """End the browser, so that it clears its own files away."""
+        with suppress(RuntimeError, TimeoutError, OSError):
+            self.call("Browser.close")
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(20)
         for end in (self._write, self._read):
             os.close(end)
         self._process.terminate()

@@ -15,7 +15,7 @@ import tracing
 from forking import Forking
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "config", "envs", "profiles", "workflow", "tests/workflow/tiny.yaml")
+PARTS = ("Snakefile", "config", "envs", "profiles", "workflow", "CITATION.cff", "tests/workflow/tiny.yaml")
 #: Same bytes from the same config; pictures too, as they carry no date.
 ENDINGS = {".parquet", ".safetensors", ".npy", ".tsv", ".json", ".svg", ".png", ".gz", ".html"}
 

@@ -18,7 +18,7 @@ QUALITY = 85
 WORDS = {
     "figure-1": ("Figure 1", "mean saliency maps of the images, beside their truth"),
     "figure-2": ("Figure 2", "mean agreement of each way to train and to explain, as bars with references"),
-    "figure-3": ("Figure 3", "saliency maps of one test subject as glass brains, beside the truth"),
+    "figure-3": ("Figure 3", "one test subject: its mean maps and truth, or saliency maps of it, as glass brains"),
     "grid": ("Grid", "mean agreement as a heat map: one row a way to train, one column a way to explain"),
     "strength": ("Strength of training", "agreement against the strength of training, as curves"),
     "prediction-tau": ("What measures predict", "rank correlation of each measure with each truth, with intervals"),
@@ -62,7 +62,7 @@ def _words(stem: str) -> tuple[str, str]:
     for start, (title, shows) in WORDS.items():
         if stem.startswith(start):
             panel = stem.removeprefix(start)
-            of = f", {PANELS[panel]}" if panel in PANELS else ""
+            of = f", {PANELS[panel]}" if panel in PANELS and start != "figure-3" else ""
             return f"{title}{panel if panel in 'ab' else ''}", f"{shows}{of}"
     return stem, "figure of this name"
 
