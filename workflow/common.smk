@@ -41,6 +41,9 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
+# What every page has in it, beside what it is made from.
+assets = [plan.own(f"workflow/truemap/figures/assets/page.{kind}") for kind in ("css", "js")]
+
 
 # Of no other dataset: what pages read of those is there, and nothing that this config makes.
 wildcard_constraints:

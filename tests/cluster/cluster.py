@@ -17,7 +17,7 @@ import yaml
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-PARTS = ("Snakefile", "config", "envs", "profiles", "workflow", "tests/cluster")
+PARTS = ("Snakefile", "config", "envs", "profiles", "workflow", "CITATION.cff", "tests/cluster")
 PROFILE = "profiles/slurm"
 #: Seconds after which something hangs; nothing is expected to take this long.
 PATIENCE = 900

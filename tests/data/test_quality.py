@@ -392,3 +392,13 @@ def test_a_clean_page_says_that_nothing_is_flagged():
     page = page_of(table, maps_of(table, noise=0.05))
     assert "No map is flagged." in page
     assert "15 maps; outlier: 0; few voxels: 0; flip?: 0; copy?: 0; skipped subjects: 0." in page
+
+
+def test_the_page_has_a_picture_of_how_much_maps_are_like_the_others():
+    table = pd.DataFrame({"r": [0.1, 0.12, 0.9, np.nan], "flags": "", "subject": "", "sample": range(4)})
+    page = quality_page(table, pd.DataFrame({"subject": []}), "brains", "sheet")
+    heights = [float(height) for height in re.findall('<rect[^>]* height="(.*?)"', page)]
+    assert len(heights) == 20 and sorted(heights)[-2:] == [60, 120] and sum(heights) == 180
+    assert "3 maps have an r: median 0.12, from 0.10 to 0.90" in page
+    none = quality_page(table.assign(r=np.nan), pd.DataFrame({"subject": []}), "brains", "sheet")
+    assert "<svg" not in none

@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from truemap.figures.page import sortable_page, table_html
+from truemap.figures.page import page, table_html
 from truemap.figures.resources import left_over, resource_page, resource_table
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -42,13 +42,13 @@ def test_figures_of_another_config_are_named(tmp_path: Path) -> None:
     made = [tmp_path / "a/b.svg", str(tmp_path / "a/b.png"), tmp_path / "c/d.svg", tmp_path / "new/x.svg"]
     found = left_over(made)
     assert found == [tmp_path / "a/old<1>.svg"]
-    page = resource_page(resource_table([]), found)
+    page = resource_page(resource_table([]), found, "a")
     assert "Left from another config" in page and "a/old&lt;1&gt;.svg" in page
-    assert "Left from" not in resource_page(resource_table([]), [])
+    assert "Left from" not in resource_page(resource_table([]), [], "a")
 
 
 def test_pages_show_text_whole_and_as_it_is() -> None:
     long = "<b>" + 60 * "long " + "& more"
-    page = sortable_page("a <i>", table_html(pd.DataFrame({"x": [long]})))
-    assert "a &lt;i&gt;" in page
-    assert "&lt;b&gt;" + 60 * "long " + "&amp; more" in page
+    shown = page("a <i>", table_html(pd.DataFrame({"x": [long]})))
+    assert "a &lt;i&gt;" in shown
+    assert "&lt;b&gt;" + 60 * "long " + "&amp; more" in shown

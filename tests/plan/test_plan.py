@@ -324,7 +324,7 @@ def test_methods_of_swept_candidates_are_those_of_their_model() -> None:
 
 
 #: Figures that show one truth and one set of conditions first.
-FIGURES = {"figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength"}
+FIGURES = {"figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength", "digest"}
 
 
 def test_the_truth_that_figures_show_is_no_setting_of_scores_or_tests() -> None:
@@ -687,7 +687,7 @@ def test_their_settings_say_of_signs_and_those_of_others_stay() -> None:
     assert p.settings.adopt(OTHER) == expected
     assert p.settings.score(OTHER)["signed"] is False
     changes = settings_that_differ(RAW, GIVEN)
-    assert changes == {"statistics", "metrics", "judge", "figure_1", "figure_2", "figure_3", "figure_grid"}
+    assert changes == {"statistics", "metrics", "judge", "figure_1", "figure_2", "figure_3", "figure_grid", "digest"}
     assert p.settings.statistics(IMAGES)["given"] == ["other"]
     assert p.settings.statistics(IMAGES)["attacks"] == ["pgd"]
 
@@ -710,3 +710,14 @@ def test_tables_of_test_maps_are_asked_for_where_subjects_may_be_left_out() -> N
     assert plan(GIVEN).kept(pattern)(OTHER) == []
     skipping = changed(("on_bad_subject",), "skip", GIVEN)
     assert plan(skipping).kept(pattern)(OTHER) == ["images/test/0"]
+
+
+def test_the_first_page_reads_of_models_what_they_are_and_nothing_of_where_data_lie() -> None:
+    settings = plan(GIVEN).settings.digest(IMAGES)
+    assert settings["models"] == {
+        "nn": {"network": "mlp", "training": "pgd", "seeds": [0, 4], "saliency": ["gradient", "smoothgrad"]},
+        "other": {"network": None, "training": None, "seeds": [0], "saliency": ["ig", "shap"]},
+    }
+    first = [(entry["model"], entry["method"], entry["seed"]) for entry in settings["entries"]]
+    assert first == [("nn", "gradient", 0), ("nn", "smoothgrad", 0), ("other", "ig", 0), ("other", "shap", 0)]
+    assert "source" not in settings and settings["show"] is None

@@ -15,7 +15,7 @@ import tracing
 from forking import Forking
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "config", "envs", "profiles", "workflow", "tests/workflow/tiny.yaml")
+PARTS = ("Snakefile", "config", "envs", "profiles", "workflow", "CITATION.cff", "tests/workflow/tiny.yaml")
 #: Same bytes from the same config; pictures too, as they carry no date.
 ENDINGS = {".parquet", ".safetensors", ".npy", ".tsv", ".json", ".svg", ".png", ".gz", ".html"}
 
@@ -85,7 +85,7 @@ def results(copy: Clone) -> dict[str, bytes]:
     found = (p for p in root.rglob("*") if p.is_file() and p.suffix in ENDINGS)
     names = ((p.relative_to(root), p) for p in found if not p.name.startswith(".partial-"))
     return {str(n): p.read_bytes() for n, p in names if n.parts[0] not in (".snakemake", "benchmarks")
-            and ".checkpoints" not in n.parts and n.stem not in ("resources", "networks")}  # fmt: skip
+            and ".checkpoints" not in n.parts and n.stem not in ("resources", "networks", "index")}  # fmt: skip
 
 
 def copied(source: Clone, path: Path) -> Clone:

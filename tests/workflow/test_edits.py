@@ -10,10 +10,13 @@ import yaml
 from conftest import ROOT, Clone, clone, compiled, copied
 
 #: Rules from a stage on to the end. What lies downstream of a job that re-runs, re-runs too.
+#: The first page reads all that is read.
+FIRST_PAGE = {"digest", "index"}
 TABLES = {"statistics", "figure_2", "figure_grid", "figure_strength", "judge", "claims", "resources"}
+TABLES |= FIRST_PAGE
 PAGES = {"figure_1", "figure_3", *TABLES}
 AFTER_MAPS = {"score", "subject_maps", *PAGES}
-PREDICTED = {"predict", "held_out", "figure_prediction"}
+PREDICTED = {"predict", "held_out", "figure_prediction", *FIRST_PAGE}
 OF_ONE_METRIC = {"measure", "anchors", "metrics", "judge", "claims", "figure_grid", *PREDICTED}
 MEASURED = {"permutation", *OF_ONE_METRIC}
 RETRAINED = {"rank", "retrain", "roar"}
@@ -21,13 +24,14 @@ FRAGILE = {"attack_maps", "fragility"}
 AFTER_MODEL = {"permute", *RETRAINED, *FRAGILE, "explain", "robustness", *MEASURED, *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
 #: Of a dataset with one kind of figure only; the synthetic one has no sweep, and alone is measured.
-OF_SYNTHETIC = {"figure_1", "permute", *RETRAINED, *FRAGILE, *MEASURED} - {"figure_grid", "judge", "claims"}
+OF_SYNTHETIC = {"figure_1", "permute", *RETRAINED, *FRAGILE, *MEASURED}
+OF_SYNTHETIC -= {"figure_grid", "judge", "claims", *FIRST_PAGE}
 AFTER_HCP_MAPS = AFTER_MAPS - {"figure_1"}
 SYNTHETIC_ONLY = {"subject_maps", "figure_3", "figure_strength"}
 #: Of one network and seed alone.
 OF_ONE = {"permute", "permutation", *RETRAINED, *FRAGILE}
 #: Figures that show one truth and one set of conditions first.
-HEADLINES = {"figure_2", "figure_3", "figure_grid", "figure_strength"}
+HEADLINES = {"figure_2", "figure_3", "figure_grid", "figure_strength", *FIRST_PAGE}
 NOTHING: set[str] = set()
 AFTER_VOLUMES = {"quality", "truth", "background", "refer", *AFTER_TRAINING}
 AFTER_SAMPLES = {"grid", "words", "networks", "volumes", *AFTER_VOLUMES}
@@ -159,6 +163,11 @@ def published(root: Path) -> None:
     path.write_text(path.read_text().replace("0.413", "0.414", 1))
 
 
+def page_style(root: Path) -> None:
+    path = root / "workflow/truemap/figures/assets/page.css"
+    path.write_text(path.read_text() + "\nb { color: inherit; }\n")
+
+
 def peaks(root: Path) -> None:
     path = root / "config/simulation/task_peaks.tsv"
     path.write_text(path.read_text().replace("-12.08", "-12.09", 1))
@@ -213,13 +222,14 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
      {"networks", *MEASURED, "resources"} - {"anchors"}),
     ("the background of methods", source("data/background.py", "BLOCK = 64", "BLOCK = 65"),
      {"background", "refer", "explain", *RETRAINED, *FRAGILE, *MEASURED, *AFTER_MAPS}),
-    ("the table of quality", source("data/quality.py", "BLOCK = 16", "BLOCK = 17"), {"quality", "resources"}),
+    ("the table of quality", source("data/quality.py", "BLOCK = 16", "BLOCK = 17"),
+     {"quality", "resources", *FIRST_PAGE}),
     ("the agreement", source("evaluation/agreement.py", '"informative", "pairwise").as', '"informative", "p").as'),
      {"refer", "anchors", *FRAGILE, *PREDICTED, *AFTER_MAPS} - {"subject_maps", "figure_3"}),
     ("the statistics", source("evaluation/statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
      {"fragility", *TABLES}),
     ("an attack on maps", source("map_attacks/top_k.py", "-parts.gather", "0 - parts.gather"),
-     {"networks", *FRAGILE, "resources"}),
+     {"networks", *FRAGILE, "resources", "index"}),
     ("what predicts what", source("evaluation/ranks.py", "WORST = 0.25", "WORST = 0.2"),
      {*PREDICTED, "resources"}),
     ("one model's epsilon", config(change_epsilon), AFTER_TRAINING - OF_SYNTHETIC),
@@ -236,12 +246,14 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("which truth figures show", config(leave_out), HEADLINES),
     ("which conditions figures show", config(no_negated), {"words", "subject_maps", *HEADLINES}),
     ("a list of conditions", config(choose), {"words", "truth", "background_chosen", "refer", *AFTER_HCP_MAPS}),
-    ("which classes figures show", config(show), {"words", "subject_maps", "figure_3"}),
+    ("which classes figures show", config(show), {"words", "subject_maps", "figure_3", *FIRST_PAGE}),
     ("fewer voxels stored", config(store_brain), {"explain", *AFTER_HCP_MAPS}),
     ("maps that are not kept", config(forget_maps), NOTHING),
     ("the average of truth", config(average), {"refer", *AFTER_MAPS} - {"figure_1"}),
-    ("a figure's colour", config(colour), {"words", "figure_2"}),
-    ("published.tsv", published, {"judge", "claims"}),
+    ("a figure's colour", config(colour), {"words", "figure_2", *FIRST_PAGE}),
+    ("published.tsv", published, {"judge", "claims", *FIRST_PAGE}),
+    ("the style of pages", page_style,
+     {"quality", "figure_grid", "figure_prediction", "claims", "resources", *FIRST_PAGE}),
     ("the simulation's peaks", peaks, SIMULATED),
     ("touch of everything", touch_everything, NOTHING),
     ("a fresh clone beside old results", fresh_clone_beside_old_results, NOTHING),

@@ -145,6 +145,7 @@ rule quality:
         skipped=plan.each("volumes", rules.volumes.output.skipped),
         incomplete=rules.samples.output.skipped,
         grid=rules.grid.output[0],
+        assets=assets,
     output:
         tsv="results/{dataset}/quality.tsv",
         html=report(

@@ -292,6 +292,7 @@ rule statistics:
     output:
         summary_parquet="results/{dataset}/statistics/summary.parquet",
         summary_tsv="results/{dataset}/statistics/summary.tsv",
+        units="results/{dataset}/statistics/units.parquet",
         comparisons_parquet="results/{dataset}/statistics/comparisons.parquet",
         comparisons_tsv=report(
             "results/{dataset}/statistics/comparisons.tsv",

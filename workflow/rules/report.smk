@@ -98,6 +98,7 @@ rule figure_grid:
         summary=rules.statistics.output.summary_parquet,
         comparisons=rules.statistics.output.comparisons_parquet,
         metrics=plan.each("metrics", rules.metrics.output.metrics_parquet),
+        assets=assets,
     output:
         report(
             "results/{dataset}/figures/grid-informative.png",
@@ -163,6 +164,7 @@ rule figure_prediction:
         answers=rules.predict.output.answers,
         truths=rules.predict.output.truths,
         anchors=rules.predict.output.anchors,
+        assets=assets,
     output:
         report(
             "results/{dataset}/figures/prediction-tau.png",
@@ -224,9 +226,10 @@ rule judge:
 
 rule claims:
     input:
-        plan.all("judge", rules.judge.output[0]),
-        plan.standing(rules.judge.output[0]),
+        own=plan.all("judge", rules.judge.output[0]),
+        standing=plan.standing(rules.judge.output[0]),
         published=plan.own("config/published.tsv"),
+        assets=assets,
     output:
         tsv="results/claims.tsv",
         html=report("results/claims.html", caption="../report/claims.rst", category="claims", labels={"what": "claims"}),
@@ -257,6 +260,7 @@ rule resources:
         plan.each("metrics", rules.metrics.output.metrics_tsv),
         plan.each("predict", rules.predict.output.tsv),
         plan.each("roar", rules.roar.output[1]),
+        assets=assets,
     output:
         tsv="results/{dataset}/resources.tsv",
         html=report(
@@ -280,3 +284,63 @@ rule resources:
         ),
     script:
         "../scripts/resources.py"
+
+
+# Of no other dataset, as `judge`; with the figures in it, so that the first page reads one file of each dataset.
+rule digest:
+    input:
+        published=plan.own("config/published.tsv"),
+        samples=rules.samples.output.samples,
+        grid=rules.grid.output[0],
+        truth=rules.truth.output[0],
+        summary=rules.statistics.output.summary_parquet,
+        comparisons=rules.statistics.output.comparisons_parquet,
+        units=rules.statistics.output.units,
+        means=plan.each("explain", rules.explain.output.mean, plan.jobs.drawn),
+        mean_tables=plan.each("explain", rules.explain.output.mean_table, plan.jobs.drawn),
+        subject_maps=plan.each("subject_maps", rules.subject_maps.output[0]),
+        figures=plan.every(drawn),
+        answers=plan.each("predict", rules.predict.output.answers),
+        quality=rules.quality.output.tsv,
+        incomplete=rules.samples.output.skipped,
+        skipped=plan.each("volumes", rules.volumes.output.skipped),
+        models=plan.each("model", rules.model.output.description),
+    output:
+        "results/{dataset}/digest.json",
+    log:
+        "logs/{dataset}/digest.log",
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(30),
+    params:
+        **plan.params("digest"),
+    script:
+        "../scripts/digest.py"
+
+
+rule index:
+    input:
+        own=plan.all("digest", rules.digest.output[0]),
+        standing=plan.standing(rules.digest.output[0]),
+        times=plan.all("resources", rules.resources.output.tsv),
+        standing_times=plan.standing(rules.resources.output.tsv),
+        claims=rules.claims.output.tsv,
+        citation=plan.own("CITATION.cff"),
+        assets=[*assets, *(plan.own(f"workflow/truemap/figures/assets/{name}.js") for name in ("index", "viewer"))],
+    output:
+        report(
+            "results/index.html", caption="../report/index.rst", category="first page", labels={"what": "first page"}
+        ),
+    log:
+        "logs/index.log",
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=scaled(30),
+    params:
+        **plan.params("index", outdated=plan.standing(rules.digest.output[0], outdated=True)),
+    script:
+        "../scripts/index.py"

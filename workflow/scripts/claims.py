@@ -9,9 +9,10 @@ from truemap.runtime.job import job
 from truemap.runtime.log import log
 
 with job(snakemake) as settings:
-    published, files = snakemake.input.published, set(snakemake.input)
-    judged = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in sorted(files - {published})]
-    claims = gathered(read_claims(published), judged)
+    files = snakemake.input
+    own_and_others = sorted({*files.own, *files.standing})
+    judged = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in own_and_others]
+    claims = gathered(read_claims(files.published), judged)
     for verdict, count in claims["verdict"].value_counts().items():
         log.info("%3d %s", count, verdict)
     for path in settings["outdated"]:

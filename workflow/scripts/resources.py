@@ -15,4 +15,4 @@ with job(snakemake) as settings:
     leftovers = left_over(settings["figures"])
     if leftovers:
         log.warning("%d figures are left from another config, the first is %s", len(leftovers), leftovers[0])
-    write_text(snakemake.output.html, resource_page(table, leftovers))
+    write_text(snakemake.output.html, resource_page(table, leftovers, snakemake.wildcards.dataset))

@@ -27,6 +27,7 @@ with job(snakemake) as settings:
     group = (REFERENCE, settings["group"]) if settings["group"] else None
     # Candidates of a sweep are no finalists: they are summed up, not tested.
     finalists = units[~units["model"].isin(settings["swept"])]
+    write_table(of_data(units, snakemake.wildcards.dataset, settings["data"]), snakemake.output.units)
     for name, table in (
         ("summary", with_trainings(summarise(units, group=group), units)),
         ("comparisons", compare_trainings(compare(finalists, reference=REFERENCE), finalists)),

@@ -19,6 +19,8 @@ COLUMNS = (
 )  # fmt: skip
 #: Of a claim that was looked for in a dataset.
 JUDGED = (*COLUMNS[:-1], "data", "configuration", "ours", "test", "verdict")
+#: Of an order that is looked for in a dataset.
+ORDERED = ("id", "criterion", "statement")
 NOT_RUN = "not run: no such dataset, model or method here"
 #: Between the settings of a configuration.
 SEPARATOR = "; "
@@ -100,6 +102,35 @@ def gathered(published: pd.DataFrame, judged: Iterable[pd.DataFrame]) -> pd.Data
         none = f"not testable here ({row['value']})" if row["kind"] == UNTESTABLE else NOT_RUN
         rows += own or [{**dict.fromkeys(JUDGED, ""), **row, "verdict": none}]
     return pd.DataFrame(rows, columns=JUDGED)
+
+
+def orders(published: pd.DataFrame, comparisons: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Return which of the study's own orders of agreement come out in a dataset, whatever its data are called.
+
+    A verdict is for the study's data (`judge`); this says how the same comparisons of models and methods of these
+    names go here.
+
+    Parameters
+    ----------
+    published : DataFrame
+        Rows of config/published.tsv.
+    comparisons : DataFrame
+        Of the dataset (see `truemap.evaluation.statistics`).
+
+    Returns
+    -------
+    DataFrame
+        ``id, criterion, statement, ours, test, holds``; `holds` is None where there is no test.
+    """
+    asked = published["source"].str.startswith(OWN) & (published["kind"] == "greater")
+    asked &= published["criterion"].isin(["informative", "pairwise"])
+    asked &= pd.Series([dataset in names.split() for names in published["dataset"]], published.index)
+    rows = []
+    for row in published[asked].to_dict("records"):
+        ours, test, holds = _difference({**row, "dataset": dataset}, comparisons[:0], comparisons)
+        if ours:
+            rows.append({**{key: row[key] for key in ORDERED}, "ours": ours, "test": test, "holds": holds})
+    return pd.DataFrame(rows, columns=[*ORDERED, "ours", "test", "holds"])
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

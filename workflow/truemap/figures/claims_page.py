@@ -8,7 +8,7 @@ from html import escape
 import pandas as pd
 
 from truemap.evaluation.claims import SEPARATOR
-from truemap.figures.page import table_html
+from truemap.figures.page import page, table_html
 
 
 def claims_page(claims: pd.DataFrame, outdated: Sequence[str] = ()) -> str:
@@ -17,14 +17,10 @@ def claims_page(claims: pd.DataFrame, outdated: Sequence[str] = ()) -> str:
     shown = claims.assign(a=_entry(claims, "a"), b=_entry(claims, "b"), claimed=claims["kind"] + " " + claims["value"])[
         ["dataset", "data", "criterion", "statement", "a", "b", "claimed", "ours", "test", "verdict", "source"]
     ]
-    style = (
-        "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}"
-        "td,th{border:1px solid #ccc;padding:3px 7px;text-align:left;vertical-align:top}"
-    )
     numbers = ", ".join(f"{name}: {count}" for name, count in counts.items())
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>truemap: claims</title><style>{style}</style>'
-        f"<h1>Published claims and what came out here</h1><p>{numbers}.</p>"
+    return page(
+        "Published claims and what came out here",
+        f"<p>{numbers}.</p>"
         "<p>A mean is reproduced if ours lies within the stated tolerance; an order if the difference has the same "
         "sign and the paired t-test, Bonferroni-corrected over all tests of its family, has p below the published "
         "level. A difference without variance is no test. A claim is tested on the data, the kinds of network and "
@@ -40,7 +36,7 @@ def claims_page(claims: pd.DataFrame, outdated: Sequence[str] = ()) -> str:
         f"{_left_out(outdated)}"
         "<p>These criteria alone do not tell a faithful explanation from a copy of the input or of the group average: "
         "each dataset's grid.html sets references that know nothing of a network beside the maps.</p>"
-        f"{table_html(shown)}{_configurations(claims)}</html>\n"
+        f"{table_html(shown)}{_configurations(claims)}",
     )
 
 

@@ -7,7 +7,7 @@ from html import escape
 import pandas as pd
 
 from truemap.config.names import NO_NETWORK, REFERENCE
-from truemap.figures.page import sortable_page, table_html
+from truemap.figures.page import page, table_html
 
 NOT_ASKED = " Robust accuracy was not asked for (<code>robustness: {attacks: pgd}</code> does)."
 BESIDE = (
@@ -55,13 +55,15 @@ def grid_page(
         table, columns = table.join(means, on=["model", "method"]), [*columns, *means]
     shown = table[columns].rename(columns={"share": f"share of {group}" if group else "share"})
     body = table_html(shown, na_rep="", float_format=lambda value: f"{value:.3f}")
-    title = f"{summary['dataset'].iloc[0]}: every way to train, every way to explain ({summary['data'].iloc[0]})"
+    dataset = str(summary["dataset"].iloc[0])
+    title = f"{dataset}: every way to train, every way to explain ({summary['data'].iloc[0]})"
     more = ("" if attack else NOT_ASKED) + ("" if measures is None else BESIDE)
     said = (
-        f"{_warning(table, conditions)}<p>Click a column's head to sort. Criteria that end in _absolute compare sizes "
+        f"{_warning(table, conditions)}<p>A column's head sorts; the field above the table filters. Criteria that "
+        f"end in _absolute compare sizes "
         f"without signs, for methods whose maps have none.{more}</p>"
     )
-    return sortable_page(title, said + body)
+    return page(title, said + body, dataset, depth=2)
 
 
 def _means(measures: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from truemap.evaluation.ranks import DRAWS
-from truemap.figures.page import sortable_page, table_html
+from truemap.figures.page import page, table_html
 
 NO_REGIONS = "What the networks do was not asked for: <code>regions</code> of the dataset does."
 
@@ -52,7 +52,7 @@ def prediction_page(
         "<h2>How much was done</h2><p>What was reduced for the time stands here, and what was not; intervals and p "
         f"have {DRAWS} draws.</p>{_done(done)}"
     )
-    return sortable_page(f"{dataset}: what measures say, and what is true ({data})", body)
+    return page(f"{dataset}: what measures say, and what is true ({data})", body, dataset, depth=2)
 
 
 def _list(sentences: pd.Series, none: str) -> str:

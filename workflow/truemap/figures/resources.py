@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from truemap.figures.page import sortable_page, table_html
+from truemap.figures.page import page, table_html
 
 
 def resource_table(files: Sequence[Path]) -> pd.DataFrame:
@@ -47,8 +47,10 @@ def left_over(figures: Iterable[str | Path]) -> list[Path]:
     return sorted(path for folder in {path.parent for path in made} for path in folder.glob("*") if path not in made)
 
 
-def resource_page(table: pd.DataFrame, leftovers: Sequence[Path]) -> str:
+def resource_page(table: pd.DataFrame, leftovers: Sequence[Path], dataset: str) -> str:
     """Return the table of `resource_table` as an HTML page that names the files of `left_over`."""
     names = "".join(f"<li>{escape(str(path))}</li>" for path in leftovers)
     said = f"<p>Left from another config, and made by no job of this one:</p><ul>{names}</ul>" if leftovers else ""
-    return sortable_page("Time and memory by rule", table_html(table) + said)
+    names = {"seconds": "seconds (wall time)", "longest": "longest job (s)", "peak_mb": "peak (MB)"}
+    shown = table_html(table.rename(columns=names), "Of each rule, as measured when its jobs last ran")
+    return page(f"{dataset}: time and memory by rule", shown + said, dataset, depth=1)

@@ -15,7 +15,7 @@ from truemap.config.candidates import candidates, strength, swept_point
 from truemap.config.names import CHOSEN, EPOCHS, GUIDED, HEADLINES, PEOPLE
 from truemap.config.options import SourceOptions
 from truemap.config.registry import resolved_options
-from truemap.config.schema import Model
+from truemap.config.schema import GivenMaps, Model
 from truemap.config.trained import beside, read_trained
 from truemap.plan.jobs import Job, Jobs
 from truemap.plan.record import Settings
@@ -316,6 +316,19 @@ class JobSettings:
         done = {**self._shared(wildcards, "explained", "measured", "metrics"), "trainings": dict(sorted(seeds.items()))}
         return {"data": self._data(wildcards), "done": done, "style": self._style("dpi")}
 
+    def digest(self, wildcards: Any) -> Settings:
+        """What the first page says of a dataset."""
+        finalists, models = self._jobs.finalists(wildcards), self._jobs.dataset(wildcards).models
+        compared = self._compared(wildcards, finalists)
+        entries = [{**one, "seed": job["seed"]} for one, job in zip(compared["entries"], finalists, strict=True)]
+        asked = {name: self._in_short(model) for name, model in models.items()}
+        shared = {
+            **self._shared(wildcards, "show", "average"),
+            "drawn": self._labels(self._jobs.drawn(wildcards), wildcards),
+        }
+        words = {"data": self._data(wildcards), "group": self._group(wildcards)}
+        return {**compared, "entries": entries, "models": asked, **shared, **words}
+
     def figure_strength(self, wildcards: Any) -> Settings:
         """Agreement against the strength of training."""
         models = self._jobs.dataset(wildcards).networks
@@ -355,6 +368,11 @@ class JobSettings:
         weights = self._jobs.weights(wildcards)
         unknown = sorted({name for name, path in weights if read_trained(beside(path)).subjects == "unknown"})
         return ", ".join(filter(None, [kind, *(f"training subjects of {name} unknown" for name in unknown)]))
+
+    def _in_short(self, model: Model | GivenMaps) -> Settings:
+        """Return what a model is, by the names of its methods."""
+        parts = {name: (getattr(model, name, None) or {}).get("name") for name in ("network", "training")}
+        return {**parts, "seeds": list(model.seeds), "saliency": list(model.saliency)}
 
     def _tried(self, model: Model) -> Settings | None:
         """Return how a model's first candidate is trained, for as long as all are on average."""
