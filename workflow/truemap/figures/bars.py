@@ -13,7 +13,7 @@ from truemap.data.conditions import set_shown
 from truemap.evaluation.letters import compact_letters, differing
 from truemap.figures import palette
 from truemap.figures.backend import plt, withStroke
-from truemap.figures.style import NARROW, POINTS, SETS, SMALL, WIDE, letter, sheet
+from truemap.figures.style import NARROW, POINTS, SETS, SMALL, WIDE, count_range, letter, sheet
 from truemap.figures.words import CRITERIA, entry_label, in_words, wrapped
 
 #: The standard error over subjects and trainings.
@@ -210,11 +210,10 @@ def foot(rows: pd.DataFrame, unit: str) -> str:
         What means are over: ``subjects`` or ``images``.
     """
     own = rows[rows["model"] != REFERENCE]
-    n = own["n"][own["n"] > 0] if (own["n"] > 0).any() else own["n"].fillna(0)
-    words = [f"n = {_range(n)} {unit}", f"whiskers: standard error over {unit}"]
+    words = [f"n = {count_range(own['n'])} {unit}", f"whiskers: standard error over {unit}"]
     trainings = rows["trainings"][rows[TWO_LEVEL].notna()]
     if len(trainings):
-        words[-1] += f", thin: over these and {_range(trainings)} trainings"
+        words[-1] += f", thin: over these and {count_range(trainings)} trainings"
     if (own["letters"] != "").any():
         over = f"{unit} and trainings, where there are three or more" if len(trainings) else unit
         words.append(
@@ -225,8 +224,3 @@ def foot(rows: pd.DataFrame, unit: str) -> str:
     if rows["published"].notna().any():
         words.append("ticks: published, of the study's own data and networks")
     return "; ".join(words)
-
-
-def _range(values: pd.Series) -> str:
-    low, high = int(values.min()), int(values.max())
-    return f"{low}" if low == high else f"{low} to {high}"

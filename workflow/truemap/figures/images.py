@@ -12,7 +12,7 @@ import pandas as pd
 
 from truemap.evaluation.truth import Truth
 from truemap.figures.backend import plt
-from truemap.figures.style import NARROW, SMALL, WIDE, letter, r_words, sheet, signed_bar
+from truemap.figures.style import NARROW, SMALL, WIDE, count_range, letter, r_words, sheet, signed_bar
 from truemap.figures.words import wrapped
 from truemap.runtime.files import DataError
 
@@ -110,9 +110,7 @@ def informative_panel(
     return Panel("a", [*classes, "average"], lines)
 
 
-def pairwise_panel(
-    classes: Sequence[str], means: Mapping[str, np.ndarray], rows: Sequence[Row], called: str
-) -> Panel:
+def pairwise_panel(classes: Sequence[str], means: Mapping[str, np.ndarray], rows: Sequence[Row], called: str) -> Panel:
     """Return Figure 1b: for each change from one class to another the difference and each method's mean map."""
     pairs = list(itertools.permutations(classes, 2))
     lines: list[tuple[str, list[np.ndarray | None], list[str] | None]]
@@ -144,7 +142,9 @@ def images_figure(panels: Sequence[Panel], colormap: str) -> plt.Figure:
     most, columns = max(len(panel.rows) for panel in panels), sum(len(panel.columns) for panel in panels)
     width = WIDE if columns >= MANY else NARROW
     size = (1 - NAMES[width] * len(panels)) * sheet(width, 0)[0] / columns
-    shape = next(image.shape for panel in panels for _, images, _ in panel.rows for image in images if image is not None)
+    shape = next(
+        image.shape for panel in panels for _, images, _ in panel.rows for image in images if image is not None
+    )
     height = most * (size * shape[0] / shape[1] + BESIDE) + 2.5 * BESIDE
     figure, axes = plt.subplots(most, columns, figsize=sheet(width, height), squeeze=False, layout="constrained")
     starts = np.cumsum([0, *(len(panel.columns) for panel in panels)])
@@ -177,3 +177,13 @@ def _draw(axes: np.ndarray, panel: Panel, most: int, colormap: str) -> None:
     for axis, column in zip(axes[most - len(panel.rows)], panel.columns, strict=True):
         axis.set_title(column, fontsize=SMALL)
     letter(axes[most - len(panel.rows), 0], panel.letter)
+
+
+def foot(rows: Sequence[Row], classes: Sequence[str]) -> str:
+    """Return what maps and r are, and of how many test maps, in words."""
+    own = [row.scores[row.scores["label"].isin(list(classes))] for row in rows]
+    counts = pd.concat([scores.groupby("label")["sample"].nunique() for scores in own]) if own else pd.Series([0])
+    return (
+        f"n = {count_range(counts)} test maps a class; maps: means of a model's first seed; r: mean over test maps of "
+        "each one's own correlation with the truth"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ import pandas as pd
 from truemap.config.names import ABSOLUTE, CHOSEN
 from truemap.config.options import suggest
 from truemap.data.conditions import set_shown
+from truemap.data.rows import has_subject
+from truemap.evaluation.results import write_table
 from truemap.figures.backend import plt
 from truemap.figures.palette import SOFT
 from truemap.figures.words import CRITERIA
@@ -75,11 +77,8 @@ def fitted(text: str, width: float, size: float = SMALL) -> str:
 
 
 def letter(axis: plt.Axes, name: str) -> None:
-    """Write a panel's letter above its left end, beside the title."""
-    axis.annotate(
-        name, (0, 1), (-12, 4), xycoords="axes fraction", textcoords="offset points", fontsize=USUAL + 1,
-        fontweight="bold", ha="right", va="bottom", annotation_clip=False,
-    )  # fmt: skip
+    """Write a panel's letter above its left end."""
+    axis.set_title(name, loc="left", fontsize=USUAL + 1, fontweight="bold")
 
 
 def signed_bar(figure: plt.Figure, colormap: str) -> None:
@@ -105,13 +104,30 @@ def _stand(figure: plt.Figure, note: str) -> None:
     figure.text(*place, lines, va="bottom", fontsize=SMALL, color=SOFT, linespacing=LINE)
 
 
-def save(figure: plt.Figure, paths: Sequence[str | Path], note: str, dpi: int) -> None:
+def files_of(outputs: Iterable[str], name: str) -> list[str]:
+    """Return those of a job's outputs that are of one figure: its pictures and its table."""
+    return [path for path in outputs if Path(path).stem == name]
+
+
+def save(
+    figure: plt.Figure, paths: Sequence[str | Path], note: str, dpi: int, table: pd.DataFrame | None = None
+) -> None:
     """Write the figure in each format, as wide as it was drawn, with `note` (what the data are) at its foot.
 
     What its letters cannot write is said in the log.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        PNG and SVG files; TSV files get the table.
+    table : DataFrame, optional
+        What the figure draws.
     """
     _stand(figure, note)
     for path in paths:
+        if str(path).endswith(".tsv"):
+            write_table(table, path)
+            continue
         svg = str(path).endswith(".svg")
         with whole(path) as temporary:
             figure.savefig(temporary, dpi=dpi, metadata={"Date": None} if svg else None)
@@ -186,6 +202,24 @@ def one_truth(table: pd.DataFrame, wanted: str, conditions: str = "all") -> pd.D
     """Return the rows of the condition set shown that are of the truth shown, and of none (accuracies)."""
     shown = table["conditions"] == set_shown(table["conditions"], conditions)
     return table[table["truth"].isin([truth_shown(table, wanted), ""]) & shown]
+
+
+def count_range(counts: pd.Series) -> str:
+    """Return how many of something there are, in words: `20`, or `3 to 23`; none where there is no mean are left out."""
+    known = counts[counts > 0] if (counts > 0).any() else pd.Series([0])
+    low, high = int(known.min()), int(known.max())
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def unit_of(samples: pd.DataFrame) -> str:
+    """Return what means and tests are over, in words: subjects, or images where there are none.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        ``subject`` of each map (`truemap.data.samples.read`).
+    """
+    return "subjects" if has_subject(samples).any() else "images"
 
 
 def note(kind: str, conditions: str) -> str:

@@ -24,7 +24,7 @@ WORDS = {
     "guided_backprop": "guided backpropagation",
     "guided_grad_cam": "guided Grad-CAM",
     "input": "input itself",
-    "input-centred": "input, centred",
+    "input-centred": "centred input",
     "integrated_gradients": "integrated gradients",
     "lrp_epsilon": "LRP-ε",
     "pattern": "activation pattern",

@@ -278,11 +278,17 @@ class JobSettings:
             "style": self._style("colormap", "dpi"),
         }
 
-    figure_3 = figure_1
+    def figure_3(self, wildcards: Any) -> Settings:
+        """The figures of one subject's maps."""
+        return {**self.figure_1(wildcards), **self._shared(wildcards, "voxels")}
 
     def figure_2(self, wildcards: Any) -> Settings:
-        """The figures of mean agreement."""
-        return {**self._compared(wildcards, self._jobs.drawn(wildcards)), "style": self._style("bars", "dpi")}
+        """The figures of mean agreement; `way` is the module that explains, by which colours go."""
+        compared = self._compared(wildcards, self._jobs.drawn(wildcards))
+        ways = self._alike(wildcards)["methods"]
+        found = [ways.get(f"{entry['model']}/{entry['method']}", entry["method"]) for entry in compared["entries"]]
+        entries = [{**entry, "way": way} for entry, way in zip(compared["entries"], found, strict=True)]
+        return {**compared, "entries": entries, "style": self._style("bars", "dpi")}
 
     def figure_grid(self, wildcards: Any) -> Settings:
         """The grid of training and saliency."""
