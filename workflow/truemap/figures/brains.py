@@ -211,6 +211,7 @@ def note(grid: Grid, voxels: str) -> str:
     millimetres = f"{size[0]:g}" if np.ptp(size) < 1e-3 else " × ".join(f"{length:g}" for length in size)
     over = "those outside too, which the figure leaves out" if voxels == "all" else "inside only"
     return (
-        f"n = 1 test subject; the largest size along the line of sight, inside the brain mask; voxels of {millimetres} mm "
-        f"smoothed for the eye by interpolation; r: of the map drawn with the truth of its column, over voxels ({over})"
+        "n = 1 test subject; the largest size along the line of sight, inside the brain mask; voxels of "
+        f"{millimetres} mm smoothed for the eye by interpolation; r: of the map drawn with the truth of its column, "
+        f"over voxels ({over})"
     )

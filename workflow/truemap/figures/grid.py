@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 
 from truemap.config.names import ABSOLUTE, NO_NETWORK, REFERENCE
 from truemap.figures.backend import plt, withStroke
+from truemap.figures.cells import LIST, Cells, cells_of
 from truemap.figures.palette import ink_on
 from truemap.figures.style import MM, NARROW, POINTS, SMALL, WIDE, count_range, sheet, text_width, together
 from truemap.figures.words import CRITERIA, entry_label, in_words, wrapped
@@ -21,48 +21,8 @@ MARK = "#cc3311"
 CASING = [withStroke(linewidth=3, foreground="white")]
 #: What stands beside the agreement: criterion -> title.
 BESIDE = {"accuracy": "accuracy", "robust_accuracy": "robust\naccuracy"}
-#: Share of a model's ways to explain below which a grid would be mostly empty: a list takes its place.
-FULL = 0.6
-#: How many cells wide a list is.
-LIST = 1.5
 #: Inches of a cell, of one beside, of the colour bar, and of its words.
 CELL, SIDE, BAR, WORDS = 0.32, 0.4, 0.1, 1.05
-
-
-@dataclass(frozen=True)
-class Cells:
-    """What is in which cell: rows of (name, model), titles of columns, and methods by row and column (or None)."""
-
-    rows: list[tuple[str, str]]
-    columns: list[str]
-    methods: list[list[str | None]]
-
-    def values(self, found: pd.Series, criterion: str) -> np.ndarray:
-        """Return numbers by row and column, NaN where there are none."""
-        return np.array(
-            [
-                [np.nan if way is None else found.get((criterion, model, way), np.nan) for way in ways]
-                for (_, model), ways in zip(self.rows, self.methods, strict=True)
-            ],
-            dtype=float,
-        )
-
-    def words(self, found: pd.Series, criterion: str) -> list[list[str]]:
-        """Return words by row and column."""
-        rows = zip(self.rows, self.methods, strict=True)
-        return [["" if w is None else found.get((criterion, m, w), "") for w in ways] for (_, m), ways in rows]
-
-
-def cells_of(entries: Sequence[dict[str, Any]]) -> Cells:
-    """Return one row a model and one column a method; a list of the entries where most cells would be empty."""
-    labels = {entry["model"]: entry["label"] for entry in entries}
-    methods = list(dict.fromkeys(entry["method"] for entry in entries))
-    pairs = {(entry["model"], entry["method"]) for entry in entries}
-    if len(pairs) < FULL * len(labels) * len(methods):
-        rows = [(entry_label(entry), entry["model"]) for entry in entries]
-        return Cells(rows, ["mean r"], [[entry["method"]] for entry in entries])
-    ways = [[method if (model, method) in pairs else None for method in methods] for model in labels]
-    return Cells([(label, model) for model, label in labels.items()], [in_words(name) for name in methods], ways)
 
 
 def winner(comparisons: pd.DataFrame, model: str, significant: str = "significant") -> str | None:
@@ -206,9 +166,9 @@ def _texts(cells: Cells, found: pd.DataFrame, criterion: str, short: bool = Fals
     """Return what stands in each cell: the mean, its spread between trainings and that of sizes, or why none does."""
     values, sizes = (cells.values(found["mean"], name) for name in (criterion, f"{criterion}{ABSOLUTE}"))
     none = cells.words(found["said"], criterion)
-    spreads = (
-        cells.values(found["sd_trainings"], criterion) if "sd_trainings" in found else np.full(values.shape, np.nan)
-    )
+    spreads = np.full(values.shape, np.nan)
+    if "sd_trainings" in found:
+        spreads = cells.values(found["sd_trainings"], criterion)
 
     def text(place: tuple[int, int]) -> str:
         lines = [f"{values[place]:z.2f}".replace("-", "−")] if np.isfinite(values[place]) else []

@@ -142,9 +142,8 @@ def images_figure(panels: Sequence[Panel], colormap: str) -> plt.Figure:
     most, columns = max(len(panel.rows) for panel in panels), sum(len(panel.columns) for panel in panels)
     width = WIDE if columns >= MANY else NARROW
     size = (1 - NAMES[width] * len(panels)) * sheet(width, 0)[0] / columns
-    shape = next(
-        image.shape for panel in panels for _, images, _ in panel.rows for image in images if image is not None
-    )
+    every = (image for panel in panels for _, images, _ in panel.rows for image in images)
+    shape = next(image.shape for image in every if image is not None)
     height = most * (size * shape[0] / shape[1] + BESIDE) + 2.5 * BESIDE
     figure, axes = plt.subplots(most, columns, figsize=sheet(width, height), squeeze=False, layout="constrained")
     starts = np.cumsum([0, *(len(panel.columns) for panel in panels)])

@@ -10,7 +10,7 @@ import pandas as pd
 from truemap.evaluation.prediction import ALL, MEASURE, TRUTHS, predicted, rows_of
 from truemap.evaluation.ranks import AT_RANDOM, HELD_OUT, RELATIVE, TAU
 from truemap.figures.backend import plt
-from truemap.figures.style import NARROW, WIDE, letter, sheet
+from truemap.figures.style import NARROW, WIDE, fitted, letter, sheet
 from truemap.figures.words import measure_words, wrapped
 
 #: Marker, colour and words of what points are across, and without which ways to explain.
@@ -23,6 +23,8 @@ TAUS = {
 }
 REGRETS = {key: look for key, look in TAUS.items() if key[1] == "all"}
 HELD = "held_out_relative"
+#: Inches of a line of the legend.
+LEGEND = 3.0
 
 
 def drawn_taus(prediction: pd.DataFrame) -> pd.DataFrame:
@@ -73,7 +75,8 @@ def regret_figure(rows: pd.DataFrame) -> plt.Figure:
     for axis, places, part, (marker, color, label) in _points(axes, rows, REGRETS):
         _whiskers(axis, places, part, color)
         axis.scatter(part["value"], places, 12, color, marker=marker, zorder=3, label=label)
-        axis.scatter(part[HELD], places, 14, color, marker="x", zorder=4, label=f"{label}, chosen by other seeds")
+        words = f"{label}, chosen by other seeds" if part[HELD].notna().any() else None
+        axis.scatter(part[HELD], places, 14, color, marker="x", zorder=4, label=words)
     for axis in axes:
         for place, style in ((0, "-"), (1, "--")):
             axis.axvline(place, color="0.2", linewidth=0.8, linestyle=style)
@@ -156,5 +159,6 @@ def _whiskers(axis: plt.Axes, places: np.ndarray, part: pd.DataFrame, color: str
 def _finished(figure: plt.Figure, axes: list[plt.Axes]) -> plt.Figure:
     found = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     if found:
-        figure.legend(found.values(), found.keys(), frameon=False, loc="outside upper left", ncols=min(len(axes), 2))
+        words = [fitted(label, LEGEND) for label in found]
+        figure.legend(found.values(), words, frameon=False, loc="outside upper left", ncols=min(len(axes), 2))
     return figure

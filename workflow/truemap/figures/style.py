@@ -96,10 +96,8 @@ def _stand(figure: plt.Figure, note: str) -> None:
     lines = fitted(note, width - 2 * MARGIN)
     foot = (lines.count("\n") + 1) * LINE * SMALL / POINTS + 2 * MARGIN
     figure.set_size_inches(width, height + foot)
-    if figure.get_layout_engine() is None:
-        figure.set_layout_engine("constrained")
     share = foot / (height + foot)
-    figure.get_layout_engine().set(rect=(0, share, 1, 1 - share))
+    figure.set_layout_engine("constrained", rect=(0, share, 1, 1 - share))
     place = (MARGIN / width, MARGIN / (height + foot))
     figure.text(*place, lines, va="bottom", fontsize=SMALL, color=SOFT, linespacing=LINE)
 
@@ -205,7 +203,7 @@ def one_truth(table: pd.DataFrame, wanted: str, conditions: str = "all") -> pd.D
 
 
 def count_range(counts: pd.Series) -> str:
-    """Return how many of something there are, in words: `20`, or `3 to 23`; none where there is no mean are left out."""
+    """Return how many there are, in words: ``20``, or ``3 to 23``; what has none is left out."""
     known = counts[counts > 0] if (counts > 0).any() else pd.Series([0])
     low, high = int(known.min()), int(known.max())
     return f"{low}" if low == high else f"{low} to {high}"
