@@ -307,6 +307,7 @@ rule resources:
         plan.each("roar", rules.roar.output[1]),
     output:
         tsv="results/{dataset}/resources.tsv",
+        about="results/{dataset}/dataset_description.json",
         html=report(
             "results/{dataset}/resources.html",
             caption="../report/resources.rst",
@@ -325,6 +326,7 @@ rule resources:
             "resources",
             benchmarks=plan.every({name: [getattr(rules, name).benchmark] for name in measured}),
             figures=plan.every(drawn),
+            data=plan.settings.kind,
         ),
     script:
         "../scripts/resources.py"
