@@ -114,7 +114,7 @@ def grid_figure(
     side.set_title("share of\ntest maps", fontsize=SMALL)
     _frame_winners(axis, comparisons[comparisons["criterion"] == criterion], cells)
     bar = figure.colorbar(image, cax=scale)
-    bar.set_label(f"mean r with {CRITERIA[criterion]}", fontsize=SMALL)
+    bar.set_label(f"mean r with\n{CRITERIA[criterion]}", fontsize=SMALL)
     _mark(bar.ax, lines, max(shown) - min(shown))
     return figure
 
@@ -129,7 +129,7 @@ def _width(cells: Cells) -> tuple[float, bool]:
 def _frame(cells: Cells, width: float, lines: int) -> tuple[plt.Figure, Any]:
     """Return a figure and its axes (grid, accuracies, colour bar), cells as high as so many lines take."""
     most = max(lines, *(wrapped(name).count("\n") + 1 for name, _ in cells.rows))
-    height = max(len(cells.rows) * (1.2 * most + 0.7) * SMALL / POINTS, 1.1) + 1.1
+    height = max(len(cells.rows) * (1.2 * most + 0.7) * SMALL / POINTS, 1.5) + 1.1
     ratios = [CELL * max(len(cells.columns), LIST), SIDE * len(BESIDE), BAR]
     return plt.subplots(1, 3, figsize=sheet(width, height), width_ratios=ratios, layout="constrained")
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from truemap.evaluation.truth import Truth
 from truemap.figures.backend import plt
-from truemap.figures.style import NARROW, SMALL, WIDE, count_range, letter, r_words, sheet, signed_bar
+from truemap.figures.style import NARROW, SMALL, WIDE, count_range, letter, r_words, sheet, signed_bar, text_width
 from truemap.figures.words import wrapped
 from truemap.runtime.files import DataError
 
@@ -148,13 +148,14 @@ def images_figure(panels: Sequence[Panel], colormap: str) -> plt.Figure:
     figure, axes = plt.subplots(most, columns, figsize=sheet(width, height), squeeze=False, layout="constrained")
     starts = np.cumsum([0, *(len(panel.columns) for panel in panels)])
     for panel, start, end in zip(panels, starts, starts[1:], strict=False):
-        _draw(axes[:, start:end], panel, most, colormap)
+        _draw(axes[:, start:end], panel, colormap, size)
     signed_bar(figure, colormap)
     return figure
 
 
-def _draw(axes: np.ndarray, panel: Panel, most: int, colormap: str) -> None:
-    """Draw a panel into its axes, its rows the lowest of `most`."""
+def _draw(axes: np.ndarray, panel: Panel, colormap: str, size: float) -> None:
+    """Draw a panel into its axes, about so many inches each; its rows are the lowest."""
+    most = len(axes)
     for axis in axes[: most - len(panel.rows)].flat:
         axis.axis("off")
     for line, (name, images, r) in zip(axes[most - len(panel.rows) :], panel.rows, strict=True):
@@ -173,8 +174,9 @@ def _draw(axes: np.ndarray, panel: Panel, most: int, colormap: str) -> None:
             if r is not None:
                 axis.set_xlabel(r[number], labelpad=1, fontsize=SMALL)
         line[0].set_ylabel(wrapped(name, NAME), rotation=0, ha="right", va="center", fontsize=SMALL)
+    wide = any(text_width(column) > 0.95 * size for column in panel.columns)
     for axis, column in zip(axes[most - len(panel.rows)], panel.columns, strict=True):
-        axis.set_title(column, fontsize=SMALL)
+        axis.set_title(column.replace("→ ", "→\n") if wide else column, fontsize=SMALL)
     letter(axes[most - len(panel.rows), 0], panel.letter)
 
 

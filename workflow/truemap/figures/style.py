@@ -77,8 +77,11 @@ def fitted(text: str, width: float, size: float = SMALL) -> str:
 
 
 def letter(axis: plt.Axes, name: str) -> None:
-    """Write a panel's letter above its left end."""
-    axis.set_title(name, loc="left", fontsize=USUAL + 1, fontweight="bold")
+    """Write a panel's letter above its left end, beside titles."""
+    look = {"fontsize": USUAL + 1, "fontweight": "bold", "ha": "right", "va": "bottom"}
+    axis.annotate(name, (0, 1), (-8, 5), xycoords="axes fraction", textcoords="offset points", **look)
+    # Room for it, where there is no other title.
+    axis.set_title(" ", loc="left", fontsize=USUAL + 5)
 
 
 def signed_bar(figure: plt.Figure, colormap: str) -> None:
@@ -93,7 +96,8 @@ def signed_bar(figure: plt.Figure, colormap: str) -> None:
 def _stand(figure: plt.Figure, note: str) -> None:
     """Put `note` at a figure's foot, which becomes as much higher: its width stays what it was drawn for."""
     width, height = figure.get_size_inches()
-    lines = fitted(note, width - 2 * MARGIN)
+    # Letters of a coarse picture are wider than those of a fine one.
+    lines = fitted(note, 0.96 * width - 2 * MARGIN)
     foot = (lines.count("\n") + 1) * LINE * SMALL / POINTS + 2 * MARGIN
     figure.set_size_inches(width, height + foot)
     share = foot / (height + foot)
