@@ -134,8 +134,9 @@ def figure_3(_):
     where = Grid((middle**2).sum(axis=0) < 90, affine)
     values = np.random.default_rng(0).standard_normal(where.mask.size)
     classes = ["LANGUAGE", "RELATIONAL", "EMOTION"]
-    rows = [brains.Row("a", "mean map", [brains.true_map(f"{classes[0]}, given {label}", values) for label in classes]),
-            brains.Row("b", f"{LONG}, gradient", [brains.compared(v, values, where.mask.reshape(-1)) for v in (values, -values, None)])]  # fmt: skip
+    above = [brains.true_map(f"{classes[0]}, given {label}", values) for label in classes]
+    below = [brains.compared(maps, values, where.mask.reshape(-1)) for maps in (values, -values, None)]
+    rows = [brains.Row("a", "mean map", above), brains.Row("b", f"{LONG}, gradient", below)]
     return brains.glass_brains(rows, where, "RdBu_r")
 
 
@@ -147,14 +148,14 @@ def figure_grid(methods):
 
 
 def figure_strength(_):
-    swept = [{"model": f"cnn--{v}", "of": "cnn", "label": LONG, "candidate": f"e-{v}", "option": "epsilon", "value": v, "method": "gradient"}
-             for v in (0.05, 0.1, 0.5)]  # fmt: skip
-    rows = [(c, f"cnn--{v}", m, 0.2 + k / 10 + v, 0.02) for v in (0.05, 0.1, 0.5)
-            for k, (c, m) in enumerate([("informative", "gradient"), ("pairwise", "gradient"), ("accuracy", ""), ("robust_accuracy", "pgd")])]  # fmt: skip
+    values, of = (0.05, 0.1, 0.5), {"of": "cnn", "label": LONG, "option": "epsilon", "method": "gradient"}
+    swept = [{"model": f"cnn--{v}", "candidate": f"e-{v}", "value": v, **of} for v in values]
+    series = {"informative": "gradient", "pairwise": "gradient", "accuracy": "", "robust_accuracy": "pgd"}
+    rows = [(c, f"cnn--{v}", m, 0.2 + k / 10 + v, 0.02) for v in values for k, (c, m) in enumerate(series.items())]
     table = pd.DataFrame(rows, columns=["criterion", "model", "method", "mean", "se"]).assign(seed="mean", n=20)
-    curves = pd.DataFrame([("cnn", f"e-{v}", e, v + e / 10) for v in (0.05, 0.1, 0.5) for e in range(4)],
-                          columns=["model", "candidate", "epoch", "validation_accuracy"])  # fmt: skip
-    return strength.strength_figure(strength.drawn_strengths(table, swept, curves, "pgd"), swept)
+    curves = [("cnn", f"e-{v}", epoch, v + epoch / 10) for v in values for epoch in range(4)]
+    histories = pd.DataFrame(curves, columns=["model", "candidate", "epoch", "validation_accuracy"])
+    return strength.strength_figure(strength.drawn_strengths(table, swept, histories, "pgd"), swept)
 
 
 def figure_prediction(kind):
@@ -172,7 +173,7 @@ def figure_prediction(kind):
 
 
 MANY = ("gradient", "smoothgrad", "integrated_gradients", "guided_backprop", "lrp_epsilon", "deeplift_shap", "grad_cam",
-        "gradient_x_input", "gradient_shap", "deconvnet", "guided_grad_cam", "absolute_gradient", "decoy", "pattern")  # fmt: skip
+        "gradient_x_input", "gradient_shap", "deconvnet", "guided_grad_cam", "absolute_gradient", "x")  # fmt: skip
 FIGURES = [
     ("1a", figure_1, "a", 89), ("1b", figure_1, "b", 183), ("1", figure_1, "ab", 183),
     ("2a", figure_2, "a", 89), ("2b", figure_2, "b", 89), ("2", figure_2, "ab", 183),

@@ -171,12 +171,12 @@ def _texts(cells: Cells, found: pd.DataFrame, criterion: str, short: bool = Fals
         spreads = cells.values(found["sd_trainings"], criterion)
 
     def text(place: tuple[int, int]) -> str:
-        lines = [f"{values[place]:z.2f}".replace("-", "−")] if np.isfinite(values[place]) else []
+        lines = [f"{values[place]:z.2f}"] if np.isfinite(values[place]) else []
         lines += [f"±{spreads[place]:.2f}"] if lines and np.isfinite(spreads[place]) else []
         lines += [f"|{sizes[place]:.2f}|"] if np.isfinite(sizes[place]) else []
         if short:
             lines = [line.replace("0.", ".", 1) for line in lines]
-        return "\n".join(lines) or none[place[0]][place[1]]
+        return "\n".join(lines).replace("-", "−") or none[place[0]][place[1]]
 
     return [[text((row, column)) for column in range(values.shape[1])] for row in range(len(values))]
 
