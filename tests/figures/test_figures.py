@@ -156,7 +156,7 @@ def test_published_means_are_ticks_at_their_values_in_the_bars_that_they_are_of(
     key = {"criterion": "informative", "conditions": "all", "model_a": "cnn", "method_a": "smoothgrad"}
     rows, figure = barred(summary_of([[0.1, 0.2, 0.3, 0.4]]), published=pd.DataFrame([{**key, "value": "0.7"}]))
     ticks = figure.axes[0].collections[-1].get_segments()
-    (tick,) = [segment for segment in ticks if segment[0, 0] == segment[1, 0] == 0.7]
+    (tick,) = [segment for segment in ticks if np.shape(segment) == (2, 2) and (segment[:, 0] == 0.7).all()]
     assert tick[:, 1].mean() == pytest.approx(3)
     assert "published mean" in [text.get_text() for text in figure.legends[0].get_texts()]
     assert "ticks: published" in bars.foot(rows.assign(n=3), "subjects")

@@ -89,7 +89,7 @@ def _draw(line: Sequence[plt.Axes], rows: pd.DataFrame) -> None:
     curves = list(rows[rows["series"] == CURVE].groupby("value"))
     for number, (value, curve) in enumerate(curves):
         shade = str(0.6 - 0.6 * number / max(1, len(curves) - 1))
-        line[2].plot(curve["epoch"], curve["mean"], color=shade, label=f"{value:g}")
+        line[2].plot(curve["epoch"], curve["mean"], color=shade, marker=".", markersize=3, label=f"{value:g}")
     for name in AGREEMENT:
         x, y = series["accuracy"]["mean"], series[name]["mean"]
         line[3].plot(x, y, color=COLORS[name], marker="o", markersize=3, label=name)
@@ -109,7 +109,9 @@ def _label(line: Sequence[plt.Axes], entry: dict[str, Any], strengths: pd.Series
         axis.set_xlabel(x)
         axis.set_ylabel(y)
         axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(frameon=False, title=option if x == "epoch" else None)
+        # The last panel's colours are the first one's.
+        if axis is not line[3]:
+            axis.legend(frameon=False, title=option if x == "epoch" else None)
     for axis in line[:2]:
         axis.set_xscale("log")
         axis.set_xticks(strengths, [f"{value:g}" for value in strengths])
