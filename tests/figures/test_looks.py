@@ -137,6 +137,7 @@ def figure_3(_):
     above = [brains.true_map(f"{classes[0]}, given {label}", values) for label in classes]
     below = [brains.compared(maps, values, where.mask.reshape(-1)) for maps in (values, -values, None)]
     rows = [brains.Row("a", "mean map", above), brains.Row("b", f"{LONG}, gradient", below)]
+    rows += [brains.Row("", "CNN", below)] * 4
     return brains.glass_brains(rows, where, "RdBu_r")
 
 
@@ -255,7 +256,6 @@ def test_letters_can_be_read_on_their_ground(drawn):
     files, _ = drawn
     figure = files.figure
     found = [(text, box, text.get_color()) for text, box in words_of(figure)]
-    figure.set_layout_engine("none")
     for text, _, _ in found:
         text.set_visible(False)
     figure.draw(figure.canvas.get_renderer())

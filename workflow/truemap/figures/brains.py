@@ -179,7 +179,7 @@ def _draw(axes: Sequence[plt.Axes], brain: Brain, grid: Grid, colormap: str) -> 
             # A picture in an SVG too, where its curves would be megabytes.
             look = {"facecolor": "none", "edgecolor": colour, "linewidth": 0.5, "alpha": 0.7, "rasterized": True}
             axis.add_patch(plt.matplotlib.patches.PathPatch(path, in_layout=False, **look))
-        axis.set(xlim=TALL[right], ylim=TALL[up], aspect="equal")
+        axis.set(xlim=TALL[right], ylim=TALL[up], aspect="equal", anchor="N")
         if right == 0:
             for words, place, side in (("L", 0.0, "left"), ("R", 1.0, "right")):
                 axis.text(place, 0.92, words, ha=side, va="center", fontsize=SMALL, transform=axis.transAxes)

@@ -177,7 +177,7 @@ def _draw(axes: np.ndarray, panel: Panel, colormap: str, size: float) -> None:
     wide = any(text_width(column) > 0.95 * size for column in panel.columns)
     for axis, column in zip(axes[most - len(panel.rows)], panel.columns, strict=True):
         axis.set_title(column.replace("→ ", "→\n") if wide else column, fontsize=SMALL)
-    letter(axes[most - len(panel.rows), 0], panel.letter)
+    letter(axes[most - len(panel.rows), 0], panel.letter, beside=True)
 
 
 def foot(rows: Sequence[Row], classes: Sequence[str]) -> str:

@@ -63,8 +63,8 @@ def sheet(width: float, height: float) -> tuple[float, float]:
 
 def text_width(text: str, size: float = SMALL) -> float:
     """Return how wide a line of the figures' letters is, in inches."""
-    font = plt.matplotlib.font_manager.FontProperties(size=size)
-    return plt.matplotlib.textpath.text_to_path.get_text_width_height_descent(text, font, False)[0] / POINTS
+    of, font = plt.matplotlib.textpath.text_to_path, plt.matplotlib.font_manager.FontProperties(size=size)
+    return of.get_text_width_height_descent(text, font, False)[0] / POINTS
 
 
 def fitted(text: str, width: float, size: float = SMALL) -> str:
@@ -76,19 +76,21 @@ def fitted(text: str, width: float, size: float = SMALL) -> str:
     return "\n".join(lines)
 
 
-def letter(axis: plt.Axes, name: str) -> None:
-    """Write a panel's letter above its left end, beside titles."""
-    look = {"fontsize": USUAL + 1, "fontweight": "bold", "ha": "right", "va": "bottom"}
-    axis.annotate(name, (0, 1), (-8, 5), xycoords="axes fraction", textcoords="offset points", **look)
-    # Room for it, where there is no other title.
-    axis.set_title(" ", loc="left", fontsize=USUAL + 5)
+def letter(axis: plt.Axes, name: str, beside: bool = False) -> None:
+    """Write a panel's letter above its left end; `beside` it where a title is as wide as the panel's first axes."""
+    look: dict[str, Any] = {"fontsize": USUAL + 1, "fontweight": "bold"}
+    if beside:
+        place = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        axis.annotate(name, (0, 1), (-8, 4), ha="right", va="bottom", **place, **look)
+    else:
+        axis.set_title(name, loc="left", **look)
 
 
 def signed_bar(figure: plt.Figure, colormap: str) -> None:
     """Draw the colour bar of maps that are each at their own scale, below the figure."""
     scale = plt.matplotlib.cm.ScalarMappable(plt.matplotlib.colors.Normalize(-1, 1), colormap)
     bar = figure.colorbar(
-        scale, ax=figure.axes, location="bottom", fraction=0.02, aspect=40, shrink=0.5, ticks=[-1, 0, 1]
+        scale, ax=figure.axes, location="bottom", fraction=0.02, aspect=40, shrink=0.5, panchor=False, ticks=[-1, 0, 1]
     )
     bar.set_label("share of a map's own largest size (scales differ between maps)", fontsize=SMALL)
 
@@ -104,6 +106,14 @@ def _stand(figure: plt.Figure, note: str) -> None:
     figure.set_layout_engine("constrained", rect=(0, share, 1, 1 - share))
     place = (MARGIN / width, MARGIN / (height + foot))
     figure.text(*place, lines, va="bottom", fontsize=SMALL, color=SOFT, linespacing=LINE)
+
+
+def _settle(figure: plt.Figure, dpi: int) -> None:
+    """Give everything its place for all formats: where shapes are kept, one round of layout does not find it."""
+    figure.set_dpi(dpi)
+    for _ in range(3):
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
 
 
 def files_of(outputs: Iterable[str], name: str) -> list[str]:
@@ -126,6 +136,7 @@ def save(
         What the figure draws.
     """
     _stand(figure, note)
+    _settle(figure, dpi)
     for path in paths:
         if str(path).endswith(".tsv"):
             write_table(table, path)
