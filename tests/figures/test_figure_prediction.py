@@ -49,7 +49,9 @@ def test_tau_stands_by_truth_and_measure_and_is_filled_where_it_predicts():
         )
         filled = {round(x, 2) for face, x, _ in points if face != to_rgb("white")}
         assert filled == {round(sign * (0.1 * (k + 1) + 0.03), 2) for sign in (1, -1)}
-    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == list(rows["measure"].drop_duplicates())
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == list(
+        rows["measure"].drop_duplicates().str.replace("_", " ")
+    )
 
 
 def test_regret_is_relative_and_other_seeds_choice_is_beside():
@@ -66,7 +68,7 @@ def test_anchors_and_the_degraded_truth_are_drawn_in_both_figures():
     table = pd.concat([table, *(of_methods.assign(across=across) for across in ("anchors", "series"))])
     for drawn, figure_of in ((drawn_taus, tau_figure), (drawn_regrets, regret_figure)):
         rows = drawn(table)
-        words = [text.get_text() for text in figure_of(rows).legends[0].get_texts()]
+        words = [text.get_text().replace("\n", " ") for text in figure_of(rows).legends[0].get_texts()]
         assert {"anchors", "series"} <= set(rows["across"])
         assert any(text.startswith("across anchors: noise") for text in words)
         assert any(text.startswith("across the truth degraded in known steps") for text in words)

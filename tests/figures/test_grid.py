@@ -12,8 +12,10 @@ from pages import asked_for
 from truemap.config.names import NO_MAP, NO_NETWORK, NO_SIGNS
 from truemap.evaluation.statistics import compare, summarise
 from truemap.figures import style
-from truemap.figures.grid import grid_figure, winner
+from truemap.figures.cells import cells_of
+from truemap.figures.grid import drawn_grid, foot, grid_figure, winner
 from truemap.figures.grid_table import grid_page
+from truemap.figures.words import in_words
 
 matplotlib.use("Agg")
 pytestmark = pytest.mark.usefixtures("drawing")
@@ -179,15 +181,15 @@ def test_each_cell_holds_its_mean_or_that_there_is_none_and_cells_without_a_row_
         if np.isfinite(mean)
     }
     assert len(expected) == 7
-    assert cells(axis) == {**expected, (1, 2): "no r"}
+    assert cells(axis) == {**{at: text.replace("-", "−") for at, text in expected.items()}, (1, 2): "no r"}
     values = np.ma.filled(axis.images[0].get_array(), np.nan)
     for row, model in enumerate(MODELS):
         wanted = [MEANS.get((model, method), np.nan) - shift for method in METHODS]
         np.testing.assert_allclose(values[row], wanted)
-    assert [label.get_text() for label in axis.get_xticklabels()] == METHODS
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["gradient", "SmoothGrad", "lrp"]
     assert [label.get_text() for label in axis.get_yticklabels()] == list(MODELS.values())
     words = {"informative": "class-informative activation", "pairwise": "pairwise class differences"}
-    assert figure.axes[-1].get_ylabel() == f"mean r with {words[criterion]}"
+    assert figure.axes[-1].get_ylabel() == f"mean r with\n{words[criterion]}"
 
 
 @pytest.mark.parametrize("attack", ["pgd", "autoattack"])
@@ -207,7 +209,7 @@ def test_references_are_lines_in_the_colour_bar_at_their_values(criterion, shift
     lines = [line for line in bar.lines if len(set(line.get_ydata())) == 1]
     np.testing.assert_allclose(sorted(line.get_ydata()[0] for line in lines), np.array([*REFERENCES.values()]) - shift)
     named = {text.get_text(): text.xy[1] for text in bar.texts}
-    assert named == {name: pytest.approx(mean - shift) for name, mean in REFERENCES.items()}
+    assert named == {in_words(name): pytest.approx(mean - shift) for name, mean in REFERENCES.items()}
 
 
 def test_colours_reach_from_zero_or_less_to_the_largest_mean_and_every_reference():
@@ -221,7 +223,7 @@ def test_colours_reach_from_zero_or_less_to_the_largest_mean_and_every_reference
 def test_a_reference_without_a_mean_has_no_line():
     summary = summary_of()
     summary.loc[summary["method"] == "group_truth", "mean"] = np.nan
-    assert {text.get_text() for text in drawn(summary=summary).axes[-1].texts} == {"random", "input"}
+    assert {text.get_text() for text in drawn(summary=summary).axes[-1].texts} == {"noise", "input itself"}
 
 
 def test_frames_mark_the_winner_of_each_row_and_no_other():
@@ -237,7 +239,7 @@ def test_frames_mark_the_winner_of_each_row_and_no_other():
 
 def test_text_is_light_on_dark_cells_and_dark_on_light_ones():
     texts = {text.get_text().split("\n")[0]: to_rgba(text.get_color()) for text in drawn().axes[0].texts}
-    assert texts["-0.20"] == to_rgba("white")
+    assert texts["−0.20"] == to_rgba("white")
     assert texts["0.71"] == to_rgba("black")
 
 
@@ -251,6 +253,40 @@ def test_a_grid_without_attacks_or_references_of_one_model_is_drawn(tmp_path):
     text = (tmp_path / "grid.svg").read_text(encoding="utf-8")
     assert "simulated data, not HCP" in text and "0.71" in text
     assert plt.imread(tmp_path / "grid.png").std() > 0
+
+
+def test_a_grid_that_would_be_mostly_empty_is_a_list_of_its_entries():
+    few = [("linear", "gradient"), ("nn", "smoothgrad"), ("cnn", "lrp"), ("cnn", "gradient")]
+    entries = [{"model": m, "method": k, "label": MODELS[m]} for m, k in few]
+    assert cells_of(ENTRIES).columns == ["gradient", "SmoothGrad", "lrp"] and len(cells_of(ENTRIES).rows) == 3
+    tests = comparisons_of([("lrp", "gradient")], "cnn", ["lrp", "gradient"])
+    figure = grid_figure(summary_of(), tests, "informative", entries, (), "pgd", "viridis")
+    axis, side = figure.axes[:2]
+    names = ["Linear, gradient", "NN, SmoothGrad", "CNN adversarial, lrp", "CNN adversarial,\ngradient"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == names
+    shown = [cells(axis)[row, 0].split("\n")[0] for row in range(4)]
+    assert shown == [f"{MEANS[entry]:.2f}" for entry in few]
+    assert [cells(side)[row, 0] for row in range(4)] == ["0.91", "0.82", "0.73", "0.73"]
+    (patch,) = axis.patches
+    assert round(patch.get_y() + patch.get_height() / 2) == 2
+
+
+def test_the_numbers_of_a_grid_are_those_of_its_entries():
+    table = drawn_grid(summary_of(), "informative", ENTRIES, "pgd")
+    assert list(zip(table["model"], table["method"], strict=True)) == list(MEANS)
+    np.testing.assert_allclose(table["mean"], list(MEANS.values()))
+    np.testing.assert_allclose(table["mean_of_sizes"], np.array([*MEANS.values()]) - 0.3)
+    assert list(table["accuracy"][:2]) == [0.911, 0.911] and table["robust_accuracy"].iloc[2] == 0.255
+
+
+def test_the_foot_says_what_frames_are_where_there_are_any():
+    summary = summary_of().assign(n=20)
+    assert (
+        foot(summary, comparisons_of(), "informative", "images")
+        == "n = 20 images; red: maps that know nothing of the network"
+    )
+    tests = comparisons_of([("gradient", "smoothgrad"), ("gradient", "lrp")])
+    assert "frame: better than each other way to explain the model" in foot(summary, tests, "informative", "subjects")
 
 
 # The table

@@ -227,3 +227,8 @@ def test_numbers_and_lists_in_words():
     assert [number(value, 2) for value in (0.126, -0.001, None)] == ["0.13", "0.00", "–"]
     assert [p_words(p) for p in (0.0, 0.01234, None)] == ["< 1e-300", "= 0.012", "unknown"]
     assert listed(["a", "<b", "c"]) == "a, &lt;b and c" and listed(["a"]) == "a"
+
+
+def test_panels_that_stand_in_a_whole_are_not_shown_twice():
+    names = [f"f/figure-{name}.png" for name in ("1a", "1b", "1", "2a", "grid-a")]
+    assert digest.wholes(names) == ["f/figure-1.png", "f/figure-2a.png", "f/figure-grid-a.png"]

@@ -59,7 +59,8 @@ BRAINS = at(
 SETTINGS = [
     name
     for name, member in vars(JobSettings).items()
-    if not name.startswith("_") and name not in ("of", "pseudonyms", "simulate", "adopt", "attack_maps", "fragility")
+    if not name.startswith("_")
+    and name not in ("of", "kind", "pseudonyms", "simulate", "adopt", "attack_maps", "fragility")
 ]
 
 
@@ -164,7 +165,7 @@ def test_files_of_every_shard_candidate_and_method() -> None:
     assert scores(p) == [f"scores/images/nn/{s}/{m}" for s in (0, 4) for m in methods]
     assert scores(p, "drawn") == [f"scores/images/nn/0/{m}" for m in methods]
     assert p.all("figure_1", "{dataset}/a", "{dataset}/b") == ["images/a", "images/b"]
-    assert p.all("figure_3", "{dataset}/{panel}") == ["brains/a", "brains/b"]
+    assert p.all("figure_3", "{dataset}") == ["brains"]
     assert p.all("figure_2", "{dataset}") == ["images", "brains"]
 
 
@@ -684,7 +685,7 @@ def test_maps_from_elsewhere_have_maps_and_scores_and_no_job_of_a_network() -> N
 def test_their_settings_say_of_signs_and_those_of_others_stay() -> None:
     p = plan(GIVEN)
     expected = {"signed": False, "seed": 0, "nan": "refuse", "explained": None, "stored": "all"}
-    assert p.settings.adopt(OTHER) == expected
+    assert p.settings.adopt(OTHER) == {"data": "synthetic images", **expected}
     assert p.settings.score(OTHER)["signed"] is False
     changes = settings_that_differ(RAW, GIVEN)
     assert changes == {"statistics", "metrics", "judge", "figure_1", "figure_2", "figure_3", "figure_grid", "digest"}

@@ -1,3 +1,5 @@
+import json
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -99,7 +101,8 @@ def test_mean_maps_are_plain_means_of_the_methods_maps(tmp_path):
     for rows, maps in explain_blocks(model, data, as_method(gradient), known, 1):
         means.add(rows, maps)
     affine = np.diag([-8.0, 8, 8, 1])
-    means.write(tmp_path / "mean.nii.gz", tmp_path / "mean.tsv", affine)
+    files = [tmp_path / f"mean.{ending}" for ending in ("nii.gz", "tsv", "json")]
+    means.write(*files, affine, "simulated data, not HCP", model="m", seed=3, method="gradient")
 
     x = torch.from_numpy(data.volumes.parts[0])
     everything = gradient.explain(model, x, range(7), gradient.Options(), known)
@@ -114,13 +117,22 @@ def test_mean_maps_are_plain_means_of_the_methods_maps(tmp_path):
         assert np.abs(volume).max() == pytest.approx(1.0)
         np.testing.assert_allclose(volume * row.scale, expected, rtol=1e-4, atol=1e-7)
     assert set(zip(table["label"], table["target"], strict=True)) == {(a, b) for a in CLASSES for b in CLASSES}
+    # What is found alone says what it is, and which volume is what.
+    assert image.header["descrip"].item() == b"simulated data, not HCP; mean saliency maps"
+    names = [f"class {row.label}, explained for {row.target}" for row in table.itertuples()]
+    (extension,) = image.header.extensions
+    lines = extension.get_content().decode() if isinstance(extension.get_content(), bytes) else extension.get_content()
+    assert lines.split("\n") == [f"volume {number}: {name}" for number, name in enumerate(names)]
+    about = json.loads(files[2].read_text())
+    assert about["Data"] == "simulated data, not HCP" and about["Volumes"] == names
+    assert (about["Model"], about["Seed"], about["Method"]) == ("m", 3, "gradient")
 
 
 def test_the_mean_of_a_class_without_maps_is_zero(tmp_path):
     means = MeanMaps(CLASSES, SHAPE)
     rows = pd.DataFrame({"label": ["a"], "target": ["a"], "scale": [2.0]})
     means.add(rows, np.full((1, 12), 0.5))
-    means.write(tmp_path / "mean.nii.gz", tmp_path / "mean.tsv", np.eye(4))
+    means.write(*(tmp_path / f"mean.{ending}" for ending in ("nii.gz", "tsv", "json")), np.eye(4), "")
     volumes = nib.load(tmp_path / "mean.nii.gz").get_fdata()
     np.testing.assert_array_equal(np.abs(volumes).reshape(12, 9).max(axis=0), [1, 0, 0, 0, 0, 0, 0, 0, 0])
     assert list(pd.read_csv(tmp_path / "mean.tsv", sep="\t")["scale"]) == [1, 0, 0, 0, 0, 0, 0, 0, 0]

@@ -251,7 +251,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("maps that are not kept", config(forget_maps), NOTHING),
     ("the average of truth", config(average), {"refer", *AFTER_MAPS} - {"figure_1"}),
     ("a figure's colour", config(colour), {"words", "figure_2", *FIRST_PAGE}),
-    ("published.tsv", published, {"judge", "claims", *FIRST_PAGE}),
+    ("published.tsv", published, {"figure_2", "judge", "claims", *FIRST_PAGE}),
     ("the style of pages", page_style,
      {"quality", "figure_grid", "figure_prediction", "claims", "resources", *FIRST_PAGE}),
     ("the simulation's peaks", peaks, SIMULATED),

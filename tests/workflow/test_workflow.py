@@ -19,13 +19,13 @@ SIMULATED = "simulated data, not HCP"
 def test_every_dataset_gets_its_figures(finished: Clone) -> None:
     predicted = ["prediction-tau", "prediction-regret"]
     for dataset, numbers, others in (("tiny-synthetic", "12", predicted), ("tiny-hcp", "23", ["strength"])):
-        names = {f"figure-{n}{panel}" for n in numbers for panel in "ab"} | {
+        names = {f"figure-{n}{panel}" for n in numbers for panel in ("a", "b", "")} | {
             "grid-informative",
             "grid-pairwise",
             *others,
         }
-        names = {f"{name}.{ending}" for name in names for ending in ("svg", "png")} | {"grid.html"}
-        names |= {"prediction.html", *(f"{name}.tsv" for name in predicted)} if predicted == others else set()
+        names = {f"{name}.{ending}" for name in names for ending in ("svg", "png", "tsv")} | {"grid.html"}
+        names |= {"prediction.html"} if predicted == others else set()
         assert {path.name for path in (finished.path / f"results/{dataset}/figures").iterdir()} == names
 
 

@@ -53,7 +53,8 @@ rule grid:
         samples=rules.samples.output.samples,
         images=rules.samples.output.images,
     output:
-        "results/{dataset}/volumes/mask.nii.gz",
+        mask="results/{dataset}/volumes/mask.nii.gz",
+        about="results/{dataset}/volumes/mask.json",
     log:
         "logs/{dataset}/grid.log",
     conda:
@@ -75,6 +76,7 @@ rule regions:
     output:
         image="results/{dataset}/regions.nii.gz",
         table="results/{dataset}/regions.tsv",
+        about="results/{dataset}/regions.json",
     log:
         "logs/{dataset}/regions.log",
     priority: 100

@@ -15,6 +15,7 @@ rule explain:
         maps=plan.unless_kept(temp, "results/{dataset}/saliency/{model}/seed-{seed}/{method}.parquet"),
         mean="results/{dataset}/saliency/{model}/seed-{seed}/{method}.mean.nii.gz",
         mean_table="results/{dataset}/saliency/{model}/seed-{seed}/{method}.mean.tsv",
+        mean_about="results/{dataset}/saliency/{model}/seed-{seed}/{method}.mean.json",
     log:
         "logs/{dataset}/explain-{model}-{seed}-{method}.log",
     benchmark:
@@ -46,6 +47,7 @@ rule adopt:
     output:
         mean=rules.explain.output.mean,
         mean_table=rules.explain.output.mean_table,
+        mean_about=rules.explain.output.mean_about,
         maps=rules.explain.output.maps,
     log:
         "logs/{dataset}/adopt-{model}-{seed}-{method}.log",

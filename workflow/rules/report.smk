@@ -21,8 +21,18 @@ rule figure_1:
             category="{dataset}",
             labels={"what": "Figure 1b"},
         ),
+        report(
+            "results/{dataset}/figures/figure-1.png",
+            caption="../report/figure-1.rst",
+            category="{dataset}",
+            labels={"what": "Figure 1"},
+        ),
         "results/{dataset}/figures/figure-1a.svg",
+        "results/{dataset}/figures/figure-1a.tsv",
         "results/{dataset}/figures/figure-1b.svg",
+        "results/{dataset}/figures/figure-1b.tsv",
+        "results/{dataset}/figures/figure-1.svg",
+        "results/{dataset}/figures/figure-1.tsv",
     log:
         "logs/{dataset}/figure-1.log",
     conda:
@@ -38,7 +48,10 @@ rule figure_1:
 
 rule figure_2:
     input:
+        samples=rules.samples.output.samples,
         summary=rules.statistics.output.summary_parquet,
+        comparisons=rules.statistics.output.comparisons_parquet,
+        published=plan.own("config/published.tsv"),
     output:
         report(
             "results/{dataset}/figures/figure-2a.png",
@@ -52,8 +65,18 @@ rule figure_2:
             category="{dataset}",
             labels={"what": "Figure 2b"},
         ),
+        report(
+            "results/{dataset}/figures/figure-2.png",
+            caption="../report/figure-2.rst",
+            category="{dataset}",
+            labels={"what": "Figure 2"},
+        ),
         "results/{dataset}/figures/figure-2a.svg",
+        "results/{dataset}/figures/figure-2a.tsv",
         "results/{dataset}/figures/figure-2b.svg",
+        "results/{dataset}/figures/figure-2b.tsv",
+        "results/{dataset}/figures/figure-2.svg",
+        "results/{dataset}/figures/figure-2.tsv",
     log:
         "logs/{dataset}/figure-2.log",
     conda:
@@ -74,14 +97,31 @@ rule figure_3:
         maps=plan.each("subject_maps", rules.subject_maps.output[0], plan.jobs.drawn),
     output:
         report(
-            "results/{dataset}/figures/figure-3{panel}.png",
+            "results/{dataset}/figures/figure-3a.png",
             caption="../report/figure-3.rst",
             category="{dataset}",
-            labels={"what": "Figure 3{panel}"},
+            labels={"what": "Figure 3a"},
         ),
-        "results/{dataset}/figures/figure-3{panel}.svg",
+        report(
+            "results/{dataset}/figures/figure-3b.png",
+            caption="../report/figure-3.rst",
+            category="{dataset}",
+            labels={"what": "Figure 3b"},
+        ),
+        report(
+            "results/{dataset}/figures/figure-3.png",
+            caption="../report/figure-3.rst",
+            category="{dataset}",
+            labels={"what": "Figure 3"},
+        ),
+        "results/{dataset}/figures/figure-3a.svg",
+        "results/{dataset}/figures/figure-3a.tsv",
+        "results/{dataset}/figures/figure-3b.svg",
+        "results/{dataset}/figures/figure-3b.tsv",
+        "results/{dataset}/figures/figure-3.svg",
+        "results/{dataset}/figures/figure-3.tsv",
     log:
-        "logs/{dataset}/figure-3{panel}.log",
+        "logs/{dataset}/figure-3.log",
     conda:
         "../../envs/figures.yaml"
     resources:
@@ -95,6 +135,7 @@ rule figure_3:
 
 rule figure_grid:
     input:
+        samples=rules.samples.output.samples,
         summary=rules.statistics.output.summary_parquet,
         comparisons=rules.statistics.output.comparisons_parquet,
         metrics=plan.each("metrics", rules.metrics.output.metrics_parquet),
@@ -113,7 +154,9 @@ rule figure_grid:
             labels={"what": "grid, pairwise"},
         ),
         "results/{dataset}/figures/grid-informative.svg",
+        "results/{dataset}/figures/grid-informative.tsv",
         "results/{dataset}/figures/grid-pairwise.svg",
+        "results/{dataset}/figures/grid-pairwise.tsv",
         table=report(
             "results/{dataset}/figures/grid.html",
             caption="../report/grid-table.rst",
@@ -135,6 +178,7 @@ rule figure_grid:
 
 rule figure_strength:
     input:
+        samples=rules.samples.output.samples,
         summary=rules.statistics.output.summary_parquet,
         histories=plan.each("train", rules.train.output.history, plan.jobs.swept_trainings),
     output:
@@ -145,6 +189,7 @@ rule figure_strength:
             labels={"what": "strength of training"},
         ),
         "results/{dataset}/figures/strength.svg",
+        "results/{dataset}/figures/strength.tsv",
     log:
         "logs/{dataset}/figure-strength.log",
     conda:
@@ -248,7 +293,7 @@ rule claims:
 
 measured = ("simulate", "volumes", "quality", "truth", "background", "background_chosen", "train", "model", "explain")
 measured += ("adopt", "shapley", "subject_maps", "score", "refer", "robustness", "measure", "anchors")
-measured += ("permute", "rank", "retrain")
+measured += ("permute", "rank", "retrain", "attack_maps")
 drawing = ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength", "figure_prediction")
 drawn = {name: getattr(rules, name).output for name in drawing}
 
@@ -263,6 +308,7 @@ rule resources:
         assets=assets,
     output:
         tsv="results/{dataset}/resources.tsv",
+        about="results/{dataset}/dataset_description.json",
         html=report(
             "results/{dataset}/resources.html",
             caption="../report/resources.rst",
@@ -281,6 +327,7 @@ rule resources:
             "resources",
             benchmarks=plan.every({name: [getattr(rules, name).benchmark] for name in measured}),
             figures=plan.every(drawn),
+            data=plan.settings.kind,
         ),
     script:
         "../scripts/resources.py"

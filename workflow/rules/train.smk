@@ -6,7 +6,7 @@ rule networks:
     input:
         samples=rules.samples.output.samples,
         grid=rules.grid.output[0],
-        regions=plan.every({"regions": rules.regions.output}),
+        regions=plan.every({"regions": [rules.regions.output.image, rules.regions.output.table]}),
         trained=plan.trained,
     output:
         "results/{dataset}/networks.tsv",
@@ -60,7 +60,7 @@ rule model:
         weights=plan.each("train", rules.train.output.weights, plan.jobs.candidates),
         validation=plan.each("train", rules.train.output.validation, plan.jobs.candidates),
         trained=plan.trained,
-        planted=plan.planted(*rules.regions.output, *rules.background.output),
+        planted=plan.planted(rules.regions.output.image, rules.regions.output.table, *rules.background.output),
         grid=rules.grid.output[0],
         validation_maps=plan.each("volumes", rules.volumes.output.maps, split="validation"),
         validation_tables=plan.each("volumes", rules.volumes.output.table, split="validation"),

@@ -34,15 +34,16 @@ with job(snakemake, scrub) as settings:
     given = SheetReader(sheet, grid, settings["signed"], settings["nan"])
     classes = sorted(samples["label"].unique())
     means, negative = MeanMaps(classes, grid.shape), False
-    inside = grid.mask.reshape(-1) if settings["stored"] == "brain" else None
-    with whole(snakemake.output.maps) as path, MapWriter(path, grid.mask.size, "float16", inside) as writer:
+    inside, data = grid.mask.reshape(-1) if settings["stored"] == "brain" else None, settings["data"]
+    with whole(snakemake.output.maps) as path, MapWriter(path, grid.mask.size, "float16", inside, data) as writer:
         for rows, maps in given.blocks(explained, classes):
             writer.write(rows, maps)
             means.add(rows, maps)
             negative |= bool((maps < 0).any())
     if seen.look(found, found) != found:
         raise DataError(f"{tables[0]}: maps were written while this job read them. Run again.")
-    means.write(snakemake.output.mean, snakemake.output.mean_table, grid.affine, **of_job(names))
+    files = (snakemake.output[name] for name in ("mean", "mean_table", "mean_about"))
+    means.write(*files, grid.affine, data, **of_job(names))
     seen.write(place, found)
     given.odd.warn(tables[0])
     log.info("%d maps of %d test maps", means.count.sum(), means.count.trace())

@@ -39,7 +39,7 @@ with job(snakemake) as settings:
         maps = {entry: found for subject, entry, found in of_subject if subject == who}
         seen.append(viewer.Shown(who, viewer.truths(truths[who], classes), maps))
     wanted = digest.best_first(settings["drawn"], shown[0], "informative")
-    drawn = [path for path in files.figures if path.endswith(".png")]
+    drawn = digest.wholes([path for path in files.figures if path.endswith(".png")])
     told = {
         "format": digest.FORMAT, "dataset": dataset, "data": settings["data"], "conditions": conditions,
         "truth": style.truth_shown(summary, settings["truth"]), "group": settings["group"],

@@ -28,11 +28,12 @@ with job(snakemake) as settings:
     saliency = method("saliency", settings["saliency"], Saliency)
     require(decoder, saliency.options.needs(), snakemake.wildcards.method)
     means, grid = MeanMaps(decoder.classes, shape), read_grid(snakemake.input.grid)
-    inside = grid.mask.reshape(-1) if settings["stored"] == "brain" else None
-    with whole(snakemake.output.maps) as path, MapWriter(path, grid.mask.size, "float16", inside) as writer:
+    inside, data = grid.mask.reshape(-1) if settings["stored"] == "brain" else None, settings["data"]
+    with whole(snakemake.output.maps) as path, MapWriter(path, grid.mask.size, "float16", inside, data) as writer:
         blocks = explain_blocks(decoder, batches, saliency, context, settings["memory"], settings["explained"])
         for rows, maps in blocks:
             writer.write(rows, maps)
             means.add(rows, maps)
-    means.write(snakemake.output.mean, snakemake.output.mean_table, grid.affine, **of_job(snakemake.wildcards))
+    files = (snakemake.output[name] for name in ("mean", "mean_table", "mean_about"))
+    means.write(*files, grid.affine, data, **of_job(snakemake.wildcards))
     log.info("%d maps for %d classes each", means.count.trace(), len(decoder.classes))

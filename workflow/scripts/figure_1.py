@@ -8,6 +8,7 @@ from truemap.data.grid import read_grid
 from truemap.datasets._contract import Source
 from truemap.evaluation.truth import read_truth
 from truemap.figures import images, style
+from truemap.figures.words import entry_label
 from truemap.runtime.job import job
 
 with job(snakemake) as settings:
@@ -23,11 +24,13 @@ with job(snakemake) as settings:
     for entry in settings["entries"]:
         own = scores[(scores["model"] == entry["model"]) & (scores["method"] == entry["method"])]
         shown = own[own["truth"] == style.truth_shown(own, settings["truth"])]
-        rows.append(images.Row(style.entry_label(entry), maps[entry["model"], entry["method"]], shown, conditions))
+        rows.append(images.Row(entry_label(entry), maps[entry["model"], entry["method"]], shown, conditions))
     called = method("datasets", settings["source"], Source).mean
-    colormap = settings["style"]["colormap"]
-    informative = images.informative_figure(classes, means, average, rows, colormap, called)
-    pairwise = images.pairwise_figure(classes, means, rows, colormap, called)
-    for panel, figure in (("a", informative), ("b", pairwise)):
-        paths = [path for path in snakemake.output if f"figure-1{panel}" in path]
-        style.save(figure, paths, style.note(settings["data"], conditions), settings["style"]["dpi"])
+    informative = images.informative_panel(classes, means, average, rows, called)
+    pairwise = images.pairwise_panel(classes, means, rows, called)
+    note = f"{style.note(settings['data'], conditions)}; {images.foot(rows, classes)}"
+    for name, panels in (("1a", [informative]), ("1b", [pairwise]), ("1", [informative, pairwise])):
+        figure = images.images_figure(panels, settings["style"]["colormap"])
+        table = pd.concat(map(images.panel_table, panels))
+        paths = style.files_of(snakemake.output, f"figure-{name}")
+        style.save(figure, paths, note, settings["style"]["dpi"], table)

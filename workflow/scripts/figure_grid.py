@@ -3,6 +3,7 @@
 import pandas as pd
 
 from truemap.data.conditions import set_shown
+from truemap.data.samples import read
 from truemap.figures import grid, style
 from truemap.figures.grid_table import grid_page
 from truemap.runtime.files import write_text
@@ -16,10 +17,11 @@ with job(snakemake) as settings:
     page = grid_page(summary, settings["attack"], settings["group"], conditions, measures)
     write_text(snakemake.output.table, page)
     shown, tests = (style.one_truth(table, settings["truth"], conditions) for table in (summary, comparisons))
+    unit, kind = style.unit_of(read(snakemake.input.samples)), style.note(summary["data"].iloc[0], conditions)
+    entries, attack, sequential = settings["entries"], settings["attack"], settings["style"]["sequential"]
     for criterion in ("informative", "pairwise"):
-        figure = grid.grid_figure(
-            shown, tests, criterion, settings["entries"], settings["references"], settings["attack"],
-            settings["style"]["sequential"],
-        )  # fmt: skip
-        paths = [path for path in snakemake.output if f"grid-{criterion}" in path]
-        style.save(figure, paths, style.note(summary["data"].iloc[0], conditions), settings["style"]["dpi"])
+        figure = grid.grid_figure(shown, tests, criterion, entries, settings["references"], attack, sequential)
+        note = f"{kind}; {grid.foot(shown, tests, criterion, unit)}"
+        table = grid.drawn_grid(shown, criterion, entries, attack)
+        paths = style.files_of(snakemake.output, f"grid-{criterion}")
+        style.save(figure, paths, note, settings["style"]["dpi"], table)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from truemap.evaluation.results import read_table, write_table
+from truemap.evaluation.results import read_table
 from truemap.figures import prediction, style
 from truemap.figures.prediction_page import prediction_page
 from truemap.runtime.files import write_text
@@ -15,12 +15,10 @@ with job(snakemake) as settings:
         ("tau", taus := prediction.drawn_taus(found), prediction.tau_figure(taus)),
         ("regret", regrets := prediction.drawn_regrets(found), prediction.regret_figure(regrets)),
     ):
-        paths = [path for path in snakemake.output if f"prediction-{name}" in path]
-        tables = [path for path in paths if path.endswith(".tsv")]
+        paths = style.files_of(snakemake.output, f"prediction-{name}")
         filled = "; filled: p < .05 (max-T over measures) and 0 outside the interval" if name == "tau" else ""
         note = f"{settings['data']}; {prediction.foot(rows)}{filled}"
-        style.save(figure, [path for path in paths if path not in tables], note, settings["style"]["dpi"])
-        write_table(rows, *tables)
+        style.save(figure, paths, note, settings["style"]["dpi"], rows)
     files = snakemake.input
     answers, truths, anchors = (
         read_table(path).fillna({"method": ""}) for path in (files.answers, files.truths, files.anchors)

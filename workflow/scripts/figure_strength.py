@@ -3,6 +3,7 @@
 import pandas as pd
 
 from truemap.data.conditions import set_shown
+from truemap.data.samples import read
 from truemap.figures import strength, style
 from truemap.runtime.job import job
 
@@ -13,6 +14,8 @@ with job(snakemake) as settings:
     histories = curves.groupby(["model", "candidate", "epoch"], as_index=False).mean()
     conditions = set_shown(summary["conditions"], settings["conditions"])
     shown = style.one_truth(summary, settings["truth"], conditions)
-    figure = strength.strength_figure(shown, settings["swept"], histories, settings["attack"])
-    note = style.note(summary["data"].iloc[0], conditions)
-    style.save(figure, list(snakemake.output), note, settings["style"]["dpi"])
+    rows = strength.drawn_strengths(shown, settings["swept"], histories, settings["attack"])
+    kind, unit = style.note(summary["data"].iloc[0], conditions), style.unit_of(read(snakemake.input.samples))
+    note = f"{kind}; {strength.foot(rows, unit)}"
+    figure = strength.strength_figure(rows, settings["swept"])
+    style.save(figure, list(snakemake.output), note, settings["style"]["dpi"], rows)

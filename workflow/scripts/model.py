@@ -33,7 +33,7 @@ with job(snakemake) as settings:
         for split in ("validation", "test")
     }
     volumes = splits["validation"]
-    description = {"network": settings["network"], "shape": list(volumes.shape)}
+    description = {"data": settings["data"], "network": settings["network"], "shape": list(volumes.shape)}
     description |= {"classes": sorted(volumes.table["label"].unique()), "temperature": 1.0, "calibration": "off"}
     trained = None
     if snakemake.input.trained:

@@ -18,7 +18,7 @@ with job(snakemake) as settings:
     subject, truth, conditions = choose_subject(truths, settings["conditions"], settings["seed"], settings["show"])
     target = choose_classes(sorted(truth.means), settings["show"])[0]
     means = subject_maps(snakemake.input.maps, subject, target, inside, conditions, settings["chosen"])
-    with whole(snakemake.output[0]) as path, MapWriter(path, inside.size, "float32") as writer:
+    with whole(snakemake.output[0]) as path, MapWriter(path, inside.size, "float32", None, settings["data"]) as writer:
         rows = pd.DataFrame({"subject": subject, "label": list(means), "target": target})
         rows = made_by(rows, model=snakemake.wildcards.model, method=snakemake.wildcards.method)
         writer.write(rows, np.stack(list(means.values())))

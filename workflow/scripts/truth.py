@@ -18,4 +18,4 @@ with job(snakemake) as settings:
         templates = {label: block_means(values, np.eye(4), blocks)[0] for label, values in fine.items()}
     volumes = read_volumes(snakemake.input.maps, snakemake.input.tables)
     with whole(snakemake.output[0]) as path:
-        write_class_means(path, volumes, templates, settings["chosen"])
+        write_class_means(path, volumes, templates, settings["chosen"], settings["data"])

@@ -772,8 +772,11 @@ class Style(Strict):
 
     colormap: str = Field("RdBu_r", description="matplotlib colour map of signed maps")
     sequential: str = Field("viridis", description="matplotlib colour map of agreement in the grid")
-    bars: str = Field("#4477aa", description="colour of the bars in Figure 2")
-    dpi: Count = Field(150, description="of the PNG files")
+    bars: str | None = Field(
+        None,
+        description="colour of all bars in Figure 2; default: each way to explain has its own",
+    )
+    dpi: Count = Field(300, description="of the PNG files, which are 89 or 183 mm wide")
 
 
 class Provenance(Strict):

@@ -35,9 +35,9 @@ class Grid:
         return self.mask.shape
 
 
-def write_grid(path: str | Path, grid: Grid) -> None:
+def write_grid(path: str | Path, grid: Grid, descrip: str = "") -> None:
     """Write the grid as a NIfTI mask: it carries shape and affine too."""
-    write_map(path, grid.mask, grid.affine)
+    write_map(path, grid.mask, grid.affine, descrip)
 
 
 def read_grid(path: str | Path) -> Grid:

@@ -11,10 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from truemap.data.about import described, sidecar, volume_name
 from truemap.data.nifti import write_map
 from truemap.data.rows import made_by
 from truemap.numerics import LOST, SAMPLE
-from truemap.runtime.files import DataError, whole
+from truemap.runtime.files import DataError, whole, write_json
 from truemap.runtime.log import log
 
 
@@ -40,10 +41,12 @@ class MapWriter:
         Of the fixed-size list ``map``.
     inside : ndarray of bool, shape (voxels,), optional
         Voxels to store, those of the brain; None is all.
+    data : str
+        What the data are called, for the file's metadata.
     """
 
-    def __init__(self, path: Path, voxels: int, dtype: str, inside: np.ndarray | None = None) -> None:
-        self.path, self.inside = path, inside
+    def __init__(self, path: Path, voxels: int, dtype: str, inside: np.ndarray | None = None, data: str = "") -> None:
+        self.path, self.inside, self.data = path, inside, data
         self.voxels = voxels if inside is None else int(inside.sum())
         self.dtype = np.dtype(dtype)
         self._writer: pq.ParquetWriter | None = None
@@ -55,7 +58,7 @@ class MapWriter:
     def __exit__(self, *error: object) -> None:
         if self._writer is not None:
             stored = "all" if self.inside is None else "brain"
-            self._writer.add_key_value_metadata({"signed": str(self._signed), "voxels": stored})
+            self._writer.add_key_value_metadata({"signed": str(self._signed), "voxels": stored, "data": self.data})
             self._writer.close()
         if self._coarse:
             log.warning(
@@ -179,19 +182,28 @@ class MeanMaps:
             self.total[a, b] += scaled[part.index].sum(axis=0).reshape(self.total.shape[2:])
             self.count[a, b] += len(part)
 
-    def write(self, image: str | Path, table: str | Path, affine: np.ndarray, **entry: str | int) -> None:
-        """Write the means as one 4D NIfTI, unit peak each, and which volume is what as TSV.
+    def write(
+        self, image: str | Path, table: str | Path, about: str | Path, affine: np.ndarray, data: str, **entry: str | int
+    ) -> None:
+        """Write the means as one 4D NIfTI, unit peak each, and which volume is what as TSV and JSON.
 
         Parameters
         ----------
+        data : str
+            What the data are called.
         entry
             What they are of (`truemap.data.rows.made_by`).
         """
         size = len(self.classes)
         means = self.total / np.maximum(self.count, 1).reshape(size, size, *(1 for _ in self.total.shape[2:]))
         flat, scale = unit_peak(means.reshape(size * size, -1))
-        write_map(image, np.moveaxis(flat.reshape(size * size, *means.shape[2:]), 0, -1), affine)
         pairs = [(a, b) for a in range(size) for b in range(size)]
+        names = [volume_name(self.classes[a], self.classes[b]) for a, b in pairs]
+        volumes = np.moveaxis(flat.reshape(size * size, *means.shape[2:]), 0, -1)
+        write_map(image, volumes, affine, described("mean saliency maps", data), names)
+        what = "mean saliency maps of test maps by class, at unit peak; scales are in the table beside"
+        more = {key.capitalize(): value for key, value in entry.items()}
+        write_json(about, sidecar(what, data, **more, Volumes=names))
         rows = pd.DataFrame(
             {
                 "volume": range(size * size),

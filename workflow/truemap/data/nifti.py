@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from truemap.runtime.files import DataError, SourceError, joined, spelling, whol
 PADDING = 1 << 12
 #: Bytes of a compressed file that are unpacked at a time.
 PIECE = 1 << 20
+#: Bytes of a header's description.
+DESCRIP = 79
 #: Endings of the two files of a pair.
 PAIR = {".hdr": ".img", ".img": ".hdr"}
 
@@ -152,9 +155,23 @@ def _parse(path: str | Path, raw: list[bytes]) -> tuple[nib.Nifti1Header, np.nda
     return header, values
 
 
-def write_map(path: str | Path, values: np.ndarray, affine: np.ndarray) -> None:
-    """Write a map (3D, or 4D with one volume an entry of the last axis) as float32, whole."""
+def write_map(
+    path: str | Path, values: np.ndarray, affine: np.ndarray, descrip: str = "", volumes: Sequence[str] = ()
+) -> None:
+    """Write a map (3D, or 4D with one volume an entry of the last axis) as float32, whole.
+
+    Parameters
+    ----------
+    descrip : str
+        What is in it, for the header, which holds 79 bytes of it.
+    volumes : sequence of str
+        Names of the volumes: a comment in the header's extension, a line each.
+    """
     image = nib.Nifti1Image(np.asarray(values, dtype=np.float32), affine)
     image.header.set_xyzt_units("mm")
+    image.header["descrip"] = descrip.encode("ascii", "replace")[:DESCRIP]
+    if volumes:
+        words = "\n".join(f"volume {number}: {name}" for number, name in enumerate(volumes))
+        image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", words.encode()))
     with whole(path) as temporary:
         nib.save(image, temporary)

@@ -203,12 +203,12 @@ def of_atlas(path: str | Path, grid: Grid) -> Regions:
     return of_labels(labels, {n: f"label-{n}" for n in np.unique(labels).tolist() if n}, grid.mask, str(path))
 
 
-def write_regions(image: str | Path, table: str | Path, regions: Regions, grid: Grid) -> None:
+def write_regions(image: str | Path, table: str | Path, regions: Regions, grid: Grid, descrip: str = "") -> None:
     """Write regions as a label image and a table ``region, name, voxels``."""
     rows = pd.DataFrame({"region": range(1, len(regions) + 1), "name": regions.names, "voxels": regions.voxels})
     with whole(table) as path:
         rows.to_csv(path, sep="\t", index=False, lineterminator="\n")
-    write_map(image, regions.labels.reshape(grid.shape), grid.affine)
+    write_map(image, regions.labels.reshape(grid.shape), grid.affine, descrip)
 
 
 def passes(regions: int, permutations: int) -> int:

@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from truemap.data.nifti import write_map
 from truemap.data.tables import read_tsv, require_columns
-from truemap.datasets.hcp import COPES, NEGATED, map_path
+from truemap.datasets.hcp import COPES, NEGATED, SIMULATED, map_path
 from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError, checksum, joined
 
@@ -205,9 +205,9 @@ def write_subject(root: str | Path, template: Template, subject: str, seed: int,
     Parameters as in `simulate_subject`.
     """
     for task, condition, values in simulate_subject(template, subject, seed, options):
-        write_map(map_path(root, subject, task, condition), values, template.affine)
+        write_map(map_path(root, subject, task, condition), values, template.affine, SIMULATED)
         if NEGATED + condition in COPES[task]:
-            write_map(map_path(root, subject, task, NEGATED + condition), -values, template.affine)
+            write_map(map_path(root, subject, task, NEGATED + condition), -values, template.affine, SIMULATED)
     return joined([checksum(map_path(root, subject, task, name)) for task, names in COPES.items() for name in names])
 
 

@@ -32,6 +32,8 @@ COPES = {
     "EMOTION": {"FACES": 1, "SHAPES": 2, "NEG_FACES": 4, "NEG_SHAPES": 5},
 }
 NEGATED = "NEG_"
+#: What maps are called that no person made.
+SIMULATED = "simulated data, not HCP"
 #: Where HCP's pipelines put a map below the root: those of the S1200 release, and the newer ones.
 LEVEL2 = "{subject}/MNINonLinear/Results/tfMRI_{task}/tfMRI_{task}_hp200_s4_level2"
 LAYOUTS = {
@@ -128,7 +130,7 @@ class Options(SourceOptions):
 
     def kind(self) -> str:
         """What these data are called."""
-        return "simulated data, not HCP" if self.simulate else "HCP S1200"
+        return SIMULATED if self.simulate else "HCP S1200"
 
 
 def simulated_subjects(count: int) -> list[str]:

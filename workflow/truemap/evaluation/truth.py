@@ -60,9 +60,15 @@ def class_means(
 
 
 def write_class_means(
-    path: Path, volumes: Volumes, templates: Mapping[str, np.ndarray] | None, chosen: Sequence[str] = ()
+    path: Path,
+    volumes: Volumes,
+    templates: Mapping[str, np.ndarray] | None,
+    chosen: Sequence[str] = (),
+    data: str = "",
 ) -> None:
     """Write class means of each subject; of all images at once from `templates` where the source knows them.
+
+    `data` is what the data are called, for the file's metadata.
 
     Raises
     ------
@@ -72,7 +78,7 @@ def write_class_means(
     """
     check_chosen(volumes.table, chosen)
     sets = condition_sets(volumes.table["negated"], chosen)
-    with MapWriter(path, int(np.prod(volumes.shape)), "float32") as writer:
+    with MapWriter(path, int(np.prod(volumes.shape)), "float32", None, data) as writer:
         if templates is not None:
             maps = np.stack([template.reshape(-1) for template in templates.values()])
             rows = pd.DataFrame({"subject": "", "label": list(templates), "negated": False})

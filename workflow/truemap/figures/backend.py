@@ -8,5 +8,6 @@ import os
 os.environ["MPLBACKEND"] = "agg"
 
 import matplotlib.pyplot as plt
+from matplotlib.patheffects import withStroke
 
-__all__ = ["plt"]
+__all__ = ["plt", "withStroke"]

@@ -23,6 +23,11 @@ UNITS = 400
 OF_ENTRY, OF_PAIR = ("mean", "ci_low", "ci_high", "n", "share", "missing"), ("difference", "p_bonferroni")
 
 
+def wholes(paths: Sequence[str]) -> list[str]:
+    """Return the pictures without the panels of those that have both, ``figure-2a.png`` beside ``figure-2.png``."""
+    return [path for path in paths if not (path[:-5] + ".png" in paths and path[-5] in "ab")]
+
+
 def about(samples: pd.DataFrame, grid: Grid) -> dict[str, Any]:
     """Return what a dataset is: its maps and subjects by split, its classes, and the grid of its maps.
 

@@ -9,13 +9,20 @@ import numpy as np
 import pandas as pd
 
 from truemap.config.names import ABSOLUTE, NO_NETWORK, REFERENCE
-from truemap.figures.backend import plt
-from truemap.figures.style import CRITERIA, together
+from truemap.figures.backend import plt, withStroke
+from truemap.figures.cells import LIST, Cells, cells_of
+from truemap.figures.palette import ink_on
+from truemap.figures.style import MM, NARROW, POINTS, SMALL, WIDE, count_range, sheet, text_width, together
+from truemap.figures.words import CRITERIA, entry_label, in_words, wrapped
 
 #: Colour of frames and references.
 MARK = "#cc3311"
+#: White around what is drawn on colours.
+CASING = [withStroke(linewidth=3, foreground="white")]
 #: What stands beside the agreement: criterion -> title.
 BESIDE = {"accuracy": "accuracy", "robust_accuracy": "robust\naccuracy"}
+#: Inches of a cell, of one beside, of the colour bar, and of its words.
+CELL, SIDE, BAR, WORDS = 0.32, 0.4, 0.1, 1.05
 
 
 def winner(comparisons: pd.DataFrame, model: str, significant: str = "significant") -> str | None:
@@ -34,6 +41,25 @@ def winner(comparisons: pd.DataFrame, model: str, significant: str = "significan
     return next((method for method, wins in better.value_counts().items() if wins == len(methods) - 1), None)
 
 
+def drawn_grid(
+    summary: pd.DataFrame, criterion: str, entries: Sequence[dict[str, Any]], attack: str | None
+) -> pd.DataFrame:
+    """Return what a grid shows, one row an entry: means of one criterion, of sizes, and accuracies of its model."""
+    found = summary[summary["seed"] == "mean"].set_index(["criterion", "model", "method"])
+    keys = {"mean": criterion, "mean_of_sizes": f"{criterion}{ABSOLUTE}"}
+    rows = []
+    for entry in entries:
+        place = (entry["model"], entry["method"])
+        row = {"model": place[0], "method": place[1], "name": entry_label(entry), "criterion": criterion}
+        row |= {name: found["mean"].get((key, *place), np.nan) for name, key in keys.items()}
+        if "sd_trainings" in found:
+            row["sd_trainings"] = found["sd_trainings"].get((criterion, *place), np.nan)
+        row["accuracy"] = found["mean"].get(("accuracy", place[0], ""), np.nan)
+        row["robust_accuracy"] = found["mean"].get(("robust_accuracy", place[0], attack), np.nan)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def grid_figure(
     summary: pd.DataFrame,
     comparisons: pd.DataFrame,
@@ -45,10 +71,11 @@ def grid_figure(
 ) -> plt.Figure:
     """Return a heat map, one row a model and one column a method, with accuracies beside it.
 
-    A frame marks the method of a row that beats each other one of its row; it is dotted where the two-level test over
-    trainings too (`truemap.evaluation.trainings`) does not say so. ± is the sd between three trainings or more. Lines
-    in the colour bar are the references. Where maps have no signs, the agreement of sizes with the truth's sizes stands
-    below, in bars. What has been left out (`truemap.config.names.NO_NETWORK`, no r) says so.
+    Where most models lack most methods, a list: one row an entry. A frame marks the method of a model that beats each
+    other one of its; it is dotted where the two-level test over trainings too (`truemap.evaluation.trainings`) does not
+    say so. ± is the sd between three trainings or more. Lines in the colour bar are the references. Where maps have no
+    signs, the agreement of sizes with the truth's sizes stands below, in bars. What has been left out
+    (`truemap.config.names.NO_NETWORK`, no r) says so.
 
     Parameters
     ----------
@@ -62,84 +89,124 @@ def grid_figure(
         Whose robust accuracy is shown; None: it was not asked for, and the figure says so.
     """
     found = summary[summary["seed"] == "mean"].set_index(["criterion", "model", "method"])
-    means = found["mean"]
-    labels = {entry["model"]: entry["label"] for entry in entries}
-    methods = list(dict.fromkeys(entry["method"] for entry in entries))
-    values = np.array([[means.get((criterion, m, method), np.nan) for method in methods] for m in labels])
+    found = found.assign(said=np.where(found["reason"] == NO_NETWORK, "no\nnetwork", "no r"))
     beside = {"accuracy": "", "robust_accuracy": attack}
     titles = [BESIDE[name] + ("\nnot asked for" if method is None else "") for name, method in beside.items()]
-    extra = np.array([[means.get((name, m, method), np.nan) for name, method in beside.items()] for m in labels])
-    said = pd.Series(np.where(found["reason"] == NO_NETWORK, "no\nnetwork", "no r"), found.index)
-    none = np.array([[said.get((criterion, m, method), "") for method in methods] for m in labels])
-    none_beside = np.array([[said.get((name, m, method), "") for name, method in beside.items()] for m in labels])
-    width = [len(methods), len(beside)]
-    figure, (axis, side) = plt.subplots(
-        1, 2, figsize=(0.62 * sum(width) + 3.2, 0.46 * len(labels) + 2.2), width_ratios=width, layout="constrained"
-    )
-    lines = {name: means.get((criterion, REFERENCE, name), np.nan) for name in references}
+    cells = cells_of(entries)
+    lines = {in_words(name): found["mean"].get((criterion, REFERENCE, name), np.nan) for name in references}
     lines = {name: value for name, value in lines.items() if np.isfinite(value)}
+    width, short = _width(cells)
+    texts = _texts(cells, found, criterion, short)
+    figure, (axis, side, scale) = _frame(cells, width, max(text.count("\n") + 1 for row in texts for text in row))
+    values = cells.values(found["mean"], criterion)
     shown = [*values[np.isfinite(values)], *lines.values(), 0.0]
     image = axis.imshow(values, cmap=colormap, vmin=min(shown), vmax=max(shown), aspect="auto")
-    side.imshow(extra, cmap="Greys", vmin=0, vmax=1.4, aspect="auto")
-    unsigned = [[means.get((f"{criterion}{ABSOLUTE}", m, method), np.nan) for method in methods] for m in labels]
-    spread = found["sd_trainings"] if "sd_trainings" in found else means[:0]
-    spreads, spreads_beside = (
-        np.array([[spread.get((name, m, method), np.nan) for name, method in columns] for m in labels], dtype=float)
-        for columns in ([(criterion, method) for method in methods], list(beside.items()))
-    )
-    _write(axis, values, none, spreads, image, np.array(unsigned))
-    _write(side, extra, none_beside, spreads_beside)
+    _write(axis, texts, np.where(np.isfinite(values)[..., None], image.cmap(image.norm(values))[..., :3], 1.0))
+    side.imshow(np.full((len(cells.rows), len(beside)), np.nan), aspect="auto")
+    of_models = Cells(cells.rows, titles, [list(beside.values())] * len(cells.rows))
+    parts = [_texts(of_models, found, name) for name in beside]
+    _write(side, [[part[row][column] for column, part in enumerate(parts)] for row in range(len(cells.rows))])
     turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    axis.set_xticks(range(len(methods)), methods, **turned)
-    axis.set_yticks(range(len(labels)), list(labels.values()))
+    axis.set_xticks(range(len(cells.columns)), cells.columns, **turned)
+    axis.set_yticks(range(len(cells.rows)), [wrapped(name) for name, _ in cells.rows])
     side.set_xticks(range(len(beside)), titles, **turned)
     side.set_yticks([])
-    _frame_winners(axis, comparisons[comparisons["criterion"] == criterion], list(labels), methods)
-    bar = figure.colorbar(image, ax=side, fraction=0.25, pad=0.1)
-    bar.set_label(f"mean r with {CRITERIA[criterion]}", fontsize=8)
+    side.set_title("share of\ntest maps", fontsize=SMALL)
+    _frame_winners(axis, comparisons[comparisons["criterion"] == criterion], cells)
+    bar = figure.colorbar(image, cax=scale)
+    bar.set_label(f"mean r with\n{CRITERIA[criterion]}", fontsize=SMALL)
     _mark(bar.ax, lines, max(shown) - min(shown))
     return figure
 
 
-def _frame_winners(axis: plt.Axes, comparisons: pd.DataFrame, models: list[str], methods: list[str]) -> None:
-    for row, model in enumerate(models):
+def _width(cells: Cells) -> tuple[float, bool]:
+    """Return how wide a figure is in mm, and whether numbers have no room for the zero before their point."""
+    names = max(text_width(line) for name, _ in cells.rows for line in wrapped(name).split("\n"))
+    wanted = names + CELL * max(len(cells.columns), LIST) + SIDE * len(BESIDE) + BAR + WORDS
+    return (NARROW if wanted <= NARROW / MM else WIDE), wanted > WIDE / MM
+
+
+def _frame(cells: Cells, width: float, lines: int) -> tuple[plt.Figure, Any]:
+    """Return a figure and its axes (grid, accuracies, colour bar), cells as high as so many lines take."""
+    most = max(lines, *(wrapped(name).count("\n") + 1 for name, _ in cells.rows))
+    height = max(len(cells.rows) * (1.2 * most + 0.7) * SMALL / POINTS, 1.5) + 1.1
+    ratios = [CELL * max(len(cells.columns), LIST), SIDE * len(BESIDE), BAR]
+    return plt.subplots(1, 3, figsize=sheet(width, height), width_ratios=ratios, layout="constrained")
+
+
+def _frame_winners(axis: plt.Axes, comparisons: pd.DataFrame, cells: Cells) -> None:
+    places = {
+        (model, way): (column - 0.47, row - 0.47)
+        for row, ((_, model), ways) in enumerate(zip(cells.rows, cells.methods, strict=True))
+        for column, way in enumerate(ways)
+    }
+    for model in dict.fromkeys(model for _, model in cells.rows):
         best = winner(comparisons, model)
         if best is not None:
-            place = (methods.index(best) - 0.47, row - 0.47)
             # With few trainings, or none beside the first, there is no other test to hold.
             tested = comparisons.get("p_two_level", pd.Series(dtype=float))[comparisons["model_a"] == model].notna()
             holds = not tested.any() or winner(comparisons, model, "significant_two_level") == best
-            look = {"linestyle": "-" if holds else ":", "edgecolor": MARK, "linewidth": 2}
-            axis.add_patch(plt.Rectangle(place, 0.94, 0.94, fill=False, **look))
+            look = {"linestyle": "-" if holds else ":", "edgecolor": MARK, "linewidth": 1.5}
+            patch = plt.Rectangle(places[model, best], 0.94, 0.94, fill=False, **look)
+            patch.set_path_effects(CASING)
+            axis.add_patch(patch)
 
 
 def _mark(bar: plt.Axes, lines: dict[str, float], span: float) -> None:
     """Draw the references into the colour bar."""
     for value in lines.values():
-        bar.axhline(value, color=MARK, linewidth=1.2)
-    for name, value in together(lines, 0.04 * span):
+        bar.axhline(value, color=MARK, linewidth=1.2).set_path_effects(CASING)
+    for name, value in together(lines, 0.1 * span):
         place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        bar.annotate(name, (0, value), (-3, 0), **place, ha="right", va="center", fontsize=6, color=MARK)
+        words = wrapped(name, 16)
+        bar.annotate(words, (0, value), (-3, 0), **place, ha="right", va="center", fontsize=SMALL, color=MARK)
 
 
-def _write(
-    axis: plt.Axes,
-    values: np.ndarray,
-    none: np.ndarray,
-    spreads: np.ndarray,
-    image: Any = None,
-    unsigned: np.ndarray | None = None,
-) -> None:
-    """Write each value into its cell, its spread between trainings and that of sizes below; or the words `none`."""
-    for (row, column), value in np.ndenumerate(values):
-        lines = [f"{value:.2f}"] if np.isfinite(value) else []
-        if lines and np.isfinite(spreads[row, column]):
-            lines.append(f"±{spreads[row, column]:.2f}")
-        if unsigned is not None and np.isfinite(unsigned[row, column]):
-            lines.append(f"|{unsigned[row, column]:.2f}|")
-        if not (text := "\n".join(lines) or none[row, column]):
-            continue
-        painted = image is not None and np.isfinite(value)
-        dark = painted and np.dot(image.cmap(image.norm(value))[:3], (0.3, 0.6, 0.1)) < 0.5
-        color = "white" if dark else "black"
-        axis.text(column, row, text, ha="center", va="center", fontsize=7, color=color, linespacing=1.1)
+def _texts(cells: Cells, found: pd.DataFrame, criterion: str, short: bool = False) -> list[list[str]]:
+    """Return what stands in each cell: the mean, its spread between trainings and that of sizes, or why none does."""
+    values, sizes = (cells.values(found["mean"], name) for name in (criterion, f"{criterion}{ABSOLUTE}"))
+    none = cells.words(found["said"], criterion)
+    spreads = np.full(values.shape, np.nan)
+    if "sd_trainings" in found:
+        spreads = cells.values(found["sd_trainings"], criterion)
+
+    def text(place: tuple[int, int]) -> str:
+        lines = [f"{values[place]:z.2f}"] if np.isfinite(values[place]) else []
+        lines += [f"±{spreads[place]:.2f}"] if lines and np.isfinite(spreads[place]) else []
+        lines += [f"|{sizes[place]:.2f}|"] if np.isfinite(sizes[place]) else []
+        if short:
+            lines = [line.replace("0.", ".", 1) for line in lines]
+        return "\n".join(lines).replace("-", "−") or none[place[0]][place[1]]
+
+    return [[text((row, column)) for column in range(values.shape[1])] for row in range(len(values))]
+
+
+def _write(axis: plt.Axes, texts: list[list[str]], grounds: np.ndarray | None = None) -> None:
+    """Write a text into each cell, black or white by its ground, shape (rows, columns, 3)."""
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": SMALL, "linespacing": 1.1}
+    for row, line in enumerate(texts):
+        for column, text in enumerate(line):
+            if text:
+                color = "black" if grounds is None else ink_on(grounds[row, column])
+                axis.text(column, row, text, color=color, **look)
+
+
+def foot(summary: pd.DataFrame, comparisons: pd.DataFrame, criterion: str, unit: str) -> str:
+    """Return of how many units means are, and what frames and ± are, in words.
+
+    Parameters
+    ----------
+    unit : str
+        ``subjects`` or ``images``.
+    """
+    own = summary[(summary["seed"] == "mean") & (summary["criterion"] == criterion) & (summary["model"] != REFERENCE)]
+    tests = comparisons[comparisons["criterion"] == criterion]
+    words = [f"n = {count_range(own['n'])} {unit}"]
+    if "sd_trainings" in own and own["sd_trainings"].notna().any():
+        words.append("±: sd between trainings")
+    if any(winner(tests, model) for model in own["model"].unique()):
+        dotted = ", dotted: not over trainings too" if "p_two_level" in tests else ""
+        words.append(f"frame: better than each other way to explain the model (Bonferroni p < .05{dotted})")
+    if (summary["model"] == REFERENCE).any():
+        words.append("red: maps that know nothing of the network")
+    return "; ".join(words)

@@ -11,17 +11,21 @@ from truemap.evaluation.answers import TRUTHS, predicted, rows_of
 from truemap.evaluation.prediction import ALL, MEASURE
 from truemap.evaluation.ranks import AT_RANDOM, HELD_OUT, RELATIVE, TAU
 from truemap.figures.backend import plt
+from truemap.figures.style import NARROW, WIDE, fitted, letter, sheet
+from truemap.figures.words import measure_words, wrapped
 
 #: Marker, colour and words of what points are across, and without which ways to explain.
 TAUS = {
-    ("methods", "all"): ("o", "#4477aa", "across ways to explain"),
-    ("methods", "not guided"): ("D", "#66ccee", "the same without guided ones"),
-    ("trainings", "all"): ("s", "#ee6677", "across models, explained alike"),
-    ("anchors", "all"): ("^", "#228833", "across anchors: noise, input, edges, truths, networks that know nothing"),
-    ("series", "all"): ("v", "#aa3377", "across the truth degraded in known steps"),
+    ("methods", "all"): ("o", "#0072b2", "across ways to explain"),
+    ("methods", "not guided"): ("D", "#4aa3d9", "the same without guided ones"),
+    ("trainings", "all"): ("s", "#d55e00", "across models, explained alike"),
+    ("anchors", "all"): ("^", "#008a65", "across anchors: noise, input, edges, truths, networks that know nothing"),
+    ("series", "all"): ("v", "#333333", "across the truth degraded in known steps"),
 }
 REGRETS = {key: look for key, look in TAUS.items() if key[1] == "all"}
 HELD = "held_out_relative"
+#: Inches of a line of the legend.
+LEGEND = 3.0
 
 
 def drawn_taus(prediction: pd.DataFrame) -> pd.DataFrame:
@@ -47,13 +51,13 @@ def tau_figure(rows: pd.DataFrame) -> plt.Figure:
     rows : DataFrame
         Of `drawn_taus`.
     """
-    figure, axes = _panels(rows, "Kendall's τ-b of measure and truth (right: the truer is called better)")
+    figure, axes = _panels(rows, "Kendall's τ-b of measure and truth\n(right: the truer is called better)")
     for axis, places, part, (marker, color, label) in _points(axes, rows, TAUS):
         filled = part["predicts"].to_numpy() != 0
         _whiskers(axis, places, part, color)
         for chosen, face, words in ((filled, color, None), (~filled, "white", label)):
             axis.scatter(
-                part["value"][chosen], places[chosen], 22, face, marker=marker, edgecolors=color, zorder=3, label=words
+                part["value"][chosen], places[chosen], 12, face, marker=marker, edgecolors=color, zorder=3, label=words
             )
     for axis in axes:
         axis.axvline(0, color="0.2", linewidth=0.8)
@@ -68,11 +72,12 @@ def regret_figure(rows: pd.DataFrame) -> plt.Figure:
     rows : DataFrame
         Of `drawn_regrets`.
     """
-    figure, axes = _panels(rows, "truth lost by taking what the measure calls best (0: none, 1: as by chance)")
+    figure, axes = _panels(rows, "truth lost by taking what the measure calls best\n(0: none, 1: as by chance)")
     for axis, places, part, (marker, color, label) in _points(axes, rows, REGRETS):
         _whiskers(axis, places, part, color)
-        axis.scatter(part["value"], places, 22, color, marker=marker, zorder=3, label=label)
-        axis.scatter(part[HELD], places, 26, color, marker="x", zorder=4, label=f"{label}, chosen by other seeds")
+        axis.scatter(part["value"], places, 12, color, marker=marker, zorder=3, label=label)
+        words = f"{label}, chosen by other seeds" if part[HELD].notna().any() else None
+        axis.scatter(part[HELD], places, 14, color, marker="x", zorder=4, label=words)
     for axis in axes:
         for place, style in ((0, "-"), (1, "--")):
             axis.axvline(place, color="0.2", linewidth=0.8, linestyle=style)
@@ -112,17 +117,23 @@ def _lines(rows: pd.DataFrame) -> list[tuple[str, str]]:
 def _panels(rows: pd.DataFrame, title: str) -> tuple[plt.Figure, list[plt.Axes]]:
     lines, shown = _lines(rows), list(rows["shown"].drop_duplicates()) or [next(iter(TRUTHS))]
     kinds = len(rows[["across", "methods"]].drop_duplicates())
-    size = (3.2 * len(shown) + 2.6, (0.12 + 0.09 * kinds) * max(len(lines), 1) + 1.6)
+    names = [measure_words(name) for _, name in lines]
+    names = [
+        wrapped(f"{name}, {measure_words(metric)}") if names.count(name) > 1 else wrapped(name)
+        for name, (metric, _) in zip(names, lines, strict=True)
+    ]
+    deep = max([0.09 * kinds, *(0.11 * (name.count("\n") + 1) for name in names)])
+    size = sheet(WIDE if len(shown) > 1 else NARROW, (0.06 + deep) * max(len(lines), 1) + 1.3)
     figure, axes = plt.subplots(1, len(shown), figsize=size, sharey=True, squeeze=False, layout="constrained")
-    measures = [measure for _, measure in lines]
-    names = [f"{m} ({metric})" if measures.count(m) > 1 else m for metric, m in lines]
-    for axis, truth in zip(axes[0], shown, strict=True):
-        axis.set_title(truth, fontsize=9)
+    for name, axis, truth in zip("ab", axes[0], shown, strict=False):
+        axis.set_title(truth)
+        if len(shown) > 1:
+            letter(axis, name)
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_gid(truth)
-    axes[0, 0].set_yticks(range(len(lines)), names, fontsize=7)
+        axis.set_xlabel(title)
+    axes[0, 0].set_yticks(range(len(lines)), names)
     axes[0, 0].set_ylim(len(lines) - 0.4, -0.6)
-    figure.supxlabel(title, fontsize=8)
     if rows["value"].isna().all():
         axes[0, 0].text(0.5, 0.5, "nothing to rank", ha="center", transform=axes[0, 0].transAxes)
     return figure, list(axes[0])
@@ -149,5 +160,6 @@ def _whiskers(axis: plt.Axes, places: np.ndarray, part: pd.DataFrame, color: str
 def _finished(figure: plt.Figure, axes: list[plt.Axes]) -> plt.Figure:
     found = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     if found:
-        figure.legend(found.values(), found.keys(), frameon=False, fontsize=7, loc="outside upper center", ncols=2)
+        words = [fitted(label, LEGEND) for label in found]
+        figure.legend(found.values(), words, frameon=False, loc="outside upper left", ncols=min(len(axes), 2))
     return figure

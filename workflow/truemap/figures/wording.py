@@ -7,11 +7,12 @@ from typing import Any
 
 from truemap.config.names import REFERENCE
 from truemap.figures.page import Html, html, joined
+from truemap.figures.words import CRITERIA as OF_FIGURES
+from truemap.figures.words import in_words
 
 #: Criteria and truths in words.
 CRITERIA = {
-    "informative": "class-informative activation",
-    "pairwise": "pairwise class differences",
+    **OF_FIGURES,
     "informative_absolute": "class-informative activation, sizes without signs",
     "pairwise_absolute": "pairwise class differences, sizes without signs",
     "network": "the network's own Shapley values",
@@ -26,7 +27,7 @@ TRUTHS = {
 
 def words(name: str) -> str:
     """Return a name as words."""
-    return name.replace("_", " ")
+    return in_words(name).replace("_", " ")
 
 
 def entry_words(entry: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from truemap.plan.record import named
 #: Wildcards of a job by name, but for its dataset's.
 Job = dict[str, Any]
 #: Wildcards in which jobs of one kind differ: their settings have the same keys, and their methods are the same.
-ALIKE = ("seed", "candidate", "split", "shard", "panel", "order", "fraction")
+ALIKE = ("seed", "candidate", "split", "shard", "order", "fraction")
 
 
 class Jobs:
@@ -58,7 +58,7 @@ class Jobs:
             "metrics": self._if(lambda wildcards: self.dataset(wildcards).metrics),
             "predict": self._if(lambda wildcards: self.dataset(wildcards).metrics),
             "figure_1": self._if(lambda wildcards: not self._brains(wildcards)),
-            "figure_3": lambda wildcards: [{"panel": panel} for panel in "ab"] if self._brains(wildcards) else [],
+            "figure_3": self._if(self._brains),
             "figure_prediction": self._if(lambda wildcards: self.dataset(wildcards).metrics),
             "figure_strength": self._if(self.swept),
         }

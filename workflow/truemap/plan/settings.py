@@ -55,14 +55,12 @@ class JobSettings:
 
     def grid(self, wildcards: Any) -> Settings:
         """The grid and mask."""
-        return {
-            **self._shared(wildcards, "source", "mask", "nan", "downsample", "on_bad_subject"),
-            "seed": self._config.seed,
-        }
+        shared = self._shared(wildcards, "source", "mask", "nan", "downsample", "on_bad_subject")
+        return {"data": self.kind(wildcards), **shared, "seed": self._config.seed}
 
     def regions(self, wildcards: Any) -> Settings:
         """The mask's regions."""
-        settings = self._shared(wildcards, "regions", "downsample")
+        settings = {"data": self.kind(wildcards), **self._shared(wildcards, "regions", "downsample")}
         if settings["regions"] == "components":
             simulate = self._jobs.dataset(wildcards).source["simulate"]
             settings["simulate"] = {key: simulate[key] for key in ("resolution", "blob_fwhm")}
@@ -125,7 +123,8 @@ class JobSettings:
 
     def truth(self, wildcards: Any) -> Settings:
         """The class means."""
-        return {**self._shared(wildcards, "source", "downsample"), "chosen": self._jobs.listed(wildcards)}
+        shared = self._shared(wildcards, "source", "downsample")
+        return {"data": self.kind(wildcards), **shared, "chosen": self._jobs.listed(wildcards)}
 
     def background(self, wildcards: Any) -> Settings:
         """The class means of the training maps."""
@@ -143,15 +142,15 @@ class JobSettings:
 
     def model(self, wildcards: Any) -> Settings:
         """The choice among candidates, and calibration; or the fit of trained weights to the data, and calibration."""
-        model = self._jobs.model(wildcards)
+        model, of = self._jobs.model(wildcards), {"data": self.kind(wildcards)}
         if model.weights:
             data = {**self._shared(wildcards, "standardize"), "pseudonyms": self.pseudonyms(wildcards)}
             checked = {"accuracy_within": model.accuracy_within, "calibrate": model.calibrate}
-            return {"network": model.network, **data, **checked, **self._torch()}
+            return {**of, "network": model.network, **data, **checked, **self._torch()}
         if model.planted:
-            return {"network": model.network, "calibrate": model.calibrate, **self._torch()}
+            return {**of, "network": model.network, "calibrate": model.calibrate, **self._torch()}
         choice = {"strength": strength(model), "tolerance": model.tolerance, "calibrate": model.calibrate}
-        return {"network": model.network, **choice, **self._torch()}
+        return {**of, "network": model.network, **choice, **self._torch()}
 
     def permute(self, wildcards: Any) -> Settings:
         """One twin, trained on permuted labels."""
@@ -160,14 +159,14 @@ class JobSettings:
 
     def explain(self, wildcards: Any) -> Settings:
         """One method's saliency maps."""
-        saliency = self._jobs.model(wildcards).saliency[wildcards.method]
-        choice = {"seed": self._config.seed, **self._shared(wildcards, "explained"), "stored": self._config.maps.voxels}
-        return {"saliency": saliency, **choice, "memory": self._config.memory, **self._torch()}
+        stored = {"data": self.kind(wildcards), "stored": self._config.maps.voxels}
+        return {**stored, **self._explained(wildcards)}
 
     def adopt(self, wildcards: Any) -> Settings:
         """One sheet of maps from elsewhere."""
         choice = {"seed": self._config.seed, **self._shared(wildcards, "explained", "nan")}
-        return {"signed": self._signed(wildcards), **choice, "stored": self._config.maps.voxels}
+        stored = {"data": self.kind(wildcards), "stored": self._config.maps.voxels}
+        return {**stored, "signed": self._signed(wildcards), **choice}
 
     def robustness(self, wildcards: Any) -> Settings:
         """One attack on one model."""
@@ -178,8 +177,7 @@ class JobSettings:
     def measure(self, wildcards: Any) -> Settings:
         """One metric of one method's maps."""
         metric = self._jobs.dataset(wildcards).metrics[wildcards.metric]
-        explain = {key: value for key, value in self.explain(wildcards).items() if key != "stored"}
-        return {"metric": metric, **self._shared(wildcards, "measured"), **explain}
+        return {"metric": metric, **self._shared(wildcards, "measured"), **self._explained(wildcards)}
 
     def attack_maps(self, wildcards: Any) -> Settings:
         """One attack on one method's maps."""
@@ -197,7 +195,7 @@ class JobSettings:
 
     def anchors(self, wildcards: Any) -> Settings:
         """Anchors of one model: metrics of them, and their agreement with both truths."""
-        explain = {key: value for key, value in self.explain(wildcards).items() if key != "stored"}
+        explain = self._explained(wildcards)
         shared = {**self._shared(wildcards, "references", "measured"), "metrics": self._jobs.of_anchors(wildcards)}
         return {**explain, **shared, **self._scored(wildcards), "conditions": self._headline(wildcards)["conditions"]}
 
@@ -215,7 +213,8 @@ class JobSettings:
     def subject_maps(self, wildcards: Any) -> Settings:
         """The mean maps of the test subject that Figure 3 draws."""
         choice = {"conditions": self._headline(wildcards)["conditions"], "chosen": self._jobs.listed(wildcards)}
-        return {**self._shared(wildcards, "show", "average"), **choice, "seed": self._config.seed}
+        shared = self._shared(wildcards, "show", "average")
+        return {"data": self.kind(wildcards), **shared, **choice, "seed": self._config.seed}
 
     def score(self, wildcards: Any) -> Settings:
         """The agreement with truth."""
@@ -295,11 +294,17 @@ class JobSettings:
             "style": self._style("colormap", "dpi"),
         }
 
-    figure_3 = figure_1
+    def figure_3(self, wildcards: Any) -> Settings:
+        """The figures of one subject's maps."""
+        return {**self.figure_1(wildcards), **self._shared(wildcards, "voxels")}
 
     def figure_2(self, wildcards: Any) -> Settings:
-        """The figures of mean agreement."""
-        return {**self._compared(wildcards, self._jobs.drawn(wildcards)), "style": self._style("bars", "dpi")}
+        """The figures of mean agreement; `way` is the module that explains, by which colours go."""
+        compared = self._compared(wildcards, self._jobs.drawn(wildcards))
+        ways = self._alike(wildcards)["methods"]
+        found = [ways.get(f"{entry['model']}/{entry['method']}", entry["method"]) for entry in compared["entries"]]
+        entries = [{**entry, "way": way} for entry, way in zip(compared["entries"], found, strict=True)]
+        return {**compared, "entries": entries, "style": self._style("bars", "dpi")}
 
     def figure_grid(self, wildcards: Any) -> Settings:
         """The grid of training and saliency."""
@@ -352,6 +357,11 @@ class JobSettings:
         people = dataset.source["name"] in PEOPLE and not self._jobs.simulated(wildcards)
         return people if dataset.pseudonyms is None else dataset.pseudonyms
 
+    def kind(self, wildcards: Any) -> str:
+        """Return what a dataset's data are called wherever they lie."""
+        options = resolved_options("datasets", self._jobs.dataset(wildcards).source)
+        return options.kind() if isinstance(options, SourceOptions) else ""
+
     # Parts
 
     def _shared(self, wildcards: Any, *names: str) -> Settings:
@@ -362,9 +372,8 @@ class JobSettings:
         return shared
 
     def _data(self, wildcards: Any) -> str:
-        """Return what a dataset's data are called wherever they show."""
-        options = resolved_options("datasets", self._jobs.dataset(wildcards).source)
-        kind = options.kind() if isinstance(options, SourceOptions) else ""
+        """Return what a dataset's data are called wherever numbers show, and of which networks the data are unknown."""
+        kind = self.kind(wildcards)
         weights = self._jobs.weights(wildcards)
         unknown = sorted({name for name, path in weights if read_trained(beside(path)).subjects == "unknown"})
         return ", ".join(filter(None, [kind, *(f"training subjects of {name} unknown" for name in unknown)]))
@@ -420,6 +429,12 @@ class JobSettings:
         lacking = {"network": True} if dataset.given and dataset.regions else {}
         attacks = list(dataset.robustness.attacks) if dataset.given else []
         return {"given": list(dataset.given), "attacks": attacks, **lacking}
+
+    def _explained(self, wildcards: Any) -> Settings:
+        """Return how a method's maps are made."""
+        saliency = self._jobs.model(wildcards).saliency[wildcards.method]
+        choice = {"seed": self._config.seed, **self._shared(wildcards, "explained")}
+        return {"saliency": saliency, **choice, "memory": self._config.memory, **self._torch()}
 
     def _torch(self) -> Settings:
         return {"device": self._config.device, "threads": self._config.threads}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+#: Of this project, as in pyproject.toml.
+VERSION = "0.2.0"
 #: Written beside every model and score.
 RECORDED = ("torch", "numpy", "scipy", "pandas", "pyarrow", "nibabel", "captum")
 
