@@ -108,7 +108,7 @@ def test_mean_maps_are_read_as_they_were_written(tmp_path):
     maps = np.random.default_rng(0).standard_normal((2, 2, 3, 4))
     means.add(pd.DataFrame({"label": ["A", "B"], "target": ["A", "A"], "scale": 1.0}), maps.reshape(2, -1))
     image, table = str(tmp_path / "m.nii.gz"), str(tmp_path / "m.tsv")
-    means.write(image, table, np.eye(4), model="1", seed=0, method="2")
+    means.write(image, table, tmp_path / "m.json", np.eye(4), "made up", model="1", seed=0, method="2")
     entry, found = read_mean_maps(image, table, CLASSES)
     assert entry == ("1", "2") and set(found) == {("A", "A"), ("B", "A")}
     np.testing.assert_allclose(found["B", "A"], maps[1].reshape(-1) / np.abs(maps[1]).max(), rtol=1e-5, atol=1e-6)
