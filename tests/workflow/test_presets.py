@@ -85,5 +85,5 @@ def test_after_both_configs_neither_has_anything_to_do_and_the_page_shows_both(b
 
 def test_the_page_is_made_again_when_a_dataset_goes(both: Clone) -> None:
     shutil.move(both.path / "results" / NAME, both.path / "away")
-    assert set(planned(both.snakemake("--dry-run").stdout)) == {"claims", "index"}
+    assert set(planned(both.snakemake("--dry-run").stdout)) == {"claims", "held_out", "index"}
     shutil.move(both.path / "away", both.path / "results" / NAME)

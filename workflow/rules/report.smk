@@ -305,6 +305,7 @@ rule resources:
         plan.each("metrics", rules.metrics.output.metrics_tsv),
         plan.each("predict", rules.predict.output.tsv),
         plan.each("roar", rules.roar.output[1]),
+        plan.each("fragility", rules.fragility.output.tsv),
         assets=assets,
     output:
         tsv="results/{dataset}/resources.tsv",
