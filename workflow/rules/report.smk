@@ -206,6 +206,8 @@ rule judge:
         comparisons=rules.statistics.output.comparisons_parquet,
         measured=plan.each("measure", rules.measure.output[0]),
         reliability=plan.each("metrics", rules.metrics.output.reliability_parquet),
+        attacked=plan.each("fragility", rules.fragility.output.parquet),
+        attacked_pairs=plan.each("fragility", rules.fragility.output.pairs),
         predictions=plan.each("model", rules.model.output.predictions),
     output:
         "results/{dataset}/claims.tsv",
@@ -247,6 +249,7 @@ measured = ("simulate", "volumes", "quality", "truth", "background", "background
 measured += ("adopt", "shapley", "subject_maps", "score", "refer", "robustness", "measure", "anchors")
 measured += ("permute", "rank", "retrain")
 drawing = ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength", "figure_prediction")
+drawing += ("figure_fragility",)
 drawn = {name: getattr(rules, name).output for name in drawing}
 
 
@@ -257,6 +260,7 @@ rule resources:
         plan.each("metrics", rules.metrics.output.metrics_tsv),
         plan.each("predict", rules.predict.output.tsv),
         plan.each("roar", rules.roar.output[1]),
+        plan.each("fragility", rules.fragility.output.tsv),
     output:
         tsv="results/{dataset}/resources.tsv",
         html=report(

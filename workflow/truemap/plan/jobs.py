@@ -61,6 +61,7 @@ class Jobs:
             "figure_3": lambda wildcards: [{"panel": panel} for panel in "ab"] if self._brains(wildcards) else [],
             "figure_prediction": self._if(lambda wildcards: self.dataset(wildcards).metrics),
             "figure_strength": self._if(self.swept),
+            "figure_fragility": self._if(lambda wildcards: self.dataset(wildcards).fragility),
         }
 
     def of(self, rule: str, wildcards: Any) -> list[Job]:
