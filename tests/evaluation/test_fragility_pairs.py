@@ -81,7 +81,7 @@ def test_seeds_are_averaged_before_subjects_are_counted():
 
 
 CLAIM = dict.fromkeys(COLUMNS, "") | {
-    "id": "one", "source": "arXiv:1710.10547v1", "dataset": "x", "conditions": "0.14", "criterion": "spearman",
+    "id": "one", "source": "arXiv:1710.10547", "dataset": "x", "conditions": "0.14", "criterion": "spearman",
     "kind": "greater", "model_a": "plain", "method_a": "gradient/random_sign", "model_b": "plain",
     "method_b": "gradient/top_k", "alpha": "0.05", "statement": "so", "about": "fragility.norm=linf",
 }  # fmt: skip
