@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from truemap.data.conditions import set_shown
 from truemap.evaluation.fragility_answers import fragility_answers
 from truemap.evaluation.results import of_data, write_table
 from truemap.figures import fragility, style
@@ -13,7 +14,7 @@ with job(snakemake) as settings:
     style.start()
     summary, pairs = pd.read_parquet(snakemake.input.summary), pd.read_parquet(snakemake.input.pairs)
     asked, done, dataset = settings["asked"], settings["done"], snakemake.wildcards.dataset
-    conditions = style.set_shown(summary.loc[summary["conditions"] != "", "conditions"], asked["conditions"])
+    conditions = set_shown(summary.loc[summary["conditions"] != "", "conditions"], asked["conditions"])
     truth = style.truth_shown(summary, asked["truth"])
     answers = fragility_answers(summary, pairs, {**asked, "truth": truth, "conditions": conditions})
     write_table(of_data(answers, dataset, settings["data"]), snakemake.output.answers)
