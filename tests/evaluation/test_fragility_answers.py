@@ -59,13 +59,27 @@ def test_decoys_are_judged_by_maps_of_equal_sum():
 
 def test_a_map_that_loses_agreement_does_not_stay_true_though_it_is_protected():
     row = one(FOUND, TRUE, model="robust", about="informative")
-    assert row["answer"] == "no" and "it falls in 6 of 6 cases" in row["sentence"]
+    assert (
+        row["answer"] == "no"
+        and "of 6 cases (ways to explain × attacks) in which it was above 0 before, it falls in 6." in row["sentence"]
+    )
     assert "agree better than those of NN, attacked alike, in 6 of 6 tests" in row["sentence"]
     flat = ROWS[ROWS["measure"] != "informative_loss"]
     none = ROWS[ROWS["measure"] == "informative_loss"]
     noise = 0.01 * np.random.default_rng(1).standard_normal(len(none))
     kept = pd.concat([flat, none.assign(value=noise - 0.05)])
     assert one(answers(kept), TRUE, model="robust", about="informative")["answer"] == "yes"
+
+
+def test_what_was_not_true_before_cannot_stay_so():
+    before = ROWS["measure"] == "informative_before"
+    noise = np.random.default_rng(3).standard_normal(before.sum())
+    never = ROWS.assign(value=ROWS["value"].mask(before, pd.Series(noise, index=ROWS.index[before])))
+    row = one(answers(never), TRUE, model="plain", about="informative")
+    assert row["answer"] == "open" and "of 0 cases" in row["sentence"]
+    own = before & (ROWS["method"] == "gradient")
+    some = ROWS.assign(value=ROWS["value"].mask(own, pd.Series(-ROWS["value"][own])))
+    assert "of 4 cases" in one(answers(some), TRUE, model="plain", about="informative")["sentence"]
 
 
 def test_a_changed_map_can_be_right_about_the_network_where_it_was_moved_to():

@@ -34,6 +34,8 @@ OF_DECOYS = {
 }
 #: By which of these the answer about decoys goes: S_s as printed is lower of any map in smaller units.
 FAIR = "sensitivity_equal"
+#: What maps are of, of one network and truth: a case.
+CELLS = ["method", "attack"]
 YES, PARTLY, NO, OPEN = "yes", "in part", "no", "open"
 Entry = tuple[str, str, str, str, str]
 
@@ -42,9 +44,10 @@ def fragility_answers(summary: pd.DataFrame, pairs: pd.DataFrame, asked: Mapping
     """Return one sentence a question and network, of the largest epsilon and all attacks that want something.
 
     Where a count of tests answers: ``yes`` is where at least half of them are significant (Bonferroni, as in `pairs`)
-    and none the other way, ``no`` where none is, ``open`` where there is no test, ``in part`` all else. A map's loss
-    of agreement counts where its 95 % interval is above 0: ``yes``, it stays true, where none does, ``no`` where at
-    least half do.
+    and none the other way, ``no`` where none is, ``open`` where there is no test, ``in part`` all else. Agreement is
+    lost where the 95 % interval of its loss is above 0, among the cases where it was above 0 by its own interval before
+    the attack (what was not true cannot stay so): ``yes``, it stays true, where none is lost, ``no`` where at least
+    half are, ``open`` where there is no such case.
 
     Parameters
     ----------
@@ -125,7 +128,8 @@ def _truth(aimed: pd.DataFrame, tests: pd.DataFrame, asked: Mapping[str, Any]) -
             lost, total, answer = _lost(rows, criterion)
             sentence = (
                 f"{labels[model]}: {criterion} agreement goes from {_of(rows, criterion + BEFORE)} to "
-                f"{_of(rows, criterion + AFTER)} under attack; it falls in {lost} of {total} cases."
+                f"{_of(rows, criterion + AFTER)} under attack; of {total} cases (ways to explain × attacks) "
+                f"in which it was above 0 before, it falls in {lost}."
             )
             if model in standard:
                 more, less, compared, _ = counted(oriented(after, "model", str(model), standard[model]))
@@ -148,7 +152,7 @@ def _right(aimed: pd.DataFrame, asked: Mapping[str, Any]) -> Iterator[Entry]:
             f"{asked['labels'][model]}: maps agree with what the network does by r = {_of(rows, NETWORK + BEFORE)}; "
             f"attacked, by {as_it_was} with what it does with the sample as it was, and "
             f"by {_of(rows, NETWORK + AFTER)} with what it does with the attacked sample, which they explain: "
-            f"less than before in {lost} of {total} cases."
+            f"less than before in {lost} of {total} cases in which it was above 0."
         )
         yield RIGHT, str(model), NETWORK, answer, sentence
 
@@ -169,9 +173,11 @@ def _iterations(aimed: pd.DataFrame, tests: pd.DataFrame, asked: Mapping[str, An
 
 
 def _lost(rows: pd.DataFrame, criterion: str) -> tuple[int, int, str]:
-    """Return in how many cells agreement is lost, of how many that have an interval, and whether maps stay true."""
-    loss = rows[(rows["measure"] == criterion + LOSS) & rows["ci_low"].notna()]
-    lost, total = int((loss["ci_low"] > 0).sum()), len(loss)
+    """Return in how many cells agreement is lost, of how many where it was there, and whether maps stay true."""
+    ends = {m: rows[rows["measure"] == criterion + m].set_index(CELLS)["ci_low"] for m in (BEFORE, LOSS)}
+    there = ends[BEFORE].index[ends[BEFORE] > 0]
+    loss = ends[LOSS].reindex(there).dropna()
+    lost, total = int((loss > 0).sum()), len(loss)
     return lost, total, OPEN if not total else YES if not lost else NO if 2 * lost >= total else PARTLY
 
 
