@@ -6,6 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
+from snakemake.utils import update_config
 
 from truemap.config.schema import ConfigError
 from truemap.plan.plan import Plan
@@ -465,6 +467,27 @@ def test_networks_decoys_and_iterations_are_compared_with_what_differs_in_these_
     assert asked["decoys"] == [["decoy", "gradient"], ["decoy-smooth", "smoothgrad"]]
     assert asked["iterations"] == [["long", "top_k"]]
     assert list(asked["labels"]) == ["plain", "robust", "wide"]
+
+
+def test_the_preset_of_attacks_asks_both_datasets_the_same_and_others_what_they_are_for() -> None:
+    raw = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    update_config(raw, yaml.safe_load((ROOT / "config/fragility.yaml").read_text()))
+    raw["run"] = [name for name in raw["datasets"] if "fragility" in name]
+    p, files = plan(raw), "{model}/{method}/{attack}"
+    both = [
+        set(p.each("attack_maps", files)(at(dataset=f"{name}-fragility"))) for name in ("synthetic", "hcp-simulated")
+    ]
+    assert both[0] == both[1] and len(both[0]) == 4 * 7 * 4
+    for name in ("synthetic", "hcp-simulated"):
+        settings = p.settings.figure_fragility(at(dataset=f"{name}-fragility"))
+        assert settings["asked"]["standard"] == [[m, "standard"] for m in ("adversarial", "jacobian", "spectral")]
+        assert settings["asked"]["decoys"] == [["decoy", "gradient"]]
+        assert {attack.get("iterations", 30) for attack in settings["done"]["attacks"].values()} == {30}
+    longer = p.settings.figure_fragility(at(dataset="hcp-simulated-fragility-long"))
+    assert longer["asked"]["iterations"] == [[a, f"{a}-30"] for a in ("top_k", "mass_center", "target")]
+    fine, coarse = (p.config.datasets[f"hcp-simulated-fragility-{size}"] for size in ("4mm", "8mm"))
+    assert fine.source == coarse.source and (fine.downsample, coarse.downsample) == (1, 2)
+    assert fine.networks == coarse.networks
 
 
 def test_claims_about_attacked_maps_are_judged_by_what_attacks_are() -> None:
