@@ -82,6 +82,25 @@ def test_what_was_not_true_before_cannot_stay_so():
     assert "of 4 cases" in one(answers(some), TRUE, model="plain", about="informative")["sentence"]
 
 
+@pytest.mark.parametrize("criterion", ["informative", "network"])
+def test_maps_without_signs_agree_by_sizes(criterion):
+    """With the data's truth the signed number is there and says nothing; with the network it is not there."""
+    rows, truth = table(moved=True), "full" if criterion == "informative" else "network_moved"
+    own = (rows["method"] == "decoy") & (rows["truth"] == truth) & rows["measure"].str.startswith(criterion)
+    sizes = rows[own].assign(measure=rows["measure"][own].str.replace(criterion, f"{criterion}_absolute"))
+    rest = rows.assign(value=rows["value"].mask(own, -9.0)) if criterion == "informative" else rows[~own]
+    if criterion == "network":
+        sizes = pd.concat([sizes, sizes.assign(method="gradient", value=9.0)])
+        rest = rest[~((rest["method"] == "decoy") & (rest["truth"] == "network"))]
+    question = TRUE if criterion == "informative" else RIGHT
+    found, expected = (
+        one(answers(t), question, model="plain", about=criterion) for t in (pd.concat([rest, sizes]), rows)
+    )
+    assert found["answer"] == expected["answer"]
+    after = [re.findall(r"-?\d\.\d+", row["sentence"])[0] for row in (found, expected)]
+    assert float(after[0]) == pytest.approx(float(after[1]), abs=0.02)
+
+
 def test_a_changed_map_can_be_right_about_the_network_where_it_was_moved_to():
     assert one(FOUND, RIGHT)["answer"] == "open"
     row = one(answers(table(moved=True)), RIGHT, model="plain")

@@ -71,11 +71,10 @@ def test_random_signs_are_grey_whatever_they_are_called():
 
 
 def unsigned(attacked):
-    """Decoys agree by sizes alone: null with signs, and a value without."""
+    """Decoys have no signs: r with those of the truth is a number that says nothing, beside that of sizes."""
     own = (attacked["method"] == "decoy") & (attacked["truth"] == "full")
     sizes = attacked[own].assign(measure=attacked["measure"][own].str.replace("informative", "informative_absolute"))
-    signed = attacked.assign(value=attacked["value"].mask(own), reason=attacked["reason"].mask(own, "left out: sizes"))
-    return pd.concat([signed, sizes])
+    return pd.concat([attacked.assign(value=attacked["value"].mask(own, 0.01)), sizes])
 
 
 def test_ways_without_signs_are_shown_by_sizes_and_said_so():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from truemap.config.names import AFTER, BEFORE, LOSS, MOVED, NETWORK
+from truemap.config.names import ABSOLUTE, AFTER, BEFORE, LOSS, MOVED, NETWORK
 from truemap.evaluation.fragility_pairs import oriented
 
 COLUMNS = ["question", "model", "about", "answer", "sentence"]
@@ -123,8 +123,10 @@ def _truth(aimed: pd.DataFrame, tests: pd.DataFrame, asked: Mapping[str, Any]) -
         for table in (aimed, tests)
     )
     for criterion in ("informative", "pairwise"):
-        after = tests[tests["measure"] == criterion + AFTER]
-        for model, rows in shown.groupby("model", sort=False):
+        sizes = sizes_alone(shown, criterion)
+        after = _own(tests, criterion, sizes)
+        after = after[after["measure"] == criterion + AFTER]
+        for model, rows in _own(shown, criterion, sizes).groupby("model", sort=False):
             lost, total, answer = _lost(rows, criterion)
             sentence = (
                 f"{labels[model]}: {criterion} agreement goes from {_of(rows, criterion + BEFORE)} to "
@@ -142,6 +144,7 @@ def _truth(aimed: pd.DataFrame, tests: pd.DataFrame, asked: Mapping[str, Any]) -
 
 def _right(aimed: pd.DataFrame, asked: Mapping[str, Any]) -> Iterator[Entry]:
     aimed = aimed[aimed["conditions"] == asked["conditions"]]
+    aimed = _own(aimed, NETWORK, sizes_alone(aimed, NETWORK))
     moved, still = (aimed[aimed["truth"] == truth] for truth in (MOVED, NETWORK))
     if moved.empty:
         yield RIGHT, "", NETWORK, OPEN, NOT_ASKED
@@ -170,6 +173,24 @@ def _iterations(aimed: pd.DataFrame, tests: pd.DataFrame, asked: Mapping[str, An
             f"{total} tests), what the attack wants has risen by {gain[0]} and {gain[1]}."
         )
         yield LOSES, "", shorter, "", sentence
+
+
+def sizes_alone(summary: pd.DataFrame, criterion: str) -> set[str]:
+    """Return the ways to explain that a criterion has to compare by sizes: their maps have no signs to agree.
+
+    With the data's truth by sizes are compared those alone. With the network all are, and these by nothing else.
+    """
+    after = summary[summary["mean"].notna()].groupby("measure")["method"].agg(set)
+    signed, sizes = (after.get(name + AFTER, set()) for name in (criterion, criterion + ABSOLUTE))
+    return sizes - signed if criterion == NETWORK else sizes
+
+
+def _own(table: pd.DataFrame, criterion: str, sizes: Collection[str]) -> pd.DataFrame:
+    """Return a criterion's rows, of `sizes` by sizes, under the names of the criterion itself."""
+    methods = table["method" if "method" in table else "method_a"]
+    by_sizes = table["measure"].str.startswith(criterion + ABSOLUTE)
+    rows = table[table["measure"].str.startswith(criterion + "_") & (by_sizes == methods.isin(sizes))]
+    return rows.assign(measure=rows["measure"].str.replace(criterion + ABSOLUTE, criterion))
 
 
 def _lost(rows: pd.DataFrame, criterion: str) -> tuple[int, int, str]:

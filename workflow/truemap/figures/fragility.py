@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from truemap.config.names import ABSOLUTE, AFTER, BEFORE
+from truemap.evaluation.fragility_answers import sizes_alone
 from truemap.figures.backend import plt
 
 #: Panel -> what is on its axis. Of `truth` the measure is that of the criterion which a way to explain has.
@@ -33,15 +34,14 @@ def drawn_fragility(summary: pd.DataFrame, truth: str, conditions: str) -> pd.Da
     summary : DataFrame
         Of `truemap.evaluation.fragility.fragility_summary`.
     truth, conditions : str
-        That figures show. A way to explain without signs agrees by sizes alone; where it has no value with signs,
-        measures are those of sizes.
+        That figures show. Maps without signs have none to agree with: theirs is the agreement of sizes.
     """
     means = summary[summary["seed"] == "mean"]
     parts = [means[(means["measure"] == panel) & (means["truth"] == "")].assign(panel=panel) for panel in PANELS]
     agreed = means[(means["truth"] == truth) & (means["conditions"] == conditions)]
-    for _, rows in agreed.groupby("method", sort=False):
-        signed = rows.loc[rows["measure"] == CRITERION + AFTER, "mean"].notna().any()
-        criterion = CRITERION if signed else CRITERION + ABSOLUTE
+    sizes = sizes_alone(agreed, CRITERION)
+    for method, rows in agreed.groupby("method", sort=False):
+        criterion = CRITERION + ABSOLUTE if method in sizes else CRITERION
         parts.append(rows[rows["measure"].isin([criterion + AFTER, criterion + BEFORE])].assign(panel="truth"))
     return pd.concat(parts, ignore_index=True)[["panel", "measure", *SHOWN]]
 
