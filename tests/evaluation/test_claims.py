@@ -373,7 +373,8 @@ def differing(dataset, defined):
 @pytest.mark.parametrize(
     ("name", "dataset"),
     [("config", "synthetic"), ("grid", "synthetic-grid"), ("released-code", "synthetic-released-code"),
-     ("paper", "hcp"), ("metrics", "synthetic-claims"), ("metrics", "hcp-simulated-claims")],
+      ("paper", "hcp"), ("metrics", "synthetic-claims"), ("metrics", "hcp-simulated-claims"),
+     ("fragility", "synthetic-fragility"), ("fragility", "hcp-simulated-fragility")],
 )  # fmt: skip
 def test_shipped_configs_are_what_their_claims_are_about(name, dataset):
     found = differing(dataset, preset(name, run=[dataset]))
@@ -463,6 +464,10 @@ MEASURES = {
 }
 
 
+#: Of maps before and after an attack, by `truemap.evaluation.map_changes.changes`.
+ATTACKED = ("spearman", "top_k", "shift", "sensitivity", "sensitivity_equal")
+
+
 @pytest.mark.parametrize("row", PUBLISHED.to_dict("records"), ids=list(PUBLISHED["id"]))
 def test_published_claim_can_be_judged(row):
     """It has what its kind needs and nothing else, and says where it comes from."""
@@ -470,10 +475,15 @@ def test_published_claim_can_be_judged(row):
     assert re.search(r"arXiv:\d{4}\.\d{5}", row["source"])
     assert row["statement"]
     needed = NEEDED[row["kind"]]
-    assert row["criterion"] in {*CRITERIA, *MEASURES, *(RELIABILITIES if row["kind"] == "below" else ())}
+    reliabilities = RELIABILITIES if row["kind"] == "below" else ()
+    assert row["criterion"] in {*CRITERIA, *MEASURES, *ATTACKED, *reliabilities}
     metrics = {key.split(".")[1] for key in row["about"].split() if key.startswith("metrics.")}
     of_measure = row["criterion"] not in CRITERIA
-    assert row["conditions"] in (metrics if of_measure else ("all", "no_negated"))
+    if row["criterion"] in ATTACKED:
+        attacks = {row[f"method_{side}"].partition("/")[2] for side in "ab" if row[f"method_{side}"]}
+        assert all(f"fragility.attacks.{attack}.name=" in row["about"] for attack in attacks)
+    else:
+        assert row["conditions"] in (metrics if of_measure else ("all", "no_negated"))
     if row["criterion"] in MEASURES:
         assert row["conditions"] == MEASURES[row["criterion"]]
     for column in ("value", "tolerance", "alpha"):
@@ -495,12 +505,17 @@ def simulated(rows):
 def test_published_claims_are_about_entries_of_the_shipped_configs():
     """Else a slip of the pen would make a claim 'not run' for ever."""
     entries, models = set(), set()
-    for preset in ("config", "grid", "localizer", "metrics", "paper", "released-code"):
+    for preset in ("config", "fragility", "grid", "localizer", "metrics", "paper", "released-code"):
         config = yaml.safe_load((ROOT / "config" / f"{preset}.yaml").read_text(encoding="utf-8"))
         for dataset, name, model in ((d, n, m) for d, e in config["datasets"].items() for n, m in e["models"].items()):
             saliency = model.get("saliency", [])
             models.add((dataset, name))
-            entries |= {(dataset, name, s) for s in ([saliency] if isinstance(saliency, str) else saliency)}
+            ways = [saliency] if isinstance(saliency, str) else list(saliency)
+            attacked = config["datasets"][dataset].get("fragility") or {}
+            bounds = [f"{bound:g}" for bound in attacked.get("epsilon", [])]
+            both = [f"{way}/{attack}" for way in ways for attack in attacked.get("attacks", [])]
+            entries |= {(dataset, name, way) for way in ways}
+            entries |= {(dataset, name, entry, bound) for entry in both for bound in bounds}
     rows = PUBLISHED.assign(dataset=PUBLISHED["dataset"].str.split()).explode("dataset")
     for row in rows[~simulated(rows)].to_dict("records"):
         for side in "ab" if row["model_b"] else "a":
@@ -508,4 +523,5 @@ def test_published_claims_are_about_entries_of_the_shipped_configs():
             if row["criterion"] in ("accuracy", *RELIABILITIES):
                 assert model in models, row["id"]
             else:
-                assert (*model, row[f"method_{side}"]) in entries, row["id"]
+                bound = [row["conditions"]] if row["criterion"] in ATTACKED else []
+                assert (*model, row[f"method_{side}"], *bound) in entries, row["id"]

@@ -179,7 +179,7 @@ def test_verdicts_have_kinds(verdict, kind):
 def test_sections_stand_where_their_tables_do(told, shown):
     both = [shown[shown.index(f'<section id="{name}"') :].split("</section>")[0] for name in ("brains", "images")]
     assert ["Time and memory</h3>" in part for part in both] == [True, False]
-    bare = {**told[0], "pictures": [], "measures": [], "shares": [], "grid": [], "orders": [],
+    bare = {**told[0], "pictures": [], "measures": [], "fragility": [], "shares": [], "grid": [], "orders": [],
             "viewer": {**told[0]["viewer"], "maps": []}, "answers": {"informative": None}}  # fmt: skip
     text = index_page([bare], CLAIMS[:0], {}, ["results/x/digest.json"], "")
     for words in (

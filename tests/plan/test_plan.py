@@ -6,6 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
+from snakemake.utils import update_config
 
 from truemap.config.schema import ConfigError
 from truemap.plan.plan import Plan
@@ -60,7 +62,7 @@ SETTINGS = [
     name
     for name, member in vars(JobSettings).items()
     if not name.startswith("_")
-    and name not in ("of", "kind", "pseudonyms", "simulate", "adopt", "attack_maps", "fragility")
+    and name not in ("of", "kind", "pseudonyms", "simulate", "adopt", "attack_maps", "fragility", "figure_fragility")
 ]
 
 
@@ -424,6 +426,74 @@ def test_an_attack_is_a_job_of_all_its_bounds_and_knows_of_no_other_attack_or_me
     assert not {"truemap.map_attacks.random_sign", "truemap.saliency.gradient", "truemap.attacks.pgd"} & named
     assert p.settings.fragility(IMAGES)["random"] == ["random_sign"]
     assert repr(plan(reverse_keys(FRAGILE)).settings.attack_maps(ATTACKED)) == repr(settings)
+
+
+def test_figures_of_attacked_maps_know_what_is_compared_and_how_much_was_done() -> None:
+    p = plan(FRAGILE)
+    assert p.all("figure_fragility", "{dataset}") == ["images"] and plan().all("figure_fragility", "{dataset}") == []
+    settings = p.settings.figure_fragility(IMAGES)
+    assert json.loads(json.dumps(settings)) == settings
+    asked, done = settings["asked"], settings["done"]
+    assert asked["random"] == ["random_sign"] and asked["labels"] == {"nn": "nn"} and asked["truth"] == "full"
+    assert (asked["standard"], asked["decoys"], asked["iterations"]) == ([], [], [])
+    assert done["epsilon"] == [0.1, 0.2] and done["maps"] == 5 and done["seeds"] == {"nn": 2}
+    assert set(done["ways"]) == {"gradient of nn", "smoothgrad of nn"}
+    assert repr(plan(reverse_keys(FRAGILE)).settings.figure_fragility(IMAGES)["asked"]["labels"]) == repr(
+        asked["labels"]
+    )
+    other = plan(changed(("truth",), {"leave_out": True}, FRAGILE))
+    assert other.settings.figure_fragility(IMAGES)["asked"]["truth"] == "leave_out"
+    assert other.settings.fragility(IMAGES) == p.settings.fragility(IMAGES)
+
+
+def test_networks_decoys_and_iterations_are_compared_with_what_differs_in_these_alone() -> None:
+    ways = {"gradient": {}, "decoy": {}, "decoy-smooth": {"name": "decoy", "inner": "smoothgrad"}, "smoothgrad": {}}
+    models = {
+        name: {"network": network, "training": training, "saliency": ways}
+        for name, network, training in (
+            ("robust", "mlp", "pgd"), ("plain", "mlp", "standard"), ("line", "linear", "pgd"),
+            ("wide", {"name": "mlp", "hidden": 50}, "jacobian"),
+        )
+    }  # fmt: skip
+    models["line"]["saliency"] = {"gradient": {}}
+    attacks = {
+        "top_k": {}, "long": {"name": "top_k", "iterations": 300}, "random_sign": {},
+        "sharp": {"name": "top_k", "iterations": 400, "beta": 20.0}, "mass_center": {"iterations": 500},
+    }  # fmt: skip
+    raw = changed(("fragility",), {"attacks": attacks, "models": ["robust", "plain", "wide"]})
+    raw = changed(("models",), models, raw)
+    asked = plan(raw).settings.figure_fragility(IMAGES)["asked"]
+    assert asked["standard"] == [["robust", "plain"]]
+    assert asked["decoys"] == [["decoy", "gradient"], ["decoy-smooth", "smoothgrad"]]
+    assert asked["iterations"] == [["long", "top_k"]]
+    assert list(asked["labels"]) == ["plain", "robust", "wide"]
+
+
+def test_the_preset_of_attacks_asks_both_datasets_the_same_and_others_what_they_are_for() -> None:
+    raw = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    update_config(raw, yaml.safe_load((ROOT / "config/fragility.yaml").read_text()))
+    raw["run"] = [name for name in raw["datasets"] if "fragility" in name]
+    p, files = plan(raw), "{model}/{method}/{attack}"
+    both = [
+        set(p.each("attack_maps", files)(at(dataset=f"{name}-fragility"))) for name in ("synthetic", "hcp-simulated")
+    ]
+    assert both[0] == both[1] and len(both[0]) == 4 * 7 * 4
+    for name in ("synthetic", "hcp-simulated"):
+        settings = p.settings.figure_fragility(at(dataset=f"{name}-fragility"))
+        assert settings["asked"]["standard"] == [[m, "standard"] for m in ("adversarial", "jacobian", "spectral")]
+        assert settings["asked"]["decoys"] == [["decoy", "gradient"]]
+        assert {attack.get("iterations", 30) for attack in settings["done"]["attacks"].values()} == {30}
+    longer = p.settings.figure_fragility(at(dataset="hcp-simulated-fragility-long"))
+    assert longer["asked"]["iterations"] == [[a, f"{a}-30"] for a in ("top_k", "mass_center", "target")]
+    fine, coarse = (p.config.datasets[f"hcp-simulated-fragility-{size}"] for size in ("4mm", "8mm"))
+    assert fine.source == coarse.source and (fine.downsample, coarse.downsample) == (1, 2)
+    assert fine.networks == coarse.networks
+
+
+def test_claims_about_attacked_maps_are_judged_by_what_attacks_are() -> None:
+    assert plan(FRAGILE).settings.judge(IMAGES)["fragility"]["attacks"]["top_k"]["name"] == "top_k"
+    assert "fragility" not in plan().settings.judge(IMAGES)
+    assert plan().each("fragility", "{dataset}")(IMAGES) == []
 
 
 def test_where_there_are_regions_attacked_maps_are_compared_with_the_network_too() -> None:

@@ -20,7 +20,9 @@ PREDICTED = {"predict", "held_out", "figure_prediction", *FIRST_PAGE}
 OF_ONE_METRIC = {"measure", "anchors", "metrics", "judge", "claims", "figure_grid", *PREDICTED}
 MEASURED = {"permutation", *OF_ONE_METRIC}
 RETRAINED = {"rank", "retrain", "roar"}
-FRAGILE = {"attack_maps", "fragility"}
+#: What is attacked is judged and drawn too.
+DRAWN_FRAGILE = {"fragility", "figure_fragility", *FIRST_PAGE}
+FRAGILE = {"attack_maps", *DRAWN_FRAGILE}
 AFTER_MODEL = {"permute", *RETRAINED, *FRAGILE, "explain", "robustness", *MEASURED, *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
 #: Of a dataset with one kind of figure only; the synthetic one has no sweep, and alone is measured.
@@ -227,9 +229,9 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("the agreement", source("evaluation/agreement.py", '"informative", "pairwise").as', '"informative", "p").as'),
      {"refer", "anchors", *FRAGILE, *PREDICTED, *AFTER_MAPS} - {"subject_maps", "figure_3"}),
     ("the statistics", source("evaluation/statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
-     {"fragility", *TABLES}),
+     {*DRAWN_FRAGILE, *TABLES}),
     ("an attack on maps", source("map_attacks/top_k.py", "-parts.gather", "0 - parts.gather"),
-     {"networks", *FRAGILE, "resources", "index"}),
+     {"networks", *FRAGILE, "judge", "claims", "resources", "index"}),
     ("what predicts what", source("evaluation/ranks.py", "WORST = 0.25", "WORST = 0.2"),
      {*PREDICTED, "resources"}),
     ("one model's epsilon", config(change_epsilon), AFTER_TRAINING - OF_SYNTHETIC),

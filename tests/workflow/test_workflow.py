@@ -1,5 +1,6 @@
 """The whole DAG on the tiny config: what comes out, that it comes out once, and that it is always the same."""
 
+import html
 import json
 from collections import Counter
 from importlib.metadata import version
@@ -209,6 +210,18 @@ def test_attacked_maps_are_told_by_sample_bound_and_measure(finished: Clone) -> 
     of_files = attacked.query("measure == 'spearman'").groupby("epsilon")["value"].mean()
     np.testing.assert_allclose(spearman.loc["top_k", "mean"], of_files, rtol=1e-5)
     assert {"informative_after", "pairwise_loss"} <= set(table["measure"])
+    pairs = pd.read_csv(folder / "statistics/fragility_pairs.tsv", sep="\t")
+    assert set(pairs["across"]) == {"attack"}
+    (test,) = pairs.query("measure == 'spearman' and epsilon == 0.4").to_dict("records")
+    means = spearman.xs(0.4, level="epsilon")["mean"]
+    assert test["difference"] == pytest.approx(means[test["attack_a"]] - means[test["attack_b"]], rel=1e-4)
+    drawn = pd.read_csv(folder / "figures/fragility.tsv", sep="\t")
+    assert set(drawn["panel"]) == {"spearman", "top_k", "shift", "truth"}
+    said = pd.read_csv(folder / "statistics/fragility_answers.tsv", sep="\t")
+    assert "does an attacked map stay true?" in set(said["question"])
+    assert all(
+        sentence in html.unescape((folder / "figures/fragility.html").read_text()) for sentence in said["sentence"]
+    )
 
 
 def test_autoattack_is_one_more_attack_and_not_weaker_by_much(finished: Clone) -> None:

@@ -45,6 +45,8 @@ rule fragility:
             category="{dataset}",
             labels={"what": "attacked maps"},
         ),
+        pairs="results/{dataset}/statistics/fragility_pairs.parquet",
+        pairs_tsv="results/{dataset}/statistics/fragility_pairs.tsv",
     log:
         "logs/{dataset}/fragility.log",
     conda:
@@ -56,3 +58,58 @@ rule fragility:
         **plan.params("fragility"),
     script:
         "../scripts/fragility.py"
+
+
+rule figure_fragility:
+    input:
+        summary=rules.fragility.output.parquet,
+        pairs=rules.fragility.output.pairs,
+        assets=assets,
+    output:
+        report(
+            "results/{dataset}/figures/fragility-spearman.png",
+            caption="../report/fragility-figure.rst",
+            category="{dataset}",
+            labels={"what": "attacked maps, rank correlation"},
+        ),
+        report(
+            "results/{dataset}/figures/fragility-top_k.png",
+            caption="../report/fragility-figure.rst",
+            category="{dataset}",
+            labels={"what": "attacked maps, largest voxels"},
+        ),
+        report(
+            "results/{dataset}/figures/fragility-shift.png",
+            caption="../report/fragility-figure.rst",
+            category="{dataset}",
+            labels={"what": "attacked maps, centre of mass"},
+        ),
+        report(
+            "results/{dataset}/figures/fragility-truth.png",
+            caption="../report/fragility-figure.rst",
+            category="{dataset}",
+            labels={"what": "attacked maps, agreement with truth"},
+        ),
+        "results/{dataset}/figures/fragility-spearman.svg",
+        "results/{dataset}/figures/fragility-top_k.svg",
+        "results/{dataset}/figures/fragility-shift.svg",
+        "results/{dataset}/figures/fragility-truth.svg",
+        tsv="results/{dataset}/figures/fragility.tsv",
+        answers="results/{dataset}/statistics/fragility_answers.tsv",
+        page=report(
+            "results/{dataset}/figures/fragility.html",
+            caption="../report/fragility-answers.rst",
+            category="{dataset}",
+            labels={"what": "attacked maps, in words"},
+        ),
+    log:
+        "logs/{dataset}/figure-fragility.log",
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=scaled(30),
+    params:
+        **plan.params("figure_fragility"),
+    script:
+        "../scripts/figure_fragility.py"

@@ -253,6 +253,8 @@ rule judge:
         comparisons=rules.statistics.output.comparisons_parquet,
         measured=plan.each("measure", rules.measure.output[0]),
         reliability=plan.each("metrics", rules.metrics.output.reliability_parquet),
+        attacked=plan.each("fragility", rules.fragility.output.parquet),
+        attacked_pairs=plan.each("fragility", rules.fragility.output.pairs),
         predictions=plan.each("model", rules.model.output.predictions),
     output:
         "results/{dataset}/claims.tsv",
@@ -295,6 +297,7 @@ measured = ("simulate", "volumes", "quality", "truth", "background", "background
 measured += ("adopt", "shapley", "subject_maps", "score", "refer", "robustness", "measure", "anchors")
 measured += ("permute", "rank", "retrain", "attack_maps")
 drawing = ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength", "figure_prediction")
+drawing += ("figure_fragility",)
 drawn = {name: getattr(rules, name).output for name in drawing}
 
 
@@ -349,6 +352,7 @@ rule digest:
         subject_maps=plan.each("subject_maps", rules.subject_maps.output[0]),
         figures=plan.every(drawn),
         answers=plan.each("predict", rules.predict.output.answers),
+        fragility=plan.each("figure_fragility", rules.figure_fragility.output.answers),
         quality=rules.quality.output.tsv,
         incomplete=rules.samples.output.skipped,
         skipped=plan.each("volumes", rules.volumes.output.skipped),

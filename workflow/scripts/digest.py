@@ -50,6 +50,7 @@ with job(snakemake) as settings:
         "pictures": [picture(path, dataset, files.figures) for path in drawn], "classes": classes,
         "viewer": viewer.viewed(seen, wanted, classes, grid),
         "measures": [] if not files.answers else read_table(files.answers[0])["sentence"].tolist(),
+        "fragility": [] if not files.fragility else read_table(files.fragility[0])["sentence"].tolist(),
         "quality": digest.quality_counts(read_table(files.quality), read_skipped([files.incomplete, *files.skipped])),
         "versions": json.loads(Path(files.models[0]).read_text())["versions"] if files.models else {},
     }  # fmt: skip

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from truemap.evaluation.claims import judge, read_claims
+from truemap.evaluation.fragility_pairs import of_attacks
 from truemap.evaluation.measures import measure_units, of_measures
 from truemap.evaluation.statistics import share_units, trends
 from truemap.runtime.files import whole
@@ -17,6 +18,10 @@ with job(snakemake) as settings:
         found = of_measures(units[0], pd.read_parquet(files.reliability[0]), swept)
         for tables, table in zip((summary, comparisons), found, strict=True):
             tables.append(table.assign(dataset=snakemake.wildcards.dataset))
+    if files.attacked:
+        found = of_attacks(pd.read_parquet(files.attacked[0]), pd.read_parquet(files.attacked_pairs[0]))
+        for tables, table in zip((summary, comparisons), found, strict=True):
+            tables.append(table)
     if swept:
         predictions = pd.concat(map(pd.read_parquet, files.predictions)).query("split == 'test'").assign(method="")
         units.append(share_units(predictions, "correct", "accuracy", ["all"]))

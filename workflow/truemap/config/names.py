@@ -24,6 +24,9 @@ ATTRIBUTION, GRADIENT = "attribution", "gradient"
 PLANTED = "planted"
 #: The second truth, and the criterion of its name: what the network itself does.
 NETWORK = "network"
+#: The truth of what the network does with an attacked sample; endings of the measures of how attacked maps agree.
+MOVED = "network_moved"
+BEFORE, AFTER, LOSS = "_before", "_after", "_loss"
 #: How the names of anchors begin that are the data's truth, and the network's, degraded in steps; the correlation ends
 #: them (`truemap.evaluation.anchors`).
 OF_DATA, OF_NETWORK = "truth at r=", "network at r="

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from truemap.config.names import LEFT_OUT
+from truemap.config.names import AFTER, BEFORE, LEFT_OUT, LOSS, MOVED
 from truemap.data.conditions import condition_sets
 from truemap.data.rows import by_target
 from truemap.data.volumes import Volumes
@@ -24,10 +24,6 @@ from truemap.networks._batches import Batches
 
 #: Why there is no value.
 WRONG = f"{LEFT_OUT}the decoder is wrong about the sample, and the map attacked is that of the class it predicts"
-#: What agreement is given of, by the endings of its measures.
-BEFORE, AFTER, LOSS = "_before", "_after", "_loss"
-#: The truth of what the network does with the attacked sample.
-MOVED = "network_moved"
 KEYS = ["sample", "criterion", "conditions", "truth"]
 
 

@@ -72,10 +72,11 @@ def judge(
         Bonferroni p < alpha), ``no_difference`` (p > alpha), ``rises`` or ``falls`` (with the strength of a's `sweep`,
         p < alpha) or ``untestable`` (`value` says why). `about` lists what the data, models and methods must be:
         settings of the dataset, ``source.noise=0.5``, blanks between them. Of a measure of maps `conditions` is the
-        label of its metric.
+        label of its metric; of attacked maps it is epsilon, and the method a way to explain and an attack
+        (``gradient/top_k``).
     summary, comparisons : DataFrame
         Of the dataset (see `truemap.evaluation.statistics`), and, in their form, of the measures of its maps
-        (`truemap.evaluation.measures`).
+        (`truemap.evaluation.measures`) and of attacked maps (`truemap.evaluation.fragility_pairs.of_attacks`).
     dataset : str
         What it is called.
     defined : mapping
@@ -188,7 +189,8 @@ def _configuration(row: dict[str, Any], known: Mapping[str, str]) -> str:
     for side in "ab":
         model = f"models.{row[f'model_{side}']}"
         shown += [f"{model}.{part}" for part in ("network", "training", "calibrate", "seeds")]
-        shown.append(f"{model}.saliency.{row[f'method_{side}']}")
+        way, _, attack = row[f"method_{side}"].partition("/")
+        shown += [f"{model}.saliency.{way}", *([f"fragility.attacks.{attack}", "fragility.maps"] if attack else [])]
     return SEPARATOR.join(
         f"{k}={v}" for k, v in known.items() if any(k == key or k.startswith(f"{key}.") for key in shown)
     )

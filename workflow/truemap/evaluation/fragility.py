@@ -45,10 +45,11 @@ def fragility_summary(table: pd.DataFrame, random: Sequence[str], confidence: fl
         that of random signs, by the two-sided paired t-test over subjects, Bonferroni-corrected over all attacks,
         networks, ways to explain and epsilons of a measure.
     """
-    missing = table["value"].isna() & ~table["reason"].str.startswith(BY_DESIGN)
-    samples = table.assign(missing=missing.astype(int))
-    found = summarise(_units(samples, CELL), confidence, limits=LIMITS)
-    found = found.drop(columns=["conditions", "truth", *ENTRY, "share"]).join(_names(samples, CELL), on="criterion")
+    samples = with_missing(table)
+    found = summarise(coded_units(samples, CELL), confidence, limits=LIMITS)
+    found = found.drop(columns=["conditions", "truth", *ENTRY, "share"]).join(
+        coded_names(samples, CELL), on="criterion"
+    )
     found = found.merge(_counts(table), on=[*CELL[3:], "seed"], how="left")
     found = found.merge(_tests(samples, random), on=CELL, how="left")
     # The test is over seeds, and stands there alone.
@@ -61,8 +62,24 @@ def fragility_summary(table: pd.DataFrame, random: Sequence[str], confidence: fl
     return found[[*CELL, *counted, "n", "mean", "se", "ci_low", "ci_high", "missing", "reason", *TEST]]
 
 
-def _units(samples: pd.DataFrame, family: list[str], entry: str = "") -> pd.DataFrame:
-    """Return one value a unit in the columns of `agreement_units`, what a family is of as one word."""
+def with_missing(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of `fragility_summary` with ``missing``, 1 where a value is null and not so by design."""
+    missing = table["value"].isna() & ~table["reason"].str.startswith(BY_DESIGN)
+    return table.assign(missing=missing.astype(int))
+
+
+def coded_units(samples: pd.DataFrame, family: list[str], entry: str = "") -> pd.DataFrame:
+    """Return one value a unit in the columns of `agreement_units`, what a family is of as one word.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        Of `with_missing`.
+    family : list of str
+        Columns that are the same within a family: `criterion` is their code (`coded_names`).
+    entry : str
+        Column that is compared within families, in place of the model.
+    """
     coded = {"criterion": _codes(samples, family), "conditions": "", "truth": "", "method": ""}
     return to_units(samples.assign(**coded, model=samples[entry] if entry else ""))
 
@@ -71,8 +88,8 @@ def _codes(table: pd.DataFrame, columns: list[str]) -> pd.Series:
     return table.groupby(columns, sort=False).ngroup().astype(str)
 
 
-def _names(samples: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Return what the words of `_units` stand for, by these."""
+def coded_names(samples: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return what the words of `coded_units` stand for, by these."""
     return samples[columns].assign(code=_codes(samples, columns)).drop_duplicates("code").set_index("code")
 
 
@@ -92,9 +109,9 @@ def _tests(samples: pd.DataFrame, random: Sequence[str]) -> pd.DataFrame:
         return samples[CELL][:0].reindex(columns=[*CELL, *TEST])
     # Random signs come last, so that differences are the attack's less theirs.
     ordered = samples.iloc[np.argsort(samples["attack"] == random[0], kind="stable")]
-    tests = compare(_units(ordered, PAIRED, "attack")).query("model_b == @random[0]")
+    tests = compare(coded_units(ordered, PAIRED, "attack")).query("model_b == @random[0]")
     tests = tests.rename(columns={"model_a": "attack", "reason": "test_reason"})
-    tests = tests[["criterion", "attack", *TEST]].join(_names(ordered, PAIRED), on="criterion")
+    tests = tests[["criterion", "attack", *TEST]].join(coded_names(ordered, PAIRED), on="criterion")
     for _, part in tests[tests["p"].notna()].groupby(OF_MEASURE, sort=False):
         tests.loc[part.index, "p_bonferroni"] = multipletests(part["p"], method="bonferroni")[1]
     return tests.assign(significant=tests["p_bonferroni"] < ALPHA)[[*CELL, *TEST]]

@@ -18,7 +18,7 @@ WIDE = 1300
 def dataset_sections(told: Mapping[str, Any], times: pd.DataFrame | None = None) -> Html:
     """Return all sections of a dataset; `times` is of `truemap.figures.resources.resource_table`."""
     name = told["dataset"]
-    sections = (_message, _figures, _grid, _maps, _measures, _shares, _quality)
+    sections = (_message, _figures, _grid, _maps, _measures, _fragility, _shares, _quality)
     return html(
         '<section id="{name}" aria-label="{name}">\n<h2>{name} <span '
         'class="soft">({data})</span></h2>\n{}{}</section>\n',
@@ -47,7 +47,9 @@ def _message(told: Mapping[str, Any]) -> Html:
 
 
 def _figures(told: Mapping[str, Any]) -> Html:
-    rest = [one for one in told["pictures"] if not one["name"].startswith(("grid", "prediction", "strength"))]
+    rest = [
+        one for one in told["pictures"] if not one["name"].startswith(("grid", "prediction", "strength", "fragility"))
+    ]
     return html("<h3>Figures of the paper</h3>\n{}", _pictures(rest)) if rest else Html("")
 
 
@@ -128,6 +130,18 @@ def _measures(told: Mapping[str, Any]) -> Html:
         else "",
         more if told["measures"] else "",
     )
+
+
+def _fragility(told: Mapping[str, Any]) -> Html:
+    pictures = [one for one in told["pictures"] if one["name"].startswith("fragility")]
+    if not told["fragility"]:
+        return Html("")
+    said = joined(html("<li>{}</li>\n", sentence) for sentence in told["fragility"])
+    return html(
+        "<h3>Attacked maps</h3>\n{}<details><summary>What protects maps</summary><ul>\n{}</ul></details>\n"
+        '<p><a href="{}/figures/fragility.html">In words and tables</a></p>\n',
+        _pictures(pictures), said, told["dataset"],
+    )  # fmt: skip
 
 
 def _shares(told: Mapping[str, Any]) -> Html:

@@ -21,6 +21,10 @@ WORDS = {
     "figure-3": ("Figure 3", "one test subject: its mean maps and truth, or saliency maps of it, as glass brains"),
     "grid": ("Grid", "mean agreement as a heat map: one row a way to train, one column a way to explain"),
     "strength": ("Strength of training", "agreement against the strength of training, as curves"),
+    "fragility-spearman": ("Attacked maps", "rank correlation of maps before and after attacks, against the noise"),
+    "fragility-top_k": ("Attacked maps: largest voxels", "share of the largest voxels that stay so, against the noise"),
+    "fragility-shift": ("Attacked maps: centre", "shift of the maps' centre of mass, against the noise"),
+    "fragility-truth": ("Attacked maps and the truth", "agreement of attacked maps with the truth, against the noise"),
     "prediction-tau": ("What measures predict", "rank correlation of each measure with each truth, with intervals"),
     "prediction-regret": ("What following a measure costs", "agreement lost by choosing by each measure, as bars"),
 }

@@ -61,6 +61,7 @@ class Jobs:
             "figure_3": self._if(self._brains),
             "figure_prediction": self._if(lambda wildcards: self.dataset(wildcards).metrics),
             "figure_strength": self._if(self.swept),
+            "figure_fragility": self._if(lambda wildcards: self.dataset(wildcards).fragility),
         }
 
     def of(self, rule: str, wildcards: Any) -> list[Job]:

@@ -17,6 +17,7 @@ from truemap.config.options import SourceOptions
 from truemap.config.registry import resolved_options
 from truemap.config.schema import GivenMaps, Model
 from truemap.config.trained import beside, read_trained
+from truemap.plan.attacked import asked_of, at_random, done_of
 from truemap.plan.jobs import Job, Jobs
 from truemap.plan.record import Settings
 from truemap.runtime.privacy import pseudonym, read_salt
@@ -189,9 +190,7 @@ class JobSettings:
 
     def fragility(self, wildcards: Any) -> Settings:
         """A dataset's table of attacked maps, and which attack the others are compared with."""
-        attacks = self._jobs.fragility(wildcards).attacks
-        random = [label for label, attack in attacks.items() if attack["name"] == "random_sign"]
-        return {"data": self._data(wildcards), "random": random}
+        return {"data": self._data(wildcards), "random": at_random(self._jobs.fragility(wildcards))}
 
     def anchors(self, wildcards: Any) -> Settings:
         """Anchors of one model: metrics of them, and their agreement with both truths."""
@@ -281,6 +280,8 @@ class JobSettings:
             name: [of, swept_point(networks[of], candidate)[1]]
             for name, (of, candidate) in self._jobs.swept(wildcards).items()
         }
+        if self._jobs.dataset(wildcards).fragility:
+            found.update(self._shared(wildcards, "fragility"))
         return {**found, "models": models, "swept": swept}
 
     def figure_1(self, wildcards: Any) -> Settings:
@@ -350,6 +351,13 @@ class JobSettings:
         ]
         shown = {**self._headline(wildcards), "attack": self._attack(wildcards)}
         return {**shown, "swept": swept, "style": self._style("dpi")}
+
+    def figure_fragility(self, wildcards: Any) -> Settings:
+        """The figures and the page of attacked maps."""
+        dataset, fragility = self._jobs.dataset(wildcards), self._jobs.fragility(wildcards)
+        asked = {**self._headline(wildcards), **asked_of(dataset, fragility)}
+        done = done_of(dataset, fragility)
+        return {"data": self._data(wildcards), "asked": asked, "done": done, "style": self._style("dpi")}
 
     def pseudonyms(self, wildcards: Any) -> bool:
         """Return whether subjects get pseudonyms: as the config says, or else where they are people."""
