@@ -82,8 +82,8 @@ def test_ways_without_signs_are_shown_by_sizes_and_said_so():
     of_truth = rows[rows["panel"] == "truth"].groupby("method")["measure"].agg(set)
     assert of_truth["decoy"] == {"informative_absolute_after", "informative_absolute_before"}
     assert of_truth["gradient"] == {"informative_after", "informative_before"}
-    titles = [axis.get_title() for axis in figure_of(rows, "truth").axes[:3]]
-    assert titles == ["gradient", "integrated_gradients", "decoy\n(sizes)"]
+    titles = [" ".join(axis.get_title().split()) for axis in figure_of(rows, "truth").axes[:3]]
+    assert titles == ["gradient", "integrated gradients", "decoys (sizes)"]
 
 
 def test_the_truth_that_is_drawn_is_the_one_that_figures_show():

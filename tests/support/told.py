@@ -94,7 +94,8 @@ def told_of(dataset: str, folder: Path, brain: bool = True, data: str = "simulat
         "shares": digest.share_rows(summary, {"linear": HOSTILE, "cnn": "CNN"}), "classes": CLASSES,
         "pictures": [picture(file, dataset, [str(file)])],
         "viewer": viewer.viewed(shown_of(grid, ENTRIES), ENTRIES, CLASSES, grid),
-        "measures": ["complexity predicts neither."], "fragility": ["Training protects no map."], "versions": {"torch": "2.0"},
+        "measures": ["complexity predicts neither."], "fragility": ["Training protects no map."],
+        "versions": {"torch": "2.0"},
         "quality": {"maps": 9, "flagged": 1, "flags": {"flip?": 1}, "skipped": 0},
     }  # fmt: skip
 

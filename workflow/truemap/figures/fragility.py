@@ -144,9 +144,10 @@ def _finish(figure: plt.Figure, axes: Any, rows: pd.DataFrame, unit: str, words:
         label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     if found:
+        names = [name.replace("_", " ") for name in found]
         figure.legend(
             found.values(),
-            [name.replace("_", " ") for name in found],
+            names,
             frameon=False,
             loc="outside upper center",
             ncols=4,
