@@ -136,10 +136,12 @@ def _finish(figure: plt.Figure, axes: Any, rows: pd.DataFrame, unit: str, words:
         axis.spines[["top", "right"]].set_visible(False)
         if bounds:
             axis.set_xscale("log")
+            axis.margins(x=0.15)
             axis.set_xticks(bounds, [f"{bound:g}" for bound in bounds])
             axis.set_xticks([], minor=True)
-    figure.supxlabel(f"ε, {unit}")
-    figure.supylabel(words)
+    for axis in axes[-1]:
+        axis.set_xlabel(f"ε, {unit}")
+    figure.supylabel(words, fontsize=USUAL)
     found = {
         label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
