@@ -21,7 +21,7 @@ OF_ONE_METRIC = {"measure", "anchors", "metrics", "judge", "claims", "figure_gri
 MEASURED = {"permutation", *OF_ONE_METRIC}
 RETRAINED = {"rank", "retrain", "roar"}
 #: What is attacked is judged and drawn too.
-DRAWN_FRAGILE = {"fragility", "figure_fragility", *FIRST_PAGE}
+DRAWN_FRAGILE = {"fragility", "figure_fragility"}
 FRAGILE = {"attack_maps", *DRAWN_FRAGILE}
 AFTER_MODEL = {"permute", *RETRAINED, *FRAGILE, "explain", "robustness", *MEASURED, *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
@@ -231,7 +231,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("the statistics", source("evaluation/statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
      {*DRAWN_FRAGILE, *TABLES}),
     ("an attack on maps", source("map_attacks/top_k.py", "-parts.gather", "0 - parts.gather"),
-     {"networks", *FRAGILE, "judge", "claims", "resources", "index"}),
+     {"networks", *FRAGILE, "judge", "claims", "resources", *FIRST_PAGE}),
     ("what predicts what", source("evaluation/ranks.py", "WORST = 0.25", "WORST = 0.2"),
      {*PREDICTED, "resources"}),
     ("one model's epsilon", config(change_epsilon), AFTER_TRAINING - OF_SYNTHETIC),
@@ -255,7 +255,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("a figure's colour", config(colour), {"words", "figure_2", *FIRST_PAGE}),
     ("published.tsv", published, {"figure_2", "judge", "claims", *FIRST_PAGE}),
     ("the style of pages", page_style,
-     {"quality", "figure_grid", "figure_prediction", "claims", "resources", *FIRST_PAGE}),
+     {"quality", "figure_grid", "figure_prediction", "figure_fragility", "claims", "resources", *FIRST_PAGE}),
     ("the simulation's peaks", peaks, SIMULATED),
     ("touch of everything", touch_everything, NOTHING),
     ("a fresh clone beside old results", fresh_clone_beside_old_results, NOTHING),

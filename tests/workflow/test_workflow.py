@@ -26,7 +26,9 @@ def test_every_dataset_gets_its_figures(finished: Clone) -> None:
             *others,
         }
         names = {f"{name}.{ending}" for name in names for ending in ("svg", "png", "tsv")} | {"grid.html"}
-        names |= {"prediction.html"} if predicted == others else set()
+        names |= {"prediction.html", "fragility.tsv", "fragility.html"} if predicted == others else set()
+        attacked = ("spearman", "top_k", "shift", "truth") if predicted == others else ()
+        names |= {f"fragility-{panel}.{ending}" for panel in attacked for ending in ("svg", "png")}
         assert {path.name for path in (finished.path / f"results/{dataset}/figures").iterdir()} == names
 
 
