@@ -129,7 +129,7 @@ def test_a_cell_is_picked_by_keyboard_and_the_others_say_how_they_differ(chromiu
     second = focused(chromium, "getAttribute('aria-label')")
     assert second != first and second.startswith("CNN, gradient")
     said = chromium.run("document.querySelector('.detail').textContent")
-    assert "95% interval" in said and "n = 12" in said and "% of group truth" in said
+    assert "95% interval" in said and "n = 12" in said and "% of group average" in said
     assert "difference -0.2" in said and "Bonferroni p = " in said and "(picked)" in said
     below = chromium.run("document.querySelector('.picked details').textContent")
     assert "Tests against each other map" in below and "s11" in below

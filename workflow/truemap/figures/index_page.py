@@ -13,6 +13,7 @@ from truemap.figures.index_dataset import dataset_sections
 from truemap.figures.page import Html, html, joined, page
 from truemap.figures.viewer import template
 from truemap.figures.wording import listed, plural
+from truemap.figures.words import WORDS
 
 #: How a claim's verdict begins -> its class of colour, and its place: what failed comes first.
 VERDICTS = {"not reproduced": "fails", "not replicated": "fails", "does not hold": "fails"}
@@ -59,7 +60,11 @@ def index_page(
     links += [(f"#{one['dataset']}", one["dataset"]) for one in told]
     links += [("#again", "Run it again"), ("claims.html", "All claims")]
     brains = any(one["viewer"] and not one["viewer"]["image"] for one in told)
-    data = {f"data-{one['dataset']}": _data(one) for one in told} | ({"template": template()} if brains else {})
+    data = (
+        {"names": WORDS}
+        | {f"data-{one['dataset']}": _data(one) for one in told}
+        | ({"template": template()} if brains else {})
+    )
     return page(
         "truemap: how true are the saliency maps?", body, data=data, scripts=("index.js", "viewer.js"), links=links
     )

@@ -81,9 +81,9 @@ def _panel(
     ]
     rules = [_rule(across(tick), tick, bottom) for tick in ticks]
     return html(
-        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}">\n<text x="{}" y="18">against the {}</text>\n{}{}'
+        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}">\n<text x="0" y="18">against the {}</text>\n{}{}'
         '<text class="soft" x="{}" y="{}" text-anchor="middle">mean r</text>\n</svg>\n',
-        WIDTH, height, f"Mean r against the {title}: {'; '.join(said)}", NAMES, title, joined(rules),
+        WIDTH, height, f"Mean r against the {title}: {'; '.join(said)}", title, joined(rules),
         joined(marks), (NAMES + WIDTH) // 2, bottom + 36,
     )  # fmt: skip
 

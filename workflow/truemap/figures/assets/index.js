@@ -4,7 +4,8 @@ const WORDS = {
   informative: "class-informative activation", pairwise: "pairwise class differences", network: "the network's Shapley values",
   full: "truth of all maps", leave_out: "truth without the map explained", _absolute: ", sizes without signs",
 };
-const plain = word => word.replaceAll("_", " ");
+const NAMES = read("names");
+const plain = word => NAMES[word] ?? word.replaceAll("_", " ");
 const said = word => word.endsWith("_absolute") ? WORDS[word.slice(0, -9)] + WORDS._absolute : WORDS[word] ?? plain(word);
 // What rounds to 0 has no sign.
 const figures = (value, digits = 3) => value === null ? "no value" : value.toFixed(digits).replace(/^-(0\.?0*)$/, "$1");
