@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from truemap.config.names import BY_DESIGN
-from truemap.evaluation.statistics import ENTRY, compare, summarise, to_units
+from truemap.evaluation.statistics import ENTRY, bonferroni, compare, summarise, to_units
 
 #: What a mean is of, beside the seed.
 OF_MEASURE = ["measure", "conditions", "truth"]
@@ -112,6 +111,5 @@ def _tests(samples: pd.DataFrame, random: Sequence[str]) -> pd.DataFrame:
     tests = compare(coded_units(ordered, PAIRED, "attack")).query("model_b == @random[0]")
     tests = tests.rename(columns={"model_a": "attack", "reason": "test_reason"})
     tests = tests[["criterion", "attack", *TEST]].join(coded_names(ordered, PAIRED), on="criterion")
-    for _, part in tests[tests["p"].notna()].groupby(OF_MEASURE, sort=False):
-        tests.loc[part.index, "p_bonferroni"] = multipletests(part["p"], method="bonferroni")[1]
+    tests["p_bonferroni"] = bonferroni(tests, OF_MEASURE)
     return tests.assign(significant=tests["p_bonferroni"] < ALPHA)[[*CELL, *TEST]]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from truemap.config.names import BEFORE
 from truemap.evaluation.fragility import ALPHA, CELL, OF_MEASURE, coded_names, coded_units, with_missing
-from truemap.evaluation.statistics import compare
+from truemap.evaluation.statistics import bonferroni, compare
 
 #: In what two differ that are compared.
 ACROSS = ("attack", "method", "model")
@@ -42,8 +41,7 @@ def fragility_pairs(table: pd.DataFrame) -> pd.DataFrame:
     samples = with_missing(table[~table["measure"].str.endswith(BEFORE)])
     parts = [_across(samples, name) for name in ACROSS]
     found = pd.concat([part for part in parts if len(part)] or [pd.DataFrame(columns=COLUMNS)], ignore_index=True)
-    for _, part in found[found["p"].notna()].groupby([*OF_MEASURE, "across"], sort=False):
-        found.loc[part.index, "p_bonferroni"] = multipletests(part["p"], method="bonferroni")[1]
+    found["p_bonferroni"] = bonferroni(found, [*OF_MEASURE, "across"])
     return found.assign(significant=found["p_bonferroni"] < ALPHA)[COLUMNS]
 
 

@@ -212,11 +212,27 @@ def _corrected(tables: list[pd.DataFrame], alpha: float = 0.05) -> pd.DataFrame:
     """Return tests put together, Bonferroni-corrected within each family and kind of pairs."""
     columns = [*FAMILY, "pairs", "model_a", "method_a", "model_b", "method_b", "n", "difference", "t", "df", "p"]
     tests = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*columns, "reason"])
-    tests["p_bonferroni"] = np.nan
-    for _, part in tests[tests["p"].notna()].groupby([*FAMILY, "pairs"], sort=False):
-        tests.loc[part.index, "p_bonferroni"] = multipletests(part["p"], method="bonferroni")[1]
+    tests["p_bonferroni"] = bonferroni(tests, [*FAMILY, "pairs"])
     tests["significant"] = tests["p_bonferroni"] < alpha
     return tests[[*columns, "p_bonferroni", "significant", "reason"]]
+
+
+def bonferroni(tests: pd.DataFrame, family: Sequence[str], column: str = "p") -> pd.Series:
+    """Return p times the number of tests of its family, at most 1; null where there is none, which does not count.
+
+    Parameters
+    ----------
+    tests : DataFrame
+        A row a test, each with an index of its own.
+    family : sequence of str
+        Columns that the tests of a family share.
+    column : str
+        Of the p.
+    """
+    corrected = pd.Series(np.nan, index=tests.index)
+    for _, part in tests[tests[column].notna()].groupby([*family], sort=False):
+        corrected[part.index] = multipletests(part[column], method="bonferroni")[1]
+    return corrected
 
 
 def trends(units: pd.DataFrame, swept: Mapping[str, tuple[str, float]]) -> pd.DataFrame:

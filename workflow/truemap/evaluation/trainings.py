@@ -20,10 +20,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from truemap.config.names import REFERENCE
-from truemap.evaluation.statistics import ENTRY, FAMILY, ROUNDING, UNIT, within
+from truemap.evaluation.statistics import ENTRY, FAMILY, ROUNDING, UNIT, bonferroni, within
 
 #: Trainings from which on their spread is told.
 LEAST_TRAININGS = 3
@@ -119,10 +118,7 @@ def compare_trainings(
         of_trainings = own.pivot_table(index=ENTRY, columns="seed", values="value", sort=False)
         parts.append(part.assign(**_tested(part, of_units, of_trainings.loc[of_units.index], confidence)))
     found = pd.concat(parts).loc[tests.index]
-    found["p_two_level_bonferroni"] = np.nan
-    for _, part in found[found["p_two_level"].notna()].groupby([*FAMILY, "pairs"], sort=False):
-        corrected = multipletests(part["p_two_level"], method="bonferroni")[1]
-        found.loc[part.index, "p_two_level_bonferroni"] = corrected
+    found["p_two_level_bonferroni"] = bonferroni(found, [*FAMILY, "pairs"], "p_two_level")
     found["significant_two_level"] = found["p_two_level_bonferroni"] < alpha
     return found[[*tests.columns, *COMPARISONS]]
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from truemap.networks._decoder import Decoder
 from truemap.saliency._outputs import Output
 from truemap.saliency._scaled import FLOOR, Scaled, nothing
 from truemap.training._objective import log_odds
@@ -129,6 +130,15 @@ def averaged(
     """
     found: tuple[torch.Tensor, torch.Tensor] = _Averaged.apply(x, count, point, gradient)
     return found
+
+
+def class_maps(decoder: Decoder, targets: torch.Tensor, options: Any) -> MapsOf:
+    """Return `class_gradient` as maps; options name the ``output``."""
+
+    def maps(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        return numbers(*class_gradient(network, inputs, targets, options.output, decoder.temperature))
+
+    return maps
 
 
 def gradient_of(network: nn.Module, targets: torch.Tensor, options: Any, temperature: float) -> Gradient:

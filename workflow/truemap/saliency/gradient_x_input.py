@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
 from truemap.networks._decoder import Decoder
 from truemap.saliency._context import Context
-from truemap.saliency._differentiable import MapsOf, class_gradient, numbers
+from truemap.saliency._differentiable import MapsOf, class_maps
 from truemap.saliency._outputs import OutputOptions, output_gradients
 
 
@@ -49,10 +48,6 @@ def differentiable(
     options: Options,
     context: Context,
 ) -> MapsOf:
-    """Return `explain` of one class each as a function that can be differentiated (`class_gradient`)."""
-
-    def maps(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-        found = numbers(*class_gradient(network, inputs, targets, options.output, decoder.temperature))
-        return inputs.double() * found
-
-    return maps
+    """Return `explain` of one class each as a function that can be differentiated (`class_maps`)."""
+    gradients = class_maps(decoder, targets, options)
+    return lambda network, inputs: inputs.double() * gradients(network, inputs)
