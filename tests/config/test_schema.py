@@ -92,9 +92,7 @@ def test_the_default_config_is_read_without_any_numerical_library():
 def test_an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one(path, nearest):
     message = refusal(path, 1)
     assert f"unknown key '{path[-1]}'; did you mean '{nearest}'" in message
-    # One method's options are one part of the saliency mapping; its place is the mapping.
-    place = path[:-2] if "saliency" in path else path[:-1]
-    assert f"  {'.'.join(place) or 'config'}: " in message
+    assert f"  {'.'.join(path[:-1]) or 'config'}: " in message
 
 
 @pytest.mark.parametrize(
@@ -387,6 +385,14 @@ def test_metrics_are_none_unless_named_and_ask_networks():
     raw["datasets"]["synthetic"]["models"] = {"other": {"maps": "maps.tsv", "signed": True}}
     with pytest.raises(ConfigError, match="all models here are maps from elsewhere"):
         parse(raw)
+
+
+def test_a_fault_in_a_methods_options_is_said_with_its_label():
+    with pytest.raises(ConfigError) as caught:
+        parse(changed((*SYNTHETIC, "metrics"), {"fine": {"name": "removal", "steps": 0}, "sensitivity": {"raduis": 1}}))
+    assert "datasets.synthetic.metrics.fine.steps: Input should be" in str(caught.value)
+    with pytest.raises(ConfigError, match=r"metrics\.sensitivity\.?[^:]*: .*raduis"):
+        parse(changed((*SYNTHETIC, "metrics"), {"sensitivity": {"raduis": 1}}))
 
 
 def test_maps_are_attacked_where_it_is_asked_for_all_that_can_be_differentiated():

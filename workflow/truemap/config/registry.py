@@ -16,6 +16,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails
+
 from truemap.config.folders import OURS, check_method, defines, lacking, methods_in
 from truemap.config.names import path_words
 from truemap.config.options import MethodError, MethodOptions, SourceOptions, TrainingOptions, suggest
@@ -196,12 +199,26 @@ def resolve_methods(family: str, value: Any, folders: Sequence[str] = ()) -> dic
     if not isinstance(value, dict):
         raise ValueError(f"{family}: give a name, a list of names, or a mapping from a label to options")
     path_words(value)
-    found = {label: resolve_method(family, options, label, folders) for label, options in value.items()}
+    found = {label: _resolve_labelled(family, options, label, folders) for label, options in value.items()}
     known = names(family, folders)
     for label, resolved in found.items():
         if label != resolved[NAME] and label in known:
             raise ValueError(f"'{label}' is another {family} method than '{resolved[NAME]}': choose another label")
     return found
+
+
+def _resolve_labelled(family: str, value: Any, label: str, folders: Sequence[str]) -> dict[str, Any]:
+    """Return what `resolve_method` gives; the place of a fault in its options begins with the label."""
+    try:
+        return resolve_method(family, value, label, folders)
+    except ValidationError as error:
+        lines = [
+            InitErrorDetails(
+                type=fault["type"], loc=(label, *fault["loc"]), input=fault["input"], ctx=fault.get("ctx", {})
+            )
+            for fault in error.errors()
+        ]
+        raise ValidationError.from_exception_data(error.title, lines) from None
 
 
 def resolved_class(family: str, settings: Mapping[str, Any]) -> type[MethodOptions]:
