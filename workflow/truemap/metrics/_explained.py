@@ -224,9 +224,12 @@ class Explained:
 
     def moved(self, by: torch.Tensor) -> torch.Tensor:
         """Return the inputs with `by`, shape (n, voxels), added to the voxels of the mask."""
-        x = self.x.clone()
-        x[:, self.inside] += by.to(x)
-        return x
+        return self.x.flatten(1).index_add(1, self._voxels, by.to(self.x)).view_as(self.x)
+
+    @cached_property
+    def _voxels(self) -> torch.Tensor:
+        """Where the voxels of the mask are in a map that is one row; indexed by the mask itself they are sought anew."""
+        return self.inside.flatten().nonzero()[:, 0]
 
     def draws(self, metric: str) -> list[torch.Generator]:
         """Return each sample's generator: the same for every way to explain, so that all meet the same draws."""
