@@ -267,6 +267,8 @@ def trends(units: pd.DataFrame, swept: Mapping[str, tuple[str, float]]) -> pd.Da
         tests = _paired(rho[:, None])
         if len(strengths) < LEAST_STRENGTHS:
             tests["reason"][:] = f"no test: a sweep of fewer than {LEAST_STRENGTHS} strengths"
+        elif not len(values):
+            tests["reason"][:] = "no test: no unit has a value at every strength"
         tables.append(pd.DataFrame(entry | {"model_b": "", "method_b": ""} | tests))
     return _corrected(tables)
 
@@ -287,7 +289,7 @@ def _paired(a: np.ndarray, b: np.ndarray | float = 0.0) -> dict[str, np.ndarray]
     some = n > 1
     sd[some] = np.nanstd(differences[:, some], axis=0, ddof=1)
     # Rounding is that of the values compared: where these are equal, it is all there is to their differences.
-    size = np.where(found, np.maximum(np.abs(a), np.abs(b)), 0.0).max(0)
+    size = np.where(found, np.maximum(np.abs(a), np.abs(b)), 0.0).max(0, initial=0.0)
     enough = n >= LEAST_UNITS
     tested = enough & (sd > ROUNDING * size)
     for complete in (True, False):
