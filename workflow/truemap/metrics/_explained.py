@@ -228,7 +228,7 @@ class Explained:
 
     @cached_property
     def _voxels(self) -> torch.Tensor:
-        """Where the voxels of the mask are in a map that is one row; indexed by the mask itself they are sought anew."""
+        """Where the voxels of the mask are in a map that is one row: indexed by the mask they are sought each time."""
         return self.inside.flatten().nonzero()[:, 0]
 
     def draws(self, metric: str) -> list[torch.Generator]:
