@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
 
-from truemap.evaluation.answers import answers
+from truemap.evaluation.answers import answers, without_values
 from truemap.evaluation.prediction import COLUMNS, anchor_table, joined, predict
 from truemap.evaluation.ranks import AT_RANDOM, AUC, HELD_OUT, REGRET, RELATIVE, RHO, TAU
 from truemap.evaluation.two_truths import two_truths
@@ -248,3 +248,21 @@ def test_pairwise_scores_and_other_conditions_do_not_count(tables):
     measured, scores, shares = tables
     others = [scores.assign(target="y", criterion="pairwise"), scores.assign(conditions="no_negated", r=0.0)]
     pd.testing.assert_frame_equal(joined(measured, pd.concat([scores, *others]), shares), joined(*tables))
+
+
+def test_a_measure_without_any_value_is_said_with_its_reasons():
+    keys = {"metric": "twin", "direction": "lower"}
+    measured = pd.DataFrame(
+        [
+            {"measure": "same", "value": np.nan, "reason": "it has not learnt them"},
+            {"measure": "same", "value": np.nan, "reason": "it has not learnt them"},
+            {"measure": "other", "value": 0.5, "reason": ""},
+            {"measure": "other", "value": np.nan, "reason": "the map is constant"},
+        ]
+    ).assign(**keys)
+    (row,) = without_values(measured).to_dict("records")
+    assert (row["measure"], row["predicts"]) == ("same", "no value")
+    assert row["sentence"] == (
+        "same (lower is called better) says nothing here, as it has no value: it has not learnt them."
+    )
+    assert [*without_values(measured)] == [*answers(pd.DataFrame(columns=COLUMNS))]

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from truemap.evaluation.answers import answers
+from truemap.evaluation.answers import answers, without_values
 from truemap.evaluation.held_out import items_of
 from truemap.evaluation.prediction import anchor_table, joined, predict
 from truemap.evaluation.results import of_data, write_table
@@ -26,7 +26,7 @@ with job(snakemake) as settings:
     outputs = snakemake.output
     for found, paths in (
         (prediction, [outputs.parquet, outputs.tsv]),
-        (answers(prediction), [outputs.answers]),
+        (pd.concat([answers(prediction), without_values(measured)]), [outputs.answers]),
         (truths, [outputs.truths]),
         (anchor_table(table, anchors), [outputs.anchors]),
         (items_of(table, swept, settings["alike"]), [outputs.ways]),

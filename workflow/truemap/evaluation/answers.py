@@ -67,6 +67,28 @@ def answers(prediction: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*MEASURE, "predicts", "fails", "sentence"])
 
 
+def without_values(measured: pd.DataFrame) -> pd.DataFrame:
+    """Return one sentence for each measure that has no value for any map: why it says nothing here.
+
+    Parameters
+    ----------
+    measured : DataFrame
+        ``metric, measure, direction, value, reason`` of each map.
+
+    Returns
+    -------
+    DataFrame
+        As of `answers`; `predicts` is "no value".
+    """
+    rows = []
+    for key, part in measured.groupby(MEASURE, sort=False):
+        if part["value"].isna().all():
+            reasons = "; ".join(dict.fromkeys(part["reason"]))
+            sentence = f"{key[1]} ({key[2]} is called better) says nothing here, as it has no value: {reasons}."
+            rows.append((*key, "no value", "", sentence))
+    return pd.DataFrame(rows, columns=[*MEASURE, "predicts", "fails", "sentence"])
+
+
 def rows_of(prediction: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the rows of one of `TRUTHS`: of the first of its criteria that there are."""
     for truth in TRUTHS[name]:
