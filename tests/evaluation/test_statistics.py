@@ -523,4 +523,4 @@ def test_a_trend_is_the_mean_rank_correlation_of_strength_and_value_tested_over_
     # Of one strength nothing is known: a measure that had no value for its maps.
     units.loc[units["model"] == "nn--b", "value"] = np.nan
     (none,) = trends(units, swept).to_dict("records")
-    assert none["n"] == 0 and np.isnan(none["p"]) and none["reason"] == "no test: no unit has a value at every strength"
+    assert none["n"] == 0 and np.isnan(none["p"]) and none["reason"] == "no test: no unit has a value at strength 3"

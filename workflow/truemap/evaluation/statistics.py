@@ -259,7 +259,8 @@ def trends(units: pd.DataFrame, swept: Mapping[str, tuple[str, float]]) -> pd.Da
     own["model"] = own["model"].map({name: of for name, (of, _) in swept.items()})
     tables = []
     for (*key, model, method), part in own.groupby([*FAMILY, *ENTRY], sort=False):
-        wide = part.pivot(index=UNIT, columns="strength", values="value").dropna()
+        every = part.pivot(index=UNIT, columns="strength", values="value")
+        wide = every.dropna()
         strengths, values = wide.columns.to_numpy(), wide.to_numpy()
         rho = pearson(np.tile(rankdata(strengths), (len(values), 1)), rankdata(values, axis=1))
         rho = np.where(np.ptp(values, axis=1) == 0, 0.0, rho) if len(strengths) >= LEAST_STRENGTHS else rho * np.nan
@@ -268,7 +269,9 @@ def trends(units: pd.DataFrame, swept: Mapping[str, tuple[str, float]]) -> pd.Da
         if len(strengths) < LEAST_STRENGTHS:
             tests["reason"][:] = f"no test: a sweep of fewer than {LEAST_STRENGTHS} strengths"
         elif not len(values):
-            tests["reason"][:] = "no test: no unit has a value at every strength"
+            none = ", ".join(f"{strength:g}" for strength in every.columns[every.isna().all()])
+            where = f"at strength {none}" if none else "at every strength"
+            tests["reason"][:] = f"no test: no unit has a value {where}"
         tables.append(pd.DataFrame(entry | {"model_b": "", "method_b": ""} | tests))
     return _corrected(tables)
 
