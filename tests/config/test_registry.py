@@ -275,6 +275,23 @@ def test_options_may_use_constants_aliases_mixins_and_functions_of_their_own():
     assert evaluated(Path("my_methods"), "saliency.mine", "DEFAULT") == "y"
 
 
+def test_a_fault_of_a_kind_of_the_users_own_is_said_with_its_place():
+    write(
+        "my_methods/saliency/mine.py",
+        "from pydantic import field_validator\nfrom pydantic_core import PydanticCustomError\n"
+        "from truemap.config.options import MethodOptions\n\n\n"
+        "class Options(MethodOptions):\n    'None.'\n    a: int = 1\n\n"
+        "    @field_validator('a')\n    @classmethod\n    def _check(cls, value: int) -> int:\n"
+        "        if value > 2:\n            raise PydanticCustomError('too_much', 'at most {most}', {'most': 2})\n"
+        "        return value\n\n\n"
+        "def explain(decoder, x, samples, options, context): ...\n",
+    )
+    raw = config(methods=["my_methods"])
+    raw["datasets"]["d"]["models"]["m"]["saliency"] = {"mine": {"a": 3}}
+    with pytest.raises(ConfigError, match=r"datasets\.d\.models\.m\.saliency\.mine\.a: at most 2"):
+        parse(raw)
+
+
 def test_nothing_heavy_is_imported_for_options():
     program = (
         "import sys; sys.path.insert(0, 'workflow')\nfrom truemap.config.folders import FAMILIES\n"

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from pydantic_core import InitErrorDetails
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from truemap.config.folders import OURS, check_method, defines, lacking, methods_in
 from truemap.config.names import path_words
@@ -212,11 +212,10 @@ def _resolve_labelled(family: str, value: Any, label: str, folders: Sequence[str
     try:
         return resolve_method(family, value, label, folders)
     except ValidationError as error:
+        # As errors of no known kind: a user's options may raise ones that pydantic does not know.
         lines = [
-            InitErrorDetails(
-                type=fault["type"], loc=(label, *fault["loc"]), input=fault["input"], ctx=fault.get("ctx", {})
-            )
-            for fault in error.errors()
+            InitErrorDetails(type=PydanticCustomError(one["type"], one["msg"]), loc=(label, *one["loc"]), input=None)
+            for one in error.errors()
         ]
         raise ValidationError.from_exception_data(error.title, lines) from None
 

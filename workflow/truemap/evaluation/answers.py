@@ -17,6 +17,7 @@ TRUTHS = {
     "the network's truth": [("network", "network")],
 }
 ALPHA = 0.05
+COLUMNS = [*MEASURE, "predicts", "fails", "sentence"]
 
 
 def answers(prediction: pd.DataFrame) -> pd.DataFrame:
@@ -64,7 +65,7 @@ def answers(prediction: pd.DataFrame) -> pd.DataFrame:
                 " Of degraded truths it has no value: it asks how a map changes with what they are not made from."
             )
         rows.append((*key, "; ".join(found) or "neither", "; ".join(failed), sentence))
-    return pd.DataFrame(rows, columns=[*MEASURE, "predicts", "fails", "sentence"])
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def without_values(measured: pd.DataFrame) -> pd.DataFrame:
@@ -86,7 +87,7 @@ def without_values(measured: pd.DataFrame) -> pd.DataFrame:
             reasons = "; ".join(dict.fromkeys(part["reason"]))
             sentence = f"{key[1]} ({key[2]} is called better) says nothing here, as it has no value: {reasons}."
             rows.append((*key, "no value", "", sentence))
-    return pd.DataFrame(rows, columns=[*MEASURE, "predicts", "fails", "sentence"])
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def rows_of(prediction: pd.DataFrame, name: str) -> pd.DataFrame:
