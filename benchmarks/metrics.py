@@ -75,7 +75,7 @@ class Calibrated(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits of maps (n, 1, *shape)."""
-        return self.network(x[:, 0]) / TEMPERATURE
+        return self.network(x[:, 0].to(next(self.parameters()).dtype)) / TEMPERATURE
 
 
 def gradients(model: torch.nn.Module, inputs: np.ndarray, targets: np.ndarray, **_: object) -> np.ndarray:
@@ -85,13 +85,23 @@ def gradients(model: torch.nn.Module, inputs: np.ndarray, targets: np.ndarray, *
     return torch.autograd.grad(own.sum(), x)[0].numpy()
 
 
-def theirs(name: str) -> dict[str, np.ndarray]:
-    """Return measure -> values of the same, asked for one by one."""
+def theirs(name: str, exact: bool = False) -> dict[str, np.ndarray]:
+    """Return measure -> values of the same, asked for one by one.
+
+    To compare values (`exact`) the network is of float64: in float32 the steps of a probability that hardly moves are
+    lost. And maps are a million times as large: sparseness adds 1e-7 to each value, the size of these gradients.
+    """
     import quantus
 
     common = {"return_aggregate": False, "disable_warnings": True, "normalise": False, "abs": False}
     model = Calibrated().eval()
-    asked = {"model": model, "x_batch": X[:, None], "y_batch": Y, "explain_func": gradients, "channel_first": True}
+    if exact:
+        model.double()
+
+    def explain(*given: np.ndarray, **more: object) -> np.ndarray:
+        return gradients(*given, **more) * (1e6 if exact else 1)
+
+    asked = {"model": model, "x_batch": X[:, None], "y_batch": Y, "explain_func": explain, "channel_first": True}
     asked |= {"device": "cpu", "batch_size": MAPS, "softmax": True}
     near = {"nr_samples": DRAWS, **common}
     removed = {"features_in_step": VOXELS // STEPS, "perturb_baseline": 0.0, **common}
@@ -115,7 +125,7 @@ def theirs(name: str) -> dict[str, np.ndarray]:
         "removal": {
             "morf": lambda: quantus.PixelFlipping(**removed)(**asked),
             "lerf": lambda: quantus.PixelFlipping(**removed)(
-                **{**asked, "explain_func": lambda *given, **more: -gradients(*given, **more)}
+                **{**asked, "explain_func": lambda *given, **more: -explain(*given, **more)}
             ),
         },
         "sanity": {"cascade": lambda: quantus.MPRT(disable_warnings=True, normalise=False, abs=False)(**asked)},
@@ -156,7 +166,7 @@ def differences() -> dict[str, float]:
     warnings.simplefilter("ignore")
     found = {}
     for name in ("faithfulness", "complexity", "removal"):
-        mine, others = ours(name).pivot(index="sample", columns="measure", values="value"), theirs(name)
+        mine, others = ours(name).pivot(index="sample", columns="measure", values="value"), theirs(name, True)
         for measure, values in others.items():
             if measure in ("morf", "lerf"):
                 # The curve without its start: ours has it.
