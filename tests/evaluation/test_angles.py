@@ -13,10 +13,9 @@ from truemap.evaluation.angles import (
     UNMOVED,
     angle,
     influence_angles,
-    random_angle,
-    random_share,
     saliency_angles,
 )
+from truemap.evaluation.random_directions import random_angle, random_share
 from truemap.exemplars.influence import Options, influence_of
 from truemap.geometry import unit_vectors
 

@@ -5,11 +5,12 @@ import torch
 from methods import as_method
 from small import batches, network, weights
 
+from truemap.config.names import OF_RELUS
 from truemap.networks._decoder import Decoder
 from truemap.networks._soft import softened
 from truemap.runtime.files import DataError
 from truemap.training import nsloss, standard
-from truemap.training._softened import OF_RELUS, retrained
+from truemap.training._softened import retrained
 
 torch.set_num_threads(1)
 

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from truemap.evaluation.angle_summary import of_angles
 from truemap.evaluation.claims import judge, read_claims
 from truemap.evaluation.fragility_pairs import of_attacks
 from truemap.evaluation.measures import measure_units, of_measures
@@ -22,6 +23,8 @@ with job(snakemake) as settings:
         found = of_attacks(pd.read_parquet(files.attacked[0]), pd.read_parquet(files.attacked_pairs[0]))
         for tables, table in zip((summary, comparisons), found, strict=True):
             tables.append(table)
+    if files.angles:
+        summary.append(of_angles(pd.read_parquet(files.angles[0])))
     if swept:
         predictions = pd.concat(map(pd.read_parquet, files.predictions)).query("split == 'test'").assign(method="")
         units.append(share_units(predictions, "correct", "accuracy", ["all"]))

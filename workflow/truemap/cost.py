@@ -34,6 +34,7 @@ from truemap.metrics._measure import measured_table
 from truemap.metrics._roar import ranked, removed_voxels
 from truemap.networks._batches import MAPS, Batches
 from truemap.networks._decoder import Decoder, build_network, read_decoder
+from truemap.networks._last import last_layer
 from truemap.networks._look import look
 from truemap.networks._soft import softened
 from truemap.networks._structure import require
@@ -136,7 +137,8 @@ class Costs:
             ``model, parameters, multiply_adds`` (of one pass of one map), and of all its jobs ``training_seconds,
             retraining_seconds`` (on permuted labels, without voxels), ``explaining_seconds, measuring_seconds`` (of
             anchors too: at most), ``regions_seconds`` (to put them back), ``attacking_seconds`` (of maps: at most),
-            ``robustness_seconds`` (at most); NaN where a method could not work on noise.
+            ``angles_seconds`` (of directions: at most), ``robustness_seconds`` (at most); NaN where a method could not
+            work on noise.
 
         Raises
         ------
@@ -161,6 +163,7 @@ class Costs:
             "measuring": self._measuring,
             "regions": self._games,
             "attacking": self._attacking,
+            "angles": self._angling,
             "robustness": self._robustness,
         }
         found = {
@@ -200,6 +203,9 @@ class Costs:
                 self._removable(part)
         for label, settings in self._settings["metrics"].items():
             require(decoder, method("metrics", settings, Metric).options.needs(), label)
+        if model["angled"]:
+            require(decoder, {"relu", "relu only"}, "angles")
+            last_layer(network, x[:1], "angles")
         if any(chosen["attacked"] for chosen in model["saliency"].values()):
             for label, settings in self._settings["fragility"]["attacks"].items():
                 require(decoder, method("map_attacks", settings, MapAttack).options.needs(), label)
@@ -367,6 +373,30 @@ class Costs:
             total += chosen["attacked"] * (self._start + maps * len(fragility["epsilon"]) * seconds)
         return total
 
+    def _angling(self, model: Settings, network: nn.Module, batches: Batches) -> float:
+        if not model["angled"]:
+            return 0.0
+        asked, both = self._settings["angles"], self._there_and_back(model, network, batches)
+        maps = min(asked["maps"] or self._explained, self._explained)
+        softer = softened(replace(self._decoder(model, network), traits=frozenset({"relu only"})), asked["beta"])
+
+        def curve() -> float:
+            x, labels = batches.get(torch.arange(TOGETHER))
+            x.requires_grad_(True)
+            values = softer.network(x).gather(1, labels[:, None]).sum()
+            (graph,) = torch.autograd.grad(values, x, create_graph=True)
+
+            def product() -> None:
+                torch.autograd.grad(graph, x, torch.ones_like(x), retain_graph=True)
+
+            return self._seconds(product) / TOGETHER
+
+        # At most: a search ends when it has converged.
+        searched = 2 * asked["iterations"] * self._known_of(curve, "curve", model["network"], asked["beta"])
+        passes = self._part("train", asked["train"]) + 2 * self._count["test"] + 4 * maps
+        trained = self._fitting(model, softer.network.requires_grad_(True), batches, asked["epochs"])
+        return model["angled"] * (trained + maps * searched + passes * both)
+
     def _on_noise(
         self, model: Settings, network: nn.Module, batches: Batches, saliency: Saliency, count: int
     ) -> Attacked:
@@ -471,14 +501,15 @@ def sentence(cost: Mapping[str, Any], asked: bool) -> str:
     asked : bool
         Whether robust accuracy was asked for.
     """
-    parts = ("training", "retraining", "explaining", "measuring", "regions", "attacking", "robustness")
+    parts = ("training", "retraining", "explaining", "measuring", "regions", "attacking", "angles", "robustness")
     found = [cost[f"{what}_seconds"] for what in parts]
-    training, retraining, explaining, measuring, regions, attacking, robustness = found
+    training, retraining, explaining, measuring, regions, attacking, angles, robustness = found
     robust = f"at most {_words(robustness)} robust accuracy" if asked else "robust accuracy not asked for"
     again = f"{_words(retraining)} training again, " if retraining else ""
     measured = f"{_words(measuring)} measuring maps, " if measuring else ""
     measured += f"{_words(regions)} putting regions back, " if regions else ""
     measured += f"at most {_words(attacking)} attacking maps, " if attacking else ""
+    measured += f"at most {_words(angles)} on angles of directions, " if angles else ""
     return (
         f"{cost['model']}: about {_words(sum(found))} on this machine, one job at a time: "
         f"{_words(training)} training, {again}{_words(explaining)} explaining, {measured}{robust} "

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from truemap.config.angles import Angles
 from truemap.config.options import MethodOptions
 from truemap.config.registry import names, options_of
 from truemap.config.schema import (
@@ -64,6 +65,7 @@ def tables() -> str:
     parts += [_section("`datasets.<name>.models.<name>`, where `maps` is set", GivenMaps)]
     parts += [_section("`datasets.<name>.truth`", TruthOptions), _section("`datasets.<name>.robustness`", Robustness)]
     parts += [_section("`datasets.<name>.roar`", Roar), _section("`datasets.<name>.fragility`", Fragility)]
+    parts += [_section("`datasets.<name>.angles`", Angles)]
     parts += [_section("`maps`", Maps), _section("`style`", Style), _section("`provenance`", Provenance)]
     for family, key in FAMILIES.items():
         parts.append(f"## Methods: `{key}`\n\nOne module in `workflow/truemap/{family}/` each.\n")

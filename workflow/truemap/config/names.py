@@ -36,6 +36,10 @@ DEGRADED = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
 AT_RANDOM = "random"
 #: Ways to explain that pass only what is positive back, and so partly recover the input (Nie et al. 2018).
 GUIDED = ("guided_backprop", "deconvnet", "guided_grad_cam")
+#: Trainings of ours that look for nn.ReLU layers: none can train a network on that has other units in their place.
+OF_RELUS = ("nsloss",)
+#: What stands for a way to explain where angles of directions are told.
+ANGLE = "angle"
 #: What the set of the conditions that a config lists is called, beside `all` and `no_negated`.
 CHOSEN = "chosen"
 #: Condition set that figures show first, by what the config calls it.

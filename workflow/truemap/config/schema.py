@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from truemap.config.angles import Angles, without_angles
 from truemap.config.folders import check_folders
 from truemap.config.names import (
     AT_RANDOM,
@@ -534,6 +535,11 @@ class Dataset(Strict):
         description="attacks on maps, under which the prediction stays: how far each map can be changed, and whether "
         "it still tells the truth (statistics/fragility.tsv)",
     )
+    angles: Angles | None = Field(
+        None,
+        description="angles between the directions that change a score and its map, or a loss and an influence, the "
+        "most (statistics/angles.tsv)",
+    )
     figures: Literal["images", "glass_brain"] = Field(
         "glass_brain",
         description="how maps are drawn: as 2D images (Figure 1) or as glass brains in MNI space (Figure 3)",
@@ -726,6 +732,33 @@ class Dataset(Strict):
                         "Take it out."
                     )
         return found
+
+    @model_validator(mode="after")
+    def _bent(self) -> Dataset:
+        if self.angles is None:
+            return self
+        for name in self.angles.models or []:
+            if name not in self.models:
+                raise ValueError(f"angles.models: no network '{name}'{suggest(name, self.models)}")
+            if why := self._without_angles(name):
+                raise ValueError(f"angles.models: {why}. Take it out.")
+        if not self.angled:
+            raise ValueError("angles: no network here is trained with nn.ReLU layers. Add one, or drop it.")
+        return self
+
+    def _without_angles(self, name: str) -> str:
+        model, traits, needs = self.models[name], None, set()
+        if isinstance(model, Model) and model.training:
+            traits = resolved_options("networks", model.network).traits()
+            needs = resolved_options("training", model.training).needs()
+        return without_angles(name, model, traits, needs)
+
+    @property
+    def angled(self) -> list[str]:
+        """Networks of which angles of directions are told."""
+        if self.angles is None:
+            return []
+        return list(self.angles.models or (name for name in self.trained if not self._without_angles(name)))
 
     @property
     def atlas(self) -> str | None:

@@ -7,22 +7,30 @@ units read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import betaincc, betainccinv
 
 from truemap.evaluation.curvature import score, steepest
+from truemap.evaluation.random_directions import KINDS, random_angle, random_share
 from truemap.exemplars.attack import most
 from truemap.exemplars.influence import Influence
 from truemap.geometry import direction, lengths, unit_vectors
+from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
 from truemap.numerics import derive_seed
+from truemap.saliency._writer import chunks
 from truemap.training._objective import negative_log_probability
 
+#: What of a sample stands in the table.
+COLUMNS = ["sample", "subject", "label"]
+#: Graphs that a product with a Hessian holds, where a map has one: the network's, its gradient's, and what passes back.
+GRAPHS = 4
+#: Maps that are searched together, at most: all go on until the last one has converged.
+TOGETHER = 8
 #: Why there is no angle.
 FLAT = "the score has no curvature here, as a network of ReLUs or a linear one has none: soften it first"
 LEVEL = "the score does not change here: its gradient is zero"
@@ -46,36 +54,6 @@ def angle(a: torch.Tensor, b: torch.Tensor, signed: bool) -> np.ndarray:
     found = torch.rad2deg(2 * torch.atan2(apart, together))
     zero = (lengths(u) == 0) | (lengths(v) == 0)
     return found.masked_fill(zero, torch.nan).cpu().numpy()
-
-
-def random_share(degrees: np.ndarray | float, dimension: int, signed: bool) -> np.ndarray:
-    """Return the share of random directions whose angle with a given one is smaller.
-
-    The squared cosine has the Beta distribution of 1/2 and (d - 1)/2 (Muller 1959: the direction of normal numbers).
-
-    Parameters
-    ----------
-    degrees : ndarray or float
-    dimension : int
-        d, at least 2.
-    signed : bool
-        See `angle`.
-    """
-    degrees = np.asarray(degrees, dtype=np.float64)
-    acute = np.minimum(degrees, 180 - degrees)
-    share = betaincc(0.5, (dimension - 1) / 2, np.cos(np.deg2rad(acute)) ** 2)
-    if not signed:
-        return share
-    return np.where(degrees <= 90, share / 2, 1 - share / 2)
-
-
-def random_angle(share: np.ndarray | float, dimension: int, signed: bool) -> np.ndarray:
-    """Return the angle below which this share of random directions lies, in degrees: the inverse of `random_share`."""
-    share = np.asarray(share, dtype=np.float64)
-    low = share <= 0.5
-    of_acute = np.where(low, 2 * share, 2 * (1 - share)) if signed else share
-    acute = np.rad2deg(np.arccos(np.sqrt(betainccinv(0.5, (dimension - 1) / 2, of_acute))))
-    return np.where(low, acute, 180 - acute) if signed else acute
 
 
 def saliency_angles(
@@ -149,18 +127,77 @@ def influence_angles(
     -------
     DataFrame
         ``sample``; ``angle``, 0 to 180: of the directions in which the loss and eq. 3's influence rise; ``dimension``,
-        ``share``, ``random`` and ``reason`` as in `saliency_angles`.
+        ``share``, ``random`` and ``reason`` as in `saliency_angles`; ``wrong``, 1 - p of the label; ``held``, the angle
+        with p - y of the map held at what it is (`truemap.exemplars.influence.Influence.towards`).
+
+    Notes
+    -----
+    Of two classes both gradients are proportional to q = 1 - p of the label. With m the other logit less the label's, L
+    = -log p, f the map's features and a what H^-1 times the training map's gradient, class against class, gives of f:
+
+    .. math:: \\nabla L = q \\nabla m, \\quad I = -q a, \\quad \\nabla I = \\frac{1 - q}{q} I \\nabla L - q \\nabla a
+
+    The first part lies along the loss, against it for a helpful map (I < 0): an influence is proportional to q, which a
+    step along the loss multiplies. Only the second, where q is held, is of the training map.
     """
     known = influence.of(x, labels)
     weights = torch.zeros_like(known).scatter(1, most(known, influential, 1), torch.ones_like(known))
-    _, of_influence = influence.towards(x, labels, weights)
+    ways = [influence.towards(x, labels, weights, held)[1] * inside for held in (False, True)]
     with torch.enable_grad():
         at = x.detach().requires_grad_(True)
         losses = negative_log_probability(influence.decoder.network(at), labels)
         (of_loss,) = torch.autograd.grad(losses.sum(), at)
-    degrees = angle(of_loss * inside, of_influence * inside, signed=True)
+    degrees, held = (angle(of_loss * inside, way, signed=True) for way in ways)
     found = _table(samples, degrees, int(inside.sum()), True)
-    return found.assign(reason=np.where(np.isnan(degrees), UNMOVED, ""))
+    wrong = -torch.expm1(-losses.detach().double())
+    return found.assign(reason=np.where(np.isnan(degrees), UNMOVED, ""), wrong=wrong.cpu().numpy(), held=held)
+
+
+def angle_table(
+    soft: Decoder,
+    influence: Influence,
+    tested: Batches,
+    rows: np.ndarray,
+    inside: torch.Tensor,
+    asked: Mapping[str, Any],
+    seed: int,
+    megabytes: float,
+) -> pd.DataFrame:
+    """Return both angles of some maps, a row a map and kind.
+
+    Parameters
+    ----------
+    soft : Decoder
+        The softplus network, of which angles of scores are: of the class that it predicts.
+    influence : Influence
+        Of the decoder itself, of which angles of influences on the loss of a map's own class are.
+    rows : ndarray of int
+        Positions in ``tested.volumes``.
+    asked : mapping
+        ``iterations, tolerance`` of the power iteration.
+    megabytes : float
+        See `truemap.saliency._writer.chunk_size`.
+
+    Returns
+    -------
+    DataFrame
+        ``sample, subject, label, kind`` (``saliency`` or ``influence``), ``target``, and the columns of
+        `saliency_angles` and `influence_angles`; null where a kind has none.
+    """
+    parts = []
+    groups = [rows[first : first + TOGETHER] for first in range(0, len(rows), TOGETHER)]
+    for x, labels, table in (part for group in groups for part in chunks(soft, tested, group, megabytes / GRAPHS)):
+        known, samples = table[COLUMNS].reset_index(drop=True), table["sample"].tolist()
+        with torch.no_grad():
+            predicted = soft.network(x).argmax(dim=1)
+        search = asked["iterations"], asked["tolerance"]
+        of_maps = saliency_angles(soft, x, predicted, samples, inside, seed, "logit", *search)
+        of_influences = influence_angles(influence, x, labels, samples, inside)
+        for kind, targets, found in zip(KINDS, (predicted, labels), (of_maps, of_influences), strict=True):
+            names = [soft.classes[number] for number in targets.tolist()]
+            parts.append(known.assign(kind=kind, target=names).join(found.drop(columns="sample")))
+    found = pd.concat(parts, ignore_index=True).sort_values(["kind", "sample"], kind="stable", ignore_index=True)
+    return found.astype({"converged": "boolean"})
 
 
 def _table(samples: Sequence[int], degrees: np.ndarray, dimension: int, signed: bool) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from truemap.config.names import ANGLE
 from truemap.data.tables import read_tsv, require_cells, require_columns
 from truemap.evaluation.statistics import STRENGTHS
 
@@ -73,10 +74,11 @@ def judge(
         p < alpha) or ``untestable`` (`value` says why). `about` lists what the data, models and methods must be:
         settings of the dataset, ``source.noise=0.5``, blanks between them. Of a measure of maps `conditions` is the
         label of its metric; of attacked maps it is epsilon, and the method a way to explain and an attack
-        (``gradient/top_k``).
+        (``gradient/top_k``). Of angles of directions the method is ``angle/saliency`` or ``angle/influence``.
     summary, comparisons : DataFrame
         Of the dataset (see `truemap.evaluation.statistics`), and, in their form, of the measures of its maps
-        (`truemap.evaluation.measures`) and of attacked maps (`truemap.evaluation.fragility_pairs.of_attacks`).
+        (`truemap.evaluation.measures`) and of attacked maps (`truemap.evaluation.fragility_pairs.of_attacks`);
+        of angles summaries alone (`truemap.evaluation.angle_summary.of_angles`).
     dataset : str
         What it is called.
     defined : mapping
@@ -191,6 +193,8 @@ def _configuration(row: dict[str, Any], known: Mapping[str, str]) -> str:
         shown += [f"{model}.{part}" for part in ("network", "training", "calibrate", "seeds")]
         way, _, attack = row[f"method_{side}"].partition("/")
         shown += [f"{model}.saliency.{way}", *([f"fragility.attacks.{attack}", "fragility.maps"] if attack else [])]
+    if row["criterion"] == ANGLE:
+        shown.append("angles")
     return SEPARATOR.join(
         f"{k}={v}" for k, v in known.items() if any(k == key or k.startswith(f"{key}.") for key in shown)
     )

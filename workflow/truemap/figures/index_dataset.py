@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from truemap.evaluation.random_directions import TRAP
 from truemap.figures.message import message_figure
 from truemap.figures.page import Html, html, joined, table_html
 from truemap.figures.wording import CRITERIA, number, plural, words
@@ -18,7 +19,7 @@ WIDE = 1300
 def dataset_sections(told: Mapping[str, Any], times: pd.DataFrame | None = None) -> Html:
     """Return all sections of a dataset; `times` is of `truemap.figures.resources.resource_table`."""
     name = told["dataset"]
-    sections = (_message, _figures, _grid, _maps, _measures, _fragility, _shares, _quality)
+    sections = (_message, _figures, _grid, _maps, _measures, _fragility, _angles, _shares, _quality)
     return html(
         '<section id="{name}" aria-label="{name}">\n<h2>{name} <span '
         'class="soft">({data})</span></h2>\n{}{}</section>\n',
@@ -48,7 +49,9 @@ def _message(told: Mapping[str, Any]) -> Html:
 
 def _figures(told: Mapping[str, Any]) -> Html:
     rest = [
-        one for one in told["pictures"] if not one["name"].startswith(("grid", "prediction", "strength", "fragility"))
+        one
+        for one in told["pictures"]
+        if not one["name"].startswith(("grid", "prediction", "strength", "fragility", "angles"))
     ]
     return html("<h3>Figures of the paper</h3>\n{}", _pictures(rest)) if rest else Html("")
 
@@ -141,6 +144,18 @@ def _fragility(told: Mapping[str, Any]) -> Html:
         "<h3>Attacked maps</h3>\n{}<details><summary>What protects maps</summary><ul>\n{}</ul></details>\n"
         '<p><a href="{}/figures/fragility.html">In words and tables</a></p>\n',
         _pictures(pictures), said, told["dataset"],
+    )  # fmt: skip
+
+
+def _angles(told: Mapping[str, Any]) -> Html:
+    # What was written by other code has none.
+    if not (sentences := told.get("angles")):
+        return Html("")
+    said = joined(html("<li>{}</li>\n", sentence) for sentence in [*sentences, TRAP])
+    return html(
+        "<h3>What changes a map, and what changes its score</h3>\n{}<details><summary>How far apart they are</summary>"
+        "<ul>\n{}</ul></details>\n",
+        _pictures([one for one in told["pictures"] if one["name"] == "angles"]), said,
     )  # fmt: skip
 
 

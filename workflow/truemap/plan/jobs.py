@@ -53,6 +53,9 @@ class Jobs:
             "robustness": self._attacks,
             "attack_maps": self._map_attacks,
             "fragility": self._if(lambda wildcards: self.dataset(wildcards).fragility),
+            "angles": self._angles,
+            "angle_summary": self._if(lambda wildcards: self.dataset(wildcards).angles),
+            "figure_angles": self._if(lambda wildcards: self.dataset(wildcards).angles),
             "measure": self._measured,
             "anchors": self._anchored,
             "metrics": self._if(lambda wildcards: self.dataset(wildcards).metrics),
@@ -271,6 +274,11 @@ class Jobs:
             for label in labels
             for attack in attacks
         ]
+
+    def _angles(self, wildcards: Any) -> list[Job]:
+        """Return model and seed of every network of which angles of directions are told."""
+        dataset = self.dataset(wildcards)
+        return [{"model": name, "seed": seed} for name in dataset.angled for seed in dataset.networks[name].seeds]
 
     def _ranked(self, wildcards: Any) -> list[tuple[Job, str]]:
         """Return the network that is trained again without voxels, and each method that says without which."""

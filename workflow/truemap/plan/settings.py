@@ -105,10 +105,13 @@ class JobSettings:
                 "retrained": self._again(name, wildcards),
                 "anchors": jobs.anchors(wildcards) if count(jobs.of("anchors", wildcards), model=name) else 0,
                 "games": count(jobs.of("shapley", wildcards), model=name),
+                "angled": count(jobs.of("angles", wildcards), model=name),
             }
         shared = self._shared(wildcards, "explained", "robustness", "metrics", "measured", "permutations")
         if dataset.fragility:
             shared = {**shared, **self._shared(wildcards, "fragility")}
+        if dataset.angles:
+            shared = {**shared, **self._shared(wildcards, "angles")}
         computed = {"memory": self._config.memory, "seed": self._config.seed, **self._torch()}
         return {"models": models, **shared, **computed}
 
@@ -191,6 +194,23 @@ class JobSettings:
     def fragility(self, wildcards: Any) -> Settings:
         """A dataset's table of attacked maps, and which attack the others are compared with."""
         return {"data": self._data(wildcards), "random": at_random(self._jobs.fragility(wildcards))}
+
+    def angles(self, wildcards: Any) -> Settings:
+        """Angles of directions of one network."""
+        asked = self._shared(wildcards, "angles")["angles"]
+        asked = {key: value for key, value in asked.items() if key != "models"}
+        choice = {"start": int(wildcards.seed), "seed": self._config.seed, **self._shared(wildcards, "explained")}
+        return {"angles": asked, **choice, "memory": self._config.memory, **self._torch()}
+
+    def angle_summary(self, wildcards: Any) -> Settings:
+        """A dataset's table of angles, and what networks are called."""
+        dataset = self._jobs.dataset(wildcards)
+        labels = {name: dataset.networks[name].label or name for name in dataset.angled}
+        return {"data": self._data(wildcards), "labels": dict(sorted(labels.items()))}
+
+    def figure_angles(self, wildcards: Any) -> Settings:
+        """The histograms of angles."""
+        return {**self.angle_summary(wildcards), "style": self._style("dpi")}
 
     def anchors(self, wildcards: Any) -> Settings:
         """Anchors of one model: metrics of them, and their agreement with both truths."""
@@ -282,6 +302,8 @@ class JobSettings:
         }
         if self._jobs.dataset(wildcards).fragility:
             found.update(self._shared(wildcards, "fragility"))
+        if self._jobs.dataset(wildcards).angles:
+            found.update(self._shared(wildcards, "angles"))
         return {**found, "models": models, "swept": swept}
 
     def figure_1(self, wildcards: Any) -> Settings:
