@@ -337,8 +337,8 @@ def test_the_truth_that_figures_show_is_no_setting_of_scores_or_tests() -> None:
     assert plan().settings.figure_2(IMAGES)["truth"] == "full"
 
 
-def test_memory_is_a_setting_of_explaining_measuring_and_of_what_networks_do_only() -> None:
-    differ = {"networks", "explain", "measure", "anchors", "shapley", "rank"}
+def test_memory_is_a_setting_of_what_networks_are_asked_and_not_of_training() -> None:
+    differ = {"networks", "model", "explain", "measure", "anchors", "shapley", "rank", "robustness"}
     assert settings_that_differ(RAW, {**RAW, "memory": 7}) == differ
     assert plan({**RAW, "memory": 7}).settings.explain(IMAGES)["memory"] == 7
 

@@ -12,9 +12,9 @@ from truemap.attacks._contract import Attack
 from truemap.data.rows import KEYS
 from truemap.geometry import lengths
 from truemap.networks._batches import Batches
+from truemap.networks._chunks import Chunks, climbing
 from truemap.networks._decoder import Decoder
 from truemap.numerics import derive_seed
-from truemap.runtime.log import progress
 
 #: By how much of its bound noise may be longer: float32 holds no more of it.
 TOLERANCE = 1e-5
@@ -46,6 +46,7 @@ def robustness_table(
     bound: float,
     seed: int,
     rows: Sequence[int],
+    megabytes: float,
 ) -> pd.DataFrame:
     """Attack maps and return what came of each.
 
@@ -56,6 +57,8 @@ def robustness_table(
         Largest L2 norm of the noise.
     rows : sequence of int
         Positions in ``batches.volumes``.
+    megabytes : float
+        See `truemap.networks._chunks.climbing`.
 
     Returns
     -------
@@ -69,8 +72,10 @@ def robustness_table(
         If the noise is longer than the bound: a fault of the attack.
     """
     table = batches.volumes.table.iloc[list(rows)].reset_index(drop=True)
-    parts = []
-    for chunk in progress(batches.chunks(torch.as_tensor(np.asarray(rows, dtype=np.int64))), "batch"):
+    places = torch.as_tensor(np.asarray(rows, dtype=np.int64))
+    chunks = Chunks(min(batches.at_once(), climbing(decoder.network, batches.get(places[:1])[0], megabytes)))
+
+    def attacked(chunk: torch.Tensor) -> pd.DataFrame:
         x, labels = batches.get(chunk)
         ids = batches.volumes.table["sample"].iloc[chunk.tolist()].tolist()
         noise = attack.perturb(decoder, x, labels, ids, bound, attack.options, seed)
@@ -80,5 +85,6 @@ def robustness_table(
         with torch.no_grad():
             correct, still = (decoder.network(at).argmax(1) == labels for at in (x, x + noise))
         found = {"correct": correct, "robust": correct & still, "norm": norm}
-        parts.append(pd.DataFrame({name: values.cpu().numpy() for name, values in found.items()}))
-    return table[KEYS].join(pd.concat(parts, ignore_index=True))
+        return pd.DataFrame({name: values.cpu().numpy() for name, values in found.items()})
+
+    return table[KEYS].join(pd.concat(list(chunks.each(places, attacked, "map")), ignore_index=True))

@@ -810,8 +810,8 @@ class Config(Strict):
     )
     memory: Count = Field(
         100,
-        description="MB that the maps explained at a time, and the network's activations for them, may take (counted, "
-        "not measured)",
+        description="MB that the maps explained, attacked or predicted at a time, and the network's activations for "
+        "them, may take (counted, not measured); a training takes what its minibatch needs",
     )
     methods: list[str] = Field(
         [],

@@ -25,7 +25,7 @@ from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
 from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
-from truemap.saliency._writer import chunks
+from truemap.saliency._writer import in_chunks
 
 #: How many times the memory of explaining an attack takes: the graph of a gradient, and that of its own gradient.
 GRAPH = 4
@@ -85,9 +85,10 @@ class Fragile:
         RuntimeError
             If noise is longer than its bound, or makes the decoder predict another class: faults of the attack.
         """
-        smooth, sd, parts = self._surrogate(rows), self.sd, []
-        for x, _, samples in chunks(self.decoder, self.batches, rows, self.settings["memory"] / GRAPH):
-            attacked = self._attacked(x, samples, smooth)
+        smooth, sd = self._surrogate(rows), self.sd
+
+        def attack(x: torch.Tensor, _: torch.Tensor, samples: pd.DataFrame) -> pd.DataFrame:
+            parts, attacked = [], self._attacked(x, samples, smooth)
             before = self._explained(attacked, x)
             unsigned = bool((before >= 0).all())
             agreed = self.truths.of(before, attacked, samples, unsigned)
@@ -103,7 +104,10 @@ class Fragile:
                 measured = pd.concat([as_rows(told, entry), lost(agreed, agrees, entry)])
                 entry = entry.assign(beta=smooth.beta, surrogate_agreement=smooth.agreement)
                 parts.append(entry.merge(measured, on="sample"))
-        return pd.concat(parts, ignore_index=True)
+            return pd.concat(parts, ignore_index=True)
+
+        memory = self.settings["memory"] / GRAPH
+        return pd.concat(list(in_chunks(self.decoder, self.batches, rows, memory, attack)), ignore_index=True)
 
     @cached_property
     def sd(self) -> float:
@@ -122,7 +126,7 @@ class Fragile:
         options = self.attack.options
         if self.saliency.curved or not isinstance(options, DescentOptions):
             return Surrogate(self.decoder.network, np.nan, np.nan)
-        return surrogate(self.decoder, self.batches, rows, options.beta)
+        return surrogate(self.decoder, self.batches, rows, options.beta, self.settings["memory"])
 
     def _attacked(self, x: torch.Tensor, samples: pd.DataFrame, smooth: Surrogate) -> Attacked:
         ids, way = samples["sample"].tolist(), self.saliency

@@ -144,14 +144,15 @@ class JobSettings:
     def model(self, wildcards: Any) -> Settings:
         """The choice among candidates, and calibration; or the fit of trained weights to the data, and calibration."""
         model, of = self._jobs.model(wildcards), {"data": self.kind(wildcards)}
+        computed = {"memory": self._config.memory, **self._torch()}
         if model.weights:
             data = {**self._shared(wildcards, "standardize"), "pseudonyms": self.pseudonyms(wildcards)}
             checked = {"accuracy_within": model.accuracy_within, "calibrate": model.calibrate}
-            return {**of, "network": model.network, **data, **checked, **self._torch()}
+            return {**of, "network": model.network, **data, **checked, **computed}
         if model.planted:
-            return {**of, "network": model.network, "calibrate": model.calibrate, **self._torch()}
+            return {**of, "network": model.network, "calibrate": model.calibrate, **computed}
         choice = {"strength": strength(model), "tolerance": model.tolerance, "calibrate": model.calibrate}
-        return {**of, "network": model.network, **choice, **self._torch()}
+        return {**of, "network": model.network, **choice, **computed}
 
     def permute(self, wildcards: Any) -> Settings:
         """One twin, trained on permuted labels."""
@@ -173,7 +174,8 @@ class JobSettings:
         """One attack on one model."""
         robustness = self._jobs.dataset(wildcards).robustness
         shared = robustness.model_dump(mode="json", exclude={"attacks"})
-        return {"attack": robustness.attacks[wildcards.attack], **shared, "seed": self._config.seed, **self._torch()}
+        computed = {"seed": self._config.seed, "memory": self._config.memory, **self._torch()}
+        return {"attack": robustness.attacks[wildcards.attack], **shared, **computed}
 
     def measure(self, wildcards: Any) -> Settings:
         """One metric of one method's maps."""
