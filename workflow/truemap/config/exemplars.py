@@ -58,9 +58,9 @@ class Influential(SignAttack):
         0.01,
         description="lambda, added to the diagonal of the Hessian, and L2 penalty (lambda/2 times the sum of squared "
         "weights and biases) of the optimum that the last layer is brought to first. Without it the Hessian has no "
-        "inverse (logits that all rise alike change no loss), and every influence hangs on it. At 0.01 influences are "
-        "within r = .95 of what exact refits without a map say (tests/exemplars); a smaller one makes single maps "
-        "matter more, and the first order worse",
+        "inverse (logits that all rise alike change no loss), and every influence hangs on it. At 0.01, and of more "
+        "maps than features, influences correlate by .95 and more with exact refits without a map (tests/exemplars); "
+        "the smaller it is, the more a single map matters, and the worse is the first order",
     )
     models: Annotated[list[str], Field(min_length=1)] | None = Field(
         None,
