@@ -204,7 +204,7 @@ def test_what_does_not_work_on_noise_is_said_to_be_unknown(monkeypatch, caplog):
 def test_a_network_without_a_linear_layer_at_its_end_is_refused_influences_before_it_trains():
     template = model({"name": "correlation"}, training={"name": "templates"}, influenced=1)
     influence = {"epsilon": [0.1], "train": None, "maps": None}
-    with pytest.raises(DataError, match="model m: influence: asks for a network that ends with one nn.Linear"):
+    with pytest.raises(DataError, match=r"model m: influence: asks for a network that ends with one nn\.Linear"):
         costs(template, influence=influence).of("m")
 
 

@@ -462,7 +462,11 @@ def test_influences_are_told_of_all_networks_that_are_trained_here():
 @pytest.mark.parametrize(
     ("models", "influence", "words"),
     [
-        ({"other": {"maps": "a.tsv", "signed": True}}, {}, "influence: it asks training maps, and no network is trained"),
+        (
+            {"other": {"maps": "a.tsv", "signed": True}},
+            {},
+            "influence: it asks training maps, and no network is trained",
+        ),
         ({"m": ONE_LAYER}, {"models": ["n"]}, "influence.models: no network 'n' is trained here"),
         (
             {"m": ONE_LAYER, "other": {"maps": "a.tsv", "signed": True}},

@@ -13,8 +13,8 @@ from pages import asked_for
 from scipy import stats
 from snakemake.utils import update_config
 
-from truemap.config.schema import parse
 from truemap.config.exemplars import GRADIENT, RANDOM, Influential
+from truemap.config.schema import parse
 from truemap.evaluation.claims import (
     COLUMNS,
     JUDGED,

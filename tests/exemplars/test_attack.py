@@ -186,6 +186,7 @@ def test_an_example_is_the_typical_map_and_its_training_maps_and_no_subjects():
     assert not {"subject", "sample"} & set(example.columns) and "sub-" not in example.to_csv()
     for _, one in example[example["rank"] > 0].iterrows():
         place = row[one["role"]][one["rank"] - 1]
+        assert one["stays"] == (place in row["before"] and place in row["after"])
         assert one["label"] == row[f"{one['role']}_label"][one["rank"] - 1]
         np.testing.assert_array_equal(one["map"], training.volumes.parts[0][place].ravel())
     test, attacked = (np.asarray(volume) for volume in example["map"][:2])
@@ -234,7 +235,13 @@ def test_fewer_training_maps_than_are_compared():
 
 def test_options():
     assert Options().model_dump()["attacked"] == 3
-    for wrong in ({"epsilon": []}, {"epsilon": [0.0]}, {"attacked": 0}, {"influential": "most"}, {"epsilon": [1.0, 1.0]}):
+    for wrong in (
+        {"epsilon": []},
+        {"epsilon": [0.0]},
+        {"attacked": 0},
+        {"influential": "most"},
+        {"epsilon": [1.0, 1.0]},
+    ):
         with pytest.raises(ValidationError):
             Options(**wrong)
     for wrong in ({"models": []}, {"models": ["nn", "nn"]}, {"damping": 0.0}, {"train": 0}, {"maps": 0}):

@@ -138,7 +138,8 @@ class Costs:
             ``model, parameters, multiply_adds`` (of one pass of one map), and of all its jobs ``training_seconds,
             retraining_seconds`` (on permuted labels, without voxels), ``explaining_seconds, measuring_seconds`` (of
             anchors too: at most), ``regions_seconds`` (to put them back), ``attacking_seconds`` (of maps: at most),
-            ``influence_seconds`` (of training maps), ``robustness_seconds`` (at most); NaN where a method could not work on noise.
+            ``influence_seconds`` (of training maps), ``robustness_seconds`` (at most); NaN where a method could not
+            work on noise.
 
         Raises
         ------
@@ -386,7 +387,11 @@ class Costs:
     def _sums(self) -> float:
         """Return how many products of float64 are added up in a second."""
         square = torch.ones(512, 512, dtype=torch.float64, device=self._device)
-        return len(square) ** 3 / self._seconds(lambda: square @ square)
+
+        def multiply() -> None:
+            square @ square
+
+        return len(square) ** 3 / self._seconds(multiply)
 
     def _on_noise(
         self, model: Settings, network: nn.Module, batches: Batches, saliency: Saliency, count: int

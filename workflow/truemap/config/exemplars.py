@@ -50,9 +50,9 @@ class Influential(SignAttack):
     )
     train: Count | None = Field(
         1000,
-        description="training maps whose influences are told, a seeded choice balanced over classes; null: all. 1000 in "
-        "the paper. The last layer is brought to its optimum on these alone, so that an influence is about leaving one "
-        "of them out. Their features are held as float64, and of a linear network these are its voxels",
+        description="training maps whose influences are told, a seeded choice balanced over classes; null: all. 1000 "
+        "in the paper. The last layer is brought to its optimum on these alone, so that an influence is about leaving "
+        "one of them out. Their features are held as float64, and of a linear network these are its voxels",
     )
     damping: Positive = Field(
         0.01,

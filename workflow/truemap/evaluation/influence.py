@@ -11,7 +11,7 @@ import pandas as pd
 from truemap.config.exemplars import GRADIENT, RANDOM
 from truemap.config.names import INFLUENCE
 from truemap.evaluation.fragility import fragility_summary
-from truemap.evaluation.fragility_answers import COLUMNS, NO, OPEN, YES, Entry, counted
+from truemap.evaluation.fragility_answers import COLUMNS, NO, OPEN, PARTLY, YES, Entry, counted
 from truemap.evaluation.fragility_pairs import fragility_pairs, oriented
 
 #: What is measured of each attacked test map.
@@ -29,13 +29,15 @@ TRAP = (
 )
 
 
-def influence_tables(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def influence_tables(table: pd.DataFrame, top: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return means and tests of what attacks left of influences, and tests between trainings and attacks.
 
     Parameters
     ----------
     table : DataFrame
         ``model, seed``, the columns of `truemap.exemplars.attack.Exemplars.table`, and ``slope, refit_agreement``.
+    top : int
+        Of how many the overlap is.
 
     Returns
     -------
@@ -57,6 +59,9 @@ def influence_tables(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     ]
     told = pd.concat(parts, ignore_index=True)
     summary = fragility_summary(told, [RANDOM]).drop(columns=NONE).rename(columns=REFITTED)
+    for measure, ends in zip(MEASURES, ((-1.0, 1.0), (0.0, float(top))), strict=True):
+        own = summary["measure"] == measure
+        summary.loc[own, ["ci_low", "ci_high"]] = summary.loc[own, ["ci_low", "ci_high"]].clip(*ends)
     pairs = fragility_pairs(told).drop(columns=["conditions", "truth", "method_a", "method_b"])
     return summary, pairs
 
@@ -77,9 +82,10 @@ def of_influences(summary: pd.DataFrame, pairs: pd.DataFrame) -> tuple[pd.DataFr
 def influence_answers(summary: pd.DataFrame, pairs: pd.DataFrame, asked: Mapping[str, Any]) -> pd.DataFrame:
     """Return one sentence a question and network, of the largest epsilon.
 
-    Answers are by the rank correlation of influences before and after, and its paired test over subjects (images, where
-    there are none), Bonferroni-corrected: ``yes`` where it is significant this way, ``no`` where it is not, ``open``
-    where there is no test.
+    Answers are by paired tests of both measures over subjects (images, where there are none), Bonferroni-corrected. An
+    attack changes influences more than random signs: ``yes`` where both say so, ``in part`` where one does, ``no``
+    where none does. Training protects: as `truemap.evaluation.fragility_answers.counted` has it. ``open``: there is
+    no test.
 
     Parameters
     ----------
@@ -96,7 +102,7 @@ def influence_answers(summary: pd.DataFrame, pairs: pd.DataFrame, asked: Mapping
     """
     strongest = summary["epsilon"].max()
     means = summary[(summary["epsilon"] == strongest) & (summary["seed"] == "mean")]
-    tests = pairs[(pairs["epsilon"] == strongest) & (pairs["measure"] == "spearman")]
+    tests = pairs[(pairs["epsilon"] == strongest) & (pairs["attack_a"] == GRADIENT)]
     rows = [*_changes(means, asked, strongest), *_protection(tests, asked)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -105,33 +111,33 @@ def _changes(means: pd.DataFrame, asked: Mapping[str, Any], epsilon: float) -> I
     for model, rows in means.groupby("model", sort=False):
         cells = rows.set_index(["measure", "attack"])
         rho, left = ([_of(cells.loc[(m, attack), "mean"]) for attack in (GRADIENT, RANDOM)] for m in MEASURES)
-        own = cells.loc[("spearman", GRADIENT)]
-        answer = OPEN if np.isnan(own["p"]) else YES if own["significant"] and own["difference"] < 0 else NO
-        why = own["test_reason"] or f"paired t({own['df']:.0f}) = {own['t']:.2f}, Bonferroni p = {own['p_bonferroni']:.2g}"
+        tests = cells.xs(GRADIENT, level="attack").loc[list(MEASURES)]
+        own, less = tests.iloc[0], (tests["significant"] & (tests["difference"] < 0)).sum()
+        answer = OPEN if tests["p"].isna().all() else YES if less == len(tests) else PARTLY if less else NO
+        p = [row["test_reason"] or f"Bonferroni p = {row['p_bonferroni']:.2g}" for _, row in tests.iterrows()]
         sentence = (
             f"{asked['labels'][model]}: under the gradient-sign attack of {epsilon:g} sd influences of the training "
-            f"maps before and after correlate by {rho[0]} (Spearman; random signs of the same size: {rho[1]}; {why}), "
-            f"and {left[0]} of the {asked['top']} most influential are still so ({left[1]}); {own['unattacked']:.0f} of "
-            f"{own['maps']:.0f} maps came back as they were, as the prediction would not have stayed. With its last "
-            f"layer at the optimum the network predicts the same class of {100 * own['refit_agreement']:.3g} % of the "
+            f"maps before and after correlate by {rho[0]} (Spearman; random signs of the same size: {rho[1]}; {p[0]}), "
+            f"and {left[0]} of the {asked['top']} most influential are still so ({left[1]}; {p[1]}); "
+            f"{own['unattacked']:.0f} of {own['maps']:.0f} maps came back as they were, as the "
+            "prediction would not have stayed. With its last layer at the optimum the network "
+            f"predicts the same class of {100 * own['refit_agreement']:.3g} % of the "
             "training maps."
         )
-        yield CHANGES, str(model), "spearman", answer, sentence
+        yield CHANGES, str(model), "", answer, sentence
 
 
 def _protection(tests: pd.DataFrame, asked: Mapping[str, Any]) -> Iterator[Entry]:
     for model, standard in asked["standard"]:
-        found = oriented(tests[tests["attack_a"] == GRADIENT], "model", model, standard)
+        found = oriented(tests, "model", model, standard)
         more, less, total, answer = counted(found)
-        said = "more" if more else "less" if less else "neither significantly more nor less"
-        difference = found["difference"].mean() if len(found) else np.nan
+        rho, left = (_of(found.loc[found["measure"] == measure, "difference"].mean(), "+") for measure in MEASURES)
         sentence = (
-            f"{asked['labels'][model]}: influences stay {said} like what they were than those of "
-            f"{asked['labels'][standard]}, attacked alike (Spearman's rho differs by {_of(difference, '+')})."
-            if total
-            else f"{asked['labels'][model]}: there is no test against {asked['labels'][standard]}."
+            f"{asked['labels'][model]}: attacked alike, influences stay more like what they were than those of "
+            f"{asked['labels'][standard]} in {more} of {total} tests (rank correlation, most influential that stay), "
+            f"less in {less}; Spearman's rho differs by {rho}, and {left} more of the most influential stay."
         )
-        yield PROTECTS, model, "spearman", answer, sentence
+        yield PROTECTS, model, "", answer, sentence
 
 
 def _of(value: float, sign: str = "") -> str:

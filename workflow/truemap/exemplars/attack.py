@@ -171,19 +171,20 @@ class Exemplars:
         -------
         DataFrame
             ``role`` (``test``, ``attacked``, ``before``, ``after``), ``rank`` (from 1), ``label``, ``influence``,
-            ``epsilon, spearman, overlap, attacked`` and ``map``, all voxels as a list (float32).
+            ``stays`` (whether it is among the most influential before and after), ``epsilon, spearman, overlap,
+            attacked`` and ``map``, all voxels as a list (float32).
         """
         row = typical(table)
         at = int(np.flatnonzero(self.tested.volumes.table["sample"] == row["sample"])[0])
         x, labels = self.tested.get(torch.tensor([at]))
         signs = self.signs(GRADIENT, x, labels, self.influence.of(x, labels), [row["sample"]])
         maps = {"test": x, "attacked": self.moved(x, signs, row["epsilon"])[0]}
-        rows = [(role, 0, row["label"], np.nan, volume[0]) for role, volume in maps.items()]
-        for role in ("before", "after"):
-            volumes = training.get(torch.tensor(row[role]))[0]
-            entries = zip(row[f"{role}_label"], row[f"{role}_influence"], volumes, strict=True)
+        rows = [(role, 0, row["label"], np.nan, False, volume[0]) for role, volume in maps.items()]
+        for role, other in (("before", "after"), ("after", "before")):
+            stays, volumes = np.isin(row[role], row[other]), training.get(torch.tensor(row[role]))[0]
+            entries = zip(row[f"{role}_label"], row[f"{role}_influence"], stays.tolist(), volumes, strict=True)
             rows += [(role, rank, *entry) for rank, entry in enumerate(entries, 1)]
-        found = pd.DataFrame(rows, columns=["role", "rank", "label", "influence", "map"])
+        found = pd.DataFrame(rows, columns=["role", "rank", "label", "influence", "stays", "map"])
         told = {name: row[name] for name in ("epsilon", "spearman", "overlap", "attacked")}
         return found.assign(**told, map=[volume.flatten().cpu().numpy() for volume in found["map"]])
 

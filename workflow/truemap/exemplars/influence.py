@@ -127,9 +127,7 @@ class Influence:
         return features if self.basis is None else features @ self.basis, pulls
 
 
-def influence_of(
-    decoder: Decoder, training: Batches, options: Options, rows: torch.Tensor | None = None
-) -> Influence:
+def influence_of(decoder: Decoder, training: Batches, options: Options, rows: torch.Tensor | None = None) -> Influence:
     """Return the influences of training maps: their features, one Hessian, one factorisation.
 
     Features are taken in an orthonormal basis of what the training maps span, where that is less than all: outside it

@@ -49,7 +49,9 @@ def _message(told: Mapping[str, Any]) -> Html:
 
 def _figures(told: Mapping[str, Any]) -> Html:
     rest = [
-        one for one in told["pictures"] if not one["name"].startswith(("grid", "prediction", "strength", "fragility", "influence"))
+        one
+        for one in told["pictures"]
+        if not one["name"].startswith(("grid", "prediction", "strength", "fragility", "influence"))
     ]
     return html("<h3>Figures of the paper</h3>\n{}", _pictures(rest)) if rest else Html("")
 
@@ -152,8 +154,8 @@ def _influence(told: Mapping[str, Any]) -> Html:
         return Html("")
     said = joined(html("<li>{}</li>\n", sentence) for sentence in [*sentences, TRAP])
     return html(
-        "<h3>Training maps that predictions hang on</h3>\n{}<details><summary>What attacks leave of influences</summary>"
-        "<ul>\n{}</ul></details>\n",
+        "<h3>Training maps that predictions hang on</h3>\n{}<details><summary>What attacks leave of influences"
+        "</summary><ul>\n{}</ul></details>\n",
         _pictures(pictures), said,
     )  # fmt: skip
 

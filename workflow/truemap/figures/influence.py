@@ -22,7 +22,11 @@ ROWS = {"before": ("test", "as it is"), "after": ("attacked", "attacked")}
 #: Training maps that are drawn, at most.
 MOST = 5
 #: Height of the words under a map, and of the panels of curves, in inches.
-WORDS, CURVES = 0.42, 1.7
+WORDS, CURVES = 0.4, 2.0
+#: Width of the frame of a training map that is among the most influential before and after, and of others.
+STAYS, GOES = 2.0, 0.3
+#: Share of the width that the colour bar takes; height of a map at most, in inches.
+BAR, HIGHEST = 0.1, 1.4
 SHOWN = ["measure", "epsilon", "model", "attack", "n", "maps", "unattacked", "mean", "ci_low", "ci_high", "reason"]
 
 
@@ -63,34 +67,30 @@ def influence_figure(
         Training maps that are compared.
     """
     columns = 1 + min(MOST, int(example["rank"].max()))
-    images = {key: image for key, image in zip(_keys(example), _images(example, grid), strict=True)}
+    images = dict(zip(_keys(example), _images(example, grid), strict=True))
     shape = next(iter(images.values())).shape
-    side = WIDE / MM / (1 + MOST) * shape[0] / shape[1]
-    height = 2 * (min(side, 1.4) + WORDS) + CURVES
-    figure = plt.figure(figsize=sheet(WIDE, height), layout="constrained")
-    ratios = [min(side, 1.4) + WORDS] * 2 + [CURVES]
-    places = figure.add_gridspec(3, 1, height_ratios=ratios)
+    tall = min((1 - BAR) * WIDE / MM / columns * shape[0] / shape[1], HIGHEST)
+    heights = [2 * (tall + WORDS), CURVES]
+    figure = plt.figure(figsize=sheet(WIDE, sum(heights)), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=heights)
+    axes = above.subplots(len(ROWS), columns, squeeze=False)
     limit = max(np.abs(image).max() for image in images.values()) or 1.0
-    drawn = []
-    for number, (role, (own, words)) in enumerate(ROWS.items()):
-        line = places[number].subgridspec(1, columns)
-        axes = [figure.add_subplot(line[column]) for column in range(columns)]
-        keys = [(own, 0), *((role, rank) for rank in range(1, columns))]
-        for axis, key in zip(axes, keys, strict=True):
+    for line, (role, (own, words)) in zip(axes, ROWS.items(), strict=True):
+        for axis, key in zip(line, [(own, 0), *((role, rank) for rank in range(1, columns))], strict=True):
             row = example[(example["role"] == key[0]) & (example["rank"] == key[1])].iloc[0]
-            said = f"{row['label']}\ntest map, {words}" if key[1] == 0 else f"{row['label']}\nI = {row['influence']:.2g}"
+            said = (row["label"], f"test map, {words}" if key[1] == 0 else f"I = {row['influence']:.2g}")
             axis.set_gid(f"{key[0]}-{key[1]}")
-            axis.imshow(images[key], cmap=colormap, vmin=-limit, vmax=limit, origin="upper", interpolation="nearest")
+            axis.imshow(images[key], cmap=colormap, vmin=-limit, vmax=limit, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
-            lines = "\n".join(fitted(part, WIDE / MM / columns) for part in said.split("\n"))
+            axis.spines[:].set_linewidth(STAYS if row["stays"] else GOES)
+            lines = "\n".join(fitted(part, 0.95 * (1 - BAR) * WIDE / MM / columns) for part in said)
             axis.set_xlabel(lines, fontsize=SMALL, labelpad=2)
-        drawn += axes
-        if number == 0:
-            letter(axes[0], "a")
+    letter(axes[0, 0], "a")
     scale = plt.matplotlib.cm.ScalarMappable(plt.matplotlib.colors.Normalize(-limit, limit), colormap)
-    bar = figure.colorbar(scale, ax=drawn, location="right", fraction=0.02, aspect=40)
+    bar = above.colorbar(scale, ax=axes, location="right", fraction=0.02, aspect=40, ticks=[-limit, 0, limit])
+    bar.set_ticklabels([f"{-limit:.2g}", "0", f"{limit:.2g}"])
     bar.set_label("value of the map", fontsize=SMALL)
-    _curves(figure, places[2].subgridspec(1, 2), summary, labels, top)
+    _curves(below, summary, labels, top)
     return figure
 
 
@@ -104,9 +104,10 @@ def foot(example: pd.DataFrame, summary: pd.DataFrame, grid: Grid, labels: Mappi
     return (
         f"a: {labels[one['model']]}, the test map of median rank correlation under the attack of {one['epsilon']:g} sd"
         f"{came}, and the most influential training maps, the first the most, with class and influence I on the test "
-        f"map's loss (negative: helpful); {slices}b, c: n = {n} subjects (or images); whiskers: 95 % interval of the "
-        f"mean over them (Student's t); {means['unattacked'].sum():.0f} of {means['maps'].sum():.0f} attacks would have "
-        "changed the prediction, and these maps count as they were"
+        f"map's loss (negative: helpful), those that stay among them in thick frames; {slices}b, c: n = {n} subjects "
+        "(or images); whiskers: 95 % interval of the mean over them (Student's t); "
+        f"{means['unattacked'].sum():.0f} of {means['maps'].sum():.0f} attacks would have changed the prediction, and "
+        "these maps count as they were"
     )
 
 
@@ -142,13 +143,13 @@ def _height(example: pd.DataFrame, grid: Grid) -> float:
     return float((image.affine @ [*middle, _level(example, grid), 1])[2])
 
 
-def _curves(figure: plt.Figure, places: plt.matplotlib.gridspec.GridSpecFromSubplotSpec, summary: pd.DataFrame,
-            labels: Mapping[str, str], top: int) -> None:  # fmt: skip
+def _curves(
+    figure: plt.matplotlib.figure.SubFigure, summary: pd.DataFrame, labels: Mapping[str, str], top: int
+) -> None:
     """Draw both measures against epsilon: a colour a network, the attack as a line, random signs dotted."""
     means = summary[summary["seed"] == "mean"]
     words = ("Spearman's rho of influences,\nbefore and after", f"of the {top} most influential,\nhow many stay so")
-    for number, (name, measure, said) in enumerate(zip("bc", MEASURES, words, strict=True)):
-        axis = figure.add_subplot(places[number])
+    for axis, name, measure, said in zip(figure.subplots(1, 2), "bc", MEASURES, words, strict=True):
         axis.set_gid(measure)
         for turn, model in enumerate(labels):
             for attack, line in ((GRADIENT, "-"), (RANDOM, ":")):
@@ -158,8 +159,8 @@ def _curves(figure: plt.Figure, places: plt.matplotlib.gridspec.GridSpecFromSubp
                 look = {"color": COLORS[turn % len(COLORS)], "marker": MARKERS[turn // len(COLORS) % len(MARKERS)]}
                 label = f"{labels[model]}{', random signs' if attack == RANDOM else ''}"
                 axis.errorbar(
-                    points["epsilon"], points["mean"], yerr=ends, markersize=3, linewidth=1, capsize=1.5, linestyle=line,
-                    label=label, **look,
+                    points["epsilon"], points["mean"], yerr=ends, markersize=3, linewidth=1, capsize=1.5,
+                    linestyle=line, label=label, **look,
                 )  # fmt: skip
         bounds = sorted({*means["epsilon"]})
         axis.set_xscale("log")
@@ -172,4 +173,4 @@ def _curves(figure: plt.Figure, places: plt.matplotlib.gridspec.GridSpecFromSubp
         letter(axis, name)
     handles, names = axis.get_legend_handles_labels()
     widest = max(text_width(name) for name in names) + 0.5
-    figure.legend(handles, names, frameon=False, loc="outside lower center", ncols=max(1, int(WIDE / MM / widest)))
+    figure.legend(handles, names, frameon=False, loc="outside upper center", ncols=max(1, int(WIDE / MM / widest)))

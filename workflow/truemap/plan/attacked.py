@@ -38,7 +38,9 @@ def done_of(dataset: Dataset, fragility: Fragility) -> dict[str, Any]:
 def influences_asked(dataset: Dataset) -> dict[str, Any]:
     """Return what is asked of influences: see `truemap.evaluation.influence.influence_answers`."""
     models = {name: dataset.networks[name] for name in dataset.influenced}
-    influence = dataset.influence.model_dump(mode="json", include={"attacked", "top", "train"}) if dataset.influence else {}
+    influence = (
+        dataset.influence.model_dump(mode="json", include={"attacked", "top", "train"}) if dataset.influence else {}
+    )
     return {
         **influence,
         "shown": next(iter(models)),

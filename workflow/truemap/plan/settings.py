@@ -203,8 +203,8 @@ class JobSettings:
         return {"influence": asked, **choice, "memory": self._config.memory, **self._torch()}
 
     def influences(self, wildcards: Any) -> Settings:
-        """A dataset's table of influences."""
-        return {"data": self._data(wildcards)}
+        """A dataset's table of influences, and of how many most influential maps it tells."""
+        return {"data": self._data(wildcards), "top": self._shared(wildcards, "influence")["influence"]["top"]}
 
     def figure_influence(self, wildcards: Any) -> Settings:
         """The figure of influences, and what they come to in words."""
