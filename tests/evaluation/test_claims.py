@@ -13,6 +13,7 @@ from pages import asked_for
 from scipy import stats
 from snakemake.utils import update_config
 
+from truemap.config.exemplars import GRADIENT, RANDOM, Influential
 from truemap.config.schema import parse
 from truemap.evaluation.claims import (
     COLUMNS,
@@ -466,6 +467,8 @@ MEASURES = {
 
 #: Of maps before and after an attack, by `truemap.evaluation.map_changes.changes`.
 ATTACKED = ("spearman", "top_k", "shift", "sensitivity", "sensitivity_equal")
+#: And of influences, by `truemap.evaluation.influence`.
+ATTACKED += ("overlap",)
 
 
 @pytest.mark.parametrize("row", PUBLISHED.to_dict("records"), ids=list(PUBLISHED["id"]))
@@ -481,7 +484,9 @@ def test_published_claim_can_be_judged(row):
     of_measure = row["criterion"] not in CRITERIA
     if row["criterion"] in ATTACKED:
         attacks = {row[f"method_{side}"].partition("/")[2] for side in "ab" if row[f"method_{side}"]}
-        assert all(f"fragility.attacks.{attack}.name=" in row["about"] for attack in attacks)
+        influence = row["method_a"].startswith("influence/")
+        told = ["influence.influential="] if influence else [f"fragility.attacks.{attack}.name=" for attack in attacks]
+        assert all(words in row["about"] for words in told)
     else:
         assert row["conditions"] in (metrics if of_measure else ("all", "no_negated"))
     if row["criterion"] in MEASURES:
@@ -514,6 +519,11 @@ def test_published_claims_are_about_entries_of_the_shipped_configs():
             attacked = config["datasets"][dataset].get("fragility") or {}
             bounds = [f"{bound:g}" for bound in attacked.get("epsilon", [])]
             both = [f"{way}/{attack}" for way in ways for attack in attacked.get("attacks", [])]
+            influence = config["datasets"][dataset].get("influence")
+            if influence is not None:
+                own = Influential(**influence)
+                signs = [f"influence/{attack}" for attack in (GRADIENT, RANDOM)]
+                entries |= {(dataset, name, sign, f"{bound:g}") for sign in signs for bound in own.epsilon}
             entries |= {(dataset, name, way) for way in ways}
             entries |= {(dataset, name, entry, bound) for entry in both for bound in bounds}
     rows = PUBLISHED.assign(dataset=PUBLISHED["dataset"].str.split()).explode("dataset")

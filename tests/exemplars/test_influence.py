@@ -233,7 +233,7 @@ def test_what_cannot_be_given_is_refused(monkeypatch):
     with pytest.raises(DataError, match=r"`refit` cannot set the weights of the last layer.*`refit: false`"):
         influence_of(model, batches(30), Options(damping=0.1, refit=True))
     monkeypatch.setattr(module, "PARAMETERS", 17)
-    with pytest.raises(DataError, match=r"has 18 parameters that 40 training maps tell of.*fewer training subjects"):
+    with pytest.raises(DataError, match=r"has 18 parameters that 40 training maps tell of.*`train` to fewer maps"):
         influence_of(decoder(), batches(40), Options(damping=0.1))
     monkeypatch.setattr(module, "PARAMETERS", 8)
     with pytest.raises(DataError, match="has 9 parameters that 3 training maps tell of"):

@@ -63,6 +63,7 @@ SETTINGS = [
     for name, member in vars(JobSettings).items()
     if not name.startswith("_")
     and name not in ("of", "kind", "pseudonyms", "simulate", "adopt", "attack_maps", "fragility", "figure_fragility")
+    and name not in ("influence", "influences", "figure_influence")
 ]
 
 
@@ -512,6 +513,43 @@ def test_what_attacks_will_cost_is_told_where_there_are_any() -> None:
         "smoothgrad": 2,
     }
     assert "fragility" not in plan().settings.networks(IMAGES)
+
+
+INFLUENCED = changed(("influence",), {"maps": 5, "train": 50}, SWEPT)
+
+
+def test_influences_are_a_job_of_every_network_and_seed_that_knows_of_no_other():
+    p, pattern = plan(INFLUENCED), "{model}/{seed}"
+    assert p.each("influence", pattern)(IMAGES) == ["nn/0", "nn/4"] and plan().each("influence", pattern)(IMAGES) == []
+    assert p.each("influence", pattern, p.jobs.exemplified)(IMAGES) == ["nn/0"]
+    for rule in ("influences", "figure_influence"):
+        assert p.all(rule, "{dataset}") == ["images"] and plan().all(rule, "{dataset}") == []
+    settings = p.settings.influence(IMAGES)
+    assert json.loads(json.dumps(settings)) == settings
+    assert settings["influence"]["train"] == 50 and "models" not in settings["influence"]
+    assert {"standardize", "explained", "memory", "seed", "device", "threads"} <= set(settings)
+    assert repr(plan(reverse_keys(INFLUENCED)).settings.influence(IMAGES)) == repr(settings)
+    more = changed(("models", "other"), {"network": "linear"}, INFLUENCED)
+    assert plan(more).settings.influence(IMAGES) == settings
+    named = {entry.split("@")[0] for entry in coded(p, "influence", IMAGES)}
+    assert {"truemap.networks.mlp"} <= named and not {"truemap.saliency.smoothgrad", "truemap.attacks.pgd"} & named
+
+
+def test_figures_claims_and_costs_of_influences_know_how_they_were_asked():
+    models = {
+        name: {"network": "mlp", "training": training, "label": name.title()}
+        for name, training in (("robust", "pgd"), ("plain", "standard"))
+    }
+    raw = changed(("models",), models, changed(("influence",), {"top": 4}))
+    settings = plan(raw).settings.figure_influence(IMAGES)
+    assert json.loads(json.dumps(settings)) == settings
+    assert settings["shown"] == "robust" and settings["standard"] == [["robust", "plain"]] and settings["top"] == 4
+    assert list(settings["labels"].items()) == [("plain", "Plain"), ("robust", "Robust")]
+    assert plan(raw).settings.judge(IMAGES)["influence"]["influential"] == "helpful"
+    assert "influence" not in plan().settings.judge(IMAGES)
+    networks = plan(INFLUENCED).settings.networks(IMAGES)
+    assert networks["influence"]["train"] == 50 and networks["models"]["nn"]["influenced"] == 2
+    assert "influence" not in plan().settings.networks(IMAGES)
 
 
 def test_a_training_told_of_after_each_epochs_costs_what_they_come_to():

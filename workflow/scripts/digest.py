@@ -51,6 +51,7 @@ with job(snakemake) as settings:
         "viewer": viewer.viewed(seen, wanted, classes, grid),
         "measures": [] if not files.answers else read_table(files.answers[0])["sentence"].tolist(),
         "fragility": [] if not files.fragility else read_table(files.fragility[0])["sentence"].tolist(),
+        "influence": [] if not files.influence else read_table(files.influence[0])["sentence"].tolist(),
         "quality": digest.quality_counts(read_table(files.quality), read_skipped([files.incomplete, *files.skipped])),
         "versions": json.loads(Path(files.models[0]).read_text())["versions"] if files.models else {},
     }  # fmt: skip

@@ -4,6 +4,7 @@ import pandas as pd
 
 from truemap.evaluation.claims import judge, read_claims
 from truemap.evaluation.fragility_pairs import of_attacks
+from truemap.evaluation.influence import of_influences
 from truemap.evaluation.measures import measure_units, of_measures
 from truemap.evaluation.statistics import share_units, trends
 from truemap.runtime.files import whole
@@ -20,6 +21,10 @@ with job(snakemake) as settings:
             tables.append(table.assign(dataset=snakemake.wildcards.dataset))
     if files.attacked:
         found = of_attacks(pd.read_parquet(files.attacked[0]), pd.read_parquet(files.attacked_pairs[0]))
+        for tables, table in zip((summary, comparisons), found, strict=True):
+            tables.append(table)
+    if files.influences:
+        found = of_influences(pd.read_parquet(files.influences[0]), pd.read_parquet(files.influence_pairs[0]))
         for tables, table in zip((summary, comparisons), found, strict=True):
             tables.append(table)
     if swept:

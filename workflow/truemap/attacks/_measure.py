@@ -10,6 +10,7 @@ import torch
 
 from truemap.attacks._contract import Attack
 from truemap.data.rows import KEYS
+from truemap.data.volumes import Volumes
 from truemap.geometry import lengths
 from truemap.networks._batches import Batches
 from truemap.networks._chunks import Chunks, climbing
@@ -18,6 +19,8 @@ from truemap.numerics import derive_seed
 
 #: By how much of its bound noise may be longer: float32 holds no more of it.
 TOLERANCE = 1e-5
+#: Training maps of which the sd is taken.
+MAPS = 50
 
 
 def choose_maps(table: pd.DataFrame, count: int | None, seed: int) -> np.ndarray:
@@ -37,6 +40,22 @@ def choose_maps(table: pd.DataFrame, count: int | None, seed: int) -> np.ndarray
     drawn = pd.DataFrame({"label": table["label"].to_numpy(), "key": keys}).sort_values("key")
     drawn["turn"] = drawn.groupby("label").cumcount()
     return np.sort(drawn.sort_values(["turn", "key"]).index.to_numpy()[:count])
+
+
+def sd_of(training: Volumes, standardize: str, seed: int) -> float:
+    """Return the maps' sd, in which epsilon is given: 1 where they are z-scored, else that of training maps.
+
+    Root mean square of sds over all voxels, zeros outside the mask too, as z-scores have it.
+
+    Parameters
+    ----------
+    standardize : {"volume", "none"}
+        Of the dataset.
+    """
+    if standardize == "volume":
+        return 1.0
+    rows = choose_maps(training.table.reset_index(drop=True), MAPS, seed)
+    return float(np.sqrt(np.mean([training.take([row]).astype(np.float64).var() for row in rows])))
 
 
 def robustness_table(

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from truemap.config.exemplars import Influential
 from truemap.config.folders import check_folders
 from truemap.config.names import (
     AT_RANDOM,
@@ -534,6 +535,11 @@ class Dataset(Strict):
         description="attacks on maps, under which the prediction stays: how far each map can be changed, and whether "
         "it still tells the truth (statistics/fragility.tsv)",
     )
+    influence: Influential | None = Field(
+        None,
+        description="which training maps predictions hang on, and attacks on that, under which the prediction stays "
+        "(statistics/influence.tsv)",
+    )
     figures: Literal["images", "glass_brain"] = Field(
         "glass_brain",
         description="how maps are drawn: as 2D images (Figure 1) or as glass brains in MNI space (Figure 3)",
@@ -699,6 +705,28 @@ class Dataset(Strict):
                 traits = resolved_options("networks", network).traits()
                 check_fit("map attack", label, options.needs(), "network", network["name"], traits)
         return self
+
+    @model_validator(mode="after")
+    def _influenceable(self) -> Dataset:
+        if self.influence is None:
+            return self
+        if not self.trained:
+            raise ValueError("influence: it asks training maps, and no network is trained here. Drop it.")
+        for name in self.influence.models or []:
+            if name not in self.models:
+                raise ValueError(f"influence.models: no network '{name}' is trained here{suggest(name, self.trained)}")
+            if name in self.given:
+                raise ValueError(f"influence.models: '{name}' are maps from elsewhere, without a network. Take it out.")
+            if name not in self.trained:
+                planted = self.networks[name].planted
+                why = "is planted, of no training map" if planted else "has `weights`: on which maps is not known here"
+                raise ValueError(f"influence.models: '{name}' {why}. Take it out.")
+        return self
+
+    @property
+    def influenced(self) -> list[str]:
+        """Networks of which it is told which training maps their predictions hang on."""
+        return list(self.influence.models or self.trained) if self.influence else []
 
     @property
     def fragile(self) -> dict[str, list[str]]:

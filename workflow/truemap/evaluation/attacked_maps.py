@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from truemap.attacks._measure import TOLERANCE, choose_maps
+from truemap.attacks._measure import TOLERANCE, sd_of
 from truemap.data.grid import Grid
 from truemap.data.rows import KEYS
 from truemap.evaluation.attacked_truth import Truths, lost
@@ -29,8 +29,6 @@ from truemap.saliency._writer import in_chunks
 
 #: How many times the memory of explaining an attack takes: the graph of a gradient, and that of its own gradient.
 GRAPH = 4
-#: Training maps of which the sd is taken.
-MAPS = 50
 
 
 @dataclass(frozen=True)
@@ -111,16 +109,8 @@ class Fragile:
 
     @cached_property
     def sd(self) -> float:
-        """The maps' sd, in which epsilon is given: 1 where they are z-scored, else that of training maps.
-
-        Root mean square of sds over all voxels, zeros outside the mask too, as z-scores have it.
-        """
-        if self.settings["standardize"] == "volume":
-            return 1.0
-        training = self.context.training.volumes
-        rows = choose_maps(training.table.reset_index(drop=True), MAPS, self.settings["seed"])
-        squares = [training.take([row]).astype(np.float64).var() for row in rows]
-        return float(np.sqrt(np.mean(squares)))
+        """The maps' sd, in which epsilon is given (`truemap.attacks._measure.sd_of`)."""
+        return sd_of(self.context.training.volumes, self.settings["standardize"], self.settings["seed"])
 
     def _surrogate(self, rows: np.ndarray) -> Surrogate:
         options = self.attack.options

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from truemap.config.names import INFLUENCE
 from truemap.data.tables import read_tsv, require_cells, require_columns
 from truemap.evaluation.statistics import STRENGTHS
 
@@ -73,10 +74,11 @@ def judge(
         p < alpha) or ``untestable`` (`value` says why). `about` lists what the data, models and methods must be:
         settings of the dataset, ``source.noise=0.5``, blanks between them. Of a measure of maps `conditions` is the
         label of its metric; of attacked maps it is epsilon, and the method a way to explain and an attack
-        (``gradient/top_k``).
+        (``gradient/top_k``); of influences the method is ``influence/gradient_sign`` or ``influence/random_sign``.
     summary, comparisons : DataFrame
         Of the dataset (see `truemap.evaluation.statistics`), and, in their form, of the measures of its maps
-        (`truemap.evaluation.measures`) and of attacked maps (`truemap.evaluation.fragility_pairs.of_attacks`).
+        (`truemap.evaluation.measures`), of attacked maps (`truemap.evaluation.fragility_pairs.of_attacks`) and of
+        influences (`truemap.evaluation.influence.of_influences`).
     dataset : str
         What it is called.
     defined : mapping
@@ -190,7 +192,8 @@ def _configuration(row: dict[str, Any], known: Mapping[str, str]) -> str:
         model = f"models.{row[f'model_{side}']}"
         shown += [f"{model}.{part}" for part in ("network", "training", "calibrate", "seeds")]
         way, _, attack = row[f"method_{side}"].partition("/")
-        shown += [f"{model}.saliency.{way}", *([f"fragility.attacks.{attack}", "fragility.maps"] if attack else [])]
+        of_attack = [f"fragility.attacks.{attack}", "fragility.maps"] if way != INFLUENCE else [INFLUENCE]
+        shown += [f"{model}.saliency.{way}", *(of_attack if attack else [])]
     return SEPARATOR.join(
         f"{k}={v}" for k, v in known.items() if any(k == key or k.startswith(f"{key}.") for key in shown)
     )

@@ -16,6 +16,8 @@ from truemap.networks._decoder import Decoder
 from truemap.networks._last import LastLayer, last_layer
 from truemap.runtime.files import DataError
 
+#: Features of training maps at most, in numbers: 0.8 GB.
+FEATURES = 100_000_000
 #: Parameters of the last layer at most, after what no training map has is left out: their Hessian has 0.8 GB then.
 PARAMETERS = 10_000
 
@@ -125,7 +127,7 @@ class Influence:
         return features if self.basis is None else features @ self.basis, pulls
 
 
-def influence_of(decoder: Decoder, training: Batches, options: Options) -> Influence:
+def influence_of(decoder: Decoder, training: Batches, options: Options, rows: torch.Tensor | None = None) -> Influence:
     """Return the influences of training maps: their features, one Hessian, one factorisation.
 
     Features are taken in an orthonormal basis of what the training maps span, where that is less than all: outside it
@@ -136,17 +138,26 @@ def influence_of(decoder: Decoder, training: Batches, options: Options) -> Influ
     ----------
     training : Batches
         The maps that the decoder was trained on; read in parts.
+    rows : Tensor of int, optional
+        Positions of those whose influences are told, and by which the optimum is: all others are as if they were not.
 
     Raises
     ------
     DataError
-        If the network does not end with a linear layer, or its Hessian is too large to be held.
+        If the network does not end with a linear layer, or features or Hessian are too large to be held.
     """
-    rows = torch.arange(len(training))
+    rows = torch.arange(len(training)) if rows is None else rows
     last = last_layer(decoder.network, training.get(rows[:1])[0].to(_precision(decoder)), "influence")
+    width = last.weights.shape[1]
+    if len(rows) * width > FEATURES:
+        raise DataError(
+            f"influence: {len(rows)} training maps have {width} features each before the last layer, and at most "
+            f"{FEATURES} numbers are held. Set `train` to {max(1, FEATURES // width)} or less, or leave influence out "
+            "for this model."
+        )
     with torch.no_grad():
         features = torch.cat([last.features(training.get(part)[0]) for part in training.chunks(rows)])
-    labels = training.labels.to(features.device)
+    labels = training.labels[rows].to(features.device)
     basis = torch.linalg.qr(features.T)[0] if len(features) < features.shape[1] else None
     known = features if basis is None else features @ basis
     count = len(decoder.classes) * known.shape[1]
@@ -154,7 +165,7 @@ def influence_of(decoder: Decoder, training: Batches, options: Options) -> Influ
         raise DataError(
             f"influence: the last layer has {count} parameters that {len(features)} training maps tell of, and the "
             f"largest Hessian that is held has {PARAMETERS} x {PARAMETERS} numbers. Leave influence out for this "
-            "model, or take fewer training subjects or a network with fewer features before its last layer."
+            "model, set `train` to fewer maps, or take a network with fewer features before its last layer."
         )
     before = features @ last.weights.T
     if options.refit:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from truemap.evaluation.influence import TRAP
 from truemap.figures.message import message_figure
 from truemap.figures.page import Html, html, joined, table_html
 from truemap.figures.wording import CRITERIA, number, plural, words
@@ -18,7 +19,7 @@ WIDE = 1300
 def dataset_sections(told: Mapping[str, Any], times: pd.DataFrame | None = None) -> Html:
     """Return all sections of a dataset; `times` is of `truemap.figures.resources.resource_table`."""
     name = told["dataset"]
-    sections = (_message, _figures, _grid, _maps, _measures, _fragility, _shares, _quality)
+    sections = (_message, _figures, _grid, _maps, _measures, _fragility, _influence, _shares, _quality)
     return html(
         '<section id="{name}" aria-label="{name}">\n<h2>{name} <span '
         'class="soft">({data})</span></h2>\n{}{}</section>\n',
@@ -48,7 +49,9 @@ def _message(told: Mapping[str, Any]) -> Html:
 
 def _figures(told: Mapping[str, Any]) -> Html:
     rest = [
-        one for one in told["pictures"] if not one["name"].startswith(("grid", "prediction", "strength", "fragility"))
+        one
+        for one in told["pictures"]
+        if not one["name"].startswith(("grid", "prediction", "strength", "fragility", "influence"))
     ]
     return html("<h3>Figures of the paper</h3>\n{}", _pictures(rest)) if rest else Html("")
 
@@ -141,6 +144,19 @@ def _fragility(told: Mapping[str, Any]) -> Html:
         "<h3>Attacked maps</h3>\n{}<details><summary>What protects maps</summary><ul>\n{}</ul></details>\n"
         '<p><a href="{}/figures/fragility.html">In words and tables</a></p>\n',
         _pictures(pictures), said, told["dataset"],
+    )  # fmt: skip
+
+
+def _influence(told: Mapping[str, Any]) -> Html:
+    pictures = [one for one in told["pictures"] if one["name"].startswith("influence")]
+    # What was written by other code has none.
+    if not (sentences := told.get("influence")):
+        return Html("")
+    said = joined(html("<li>{}</li>\n", sentence) for sentence in [*sentences, TRAP])
+    return html(
+        "<h3>Training maps that predictions hang on</h3>\n{}<details><summary>What attacks leave of influences"
+        "</summary><ul>\n{}</ul></details>\n",
+        _pictures(pictures), said,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ WORDS = {
     "fragility-top_k": ("Attacked maps: largest voxels", "share of the largest voxels that stay so, against the noise"),
     "fragility-shift": ("Attacked maps: centre", "shift of the maps' centre of mass, against the noise"),
     "fragility-truth": ("Attacked maps and the truth", "agreement of attacked maps with the truth, against the noise"),
+    "influence": ("Influential training maps", "those that a prediction hangs on, before and after an attack; curves"),
     "prediction-tau": ("What measures predict", "rank correlation of each measure with each truth, with intervals"),
     "prediction-regret": ("What following a measure costs", "agreement lost by choosing by each measure, as bars"),
 }

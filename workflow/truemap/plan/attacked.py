@@ -35,6 +35,20 @@ def done_of(dataset: Dataset, fragility: Fragility) -> dict[str, Any]:
     }
 
 
+def influences_asked(dataset: Dataset) -> dict[str, Any]:
+    """Return what is asked of influences: see `truemap.evaluation.influence.influence_answers`."""
+    models = {name: dataset.networks[name] for name in dataset.influenced}
+    influence = (
+        dataset.influence.model_dump(mode="json", include={"attacked", "top", "train"}) if dataset.influence else {}
+    )
+    return {
+        **influence,
+        "shown": next(iter(models)),
+        "standard": _beside_standard(models),
+        "labels": {name: model.label or name for name, model in sorted(models.items())},
+    }
+
+
 def at_random(fragility: Fragility) -> list[str]:
     """Return the labels of attacks that are noise of random signs."""
     return [label for label, attack in fragility.attacks.items() if attack["name"] == "random_sign"]

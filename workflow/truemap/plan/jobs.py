@@ -53,6 +53,9 @@ class Jobs:
             "robustness": self._attacks,
             "attack_maps": self._map_attacks,
             "fragility": self._if(lambda wildcards: self.dataset(wildcards).fragility),
+            "influence": self._influences,
+            "influences": self._if(lambda wildcards: self.dataset(wildcards).influence),
+            "figure_influence": self._if(lambda wildcards: self.dataset(wildcards).influence),
             "measure": self._measured,
             "anchors": self._anchored,
             "metrics": self._if(lambda wildcards: self.dataset(wildcards).metrics),
@@ -271,6 +274,15 @@ class Jobs:
             for label in labels
             for attack in attacks
         ]
+
+    def _influences(self, wildcards: Any) -> list[Job]:
+        """Return model and seed of every network that is asked on which training maps it hangs."""
+        dataset = self.dataset(wildcards)
+        return [{"model": name, "seed": seed} for name in dataset.influenced for seed in dataset.networks[name].seeds]
+
+    def exemplified(self, wildcards: Any) -> list[Job]:
+        """Return model and seed of the network whose influences are drawn: the first."""
+        return self._influences(wildcards)[:1]
 
     def _ranked(self, wildcards: Any) -> list[tuple[Job, str]]:
         """Return the network that is trained again without voxels, and each method that says without which."""

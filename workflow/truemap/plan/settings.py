@@ -17,7 +17,7 @@ from truemap.config.options import SourceOptions
 from truemap.config.registry import resolved_options
 from truemap.config.schema import GivenMaps, Model
 from truemap.config.trained import beside, read_trained
-from truemap.plan.attacked import asked_of, at_random, done_of
+from truemap.plan.attacked import asked_of, at_random, done_of, influences_asked
 from truemap.plan.jobs import Job, Jobs
 from truemap.plan.record import Settings
 from truemap.runtime.privacy import pseudonym, read_salt
@@ -105,10 +105,13 @@ class JobSettings:
                 "retrained": self._again(name, wildcards),
                 "anchors": jobs.anchors(wildcards) if count(jobs.of("anchors", wildcards), model=name) else 0,
                 "games": count(jobs.of("shapley", wildcards), model=name),
+                "influenced": count(jobs.of("influence", wildcards), model=name),
             }
         shared = self._shared(wildcards, "explained", "robustness", "metrics", "measured", "permutations")
         if dataset.fragility:
             shared = {**shared, **self._shared(wildcards, "fragility")}
+        if dataset.influence:
+            shared = {**shared, **self._shared(wildcards, "influence")}
         computed = {"memory": self._config.memory, "seed": self._config.seed, **self._torch()}
         return {"models": models, **shared, **computed}
 
@@ -193,6 +196,22 @@ class JobSettings:
     def fragility(self, wildcards: Any) -> Settings:
         """A dataset's table of attacked maps, and which attack the others are compared with."""
         return {"data": self._data(wildcards), "random": at_random(self._jobs.fragility(wildcards))}
+
+    def influence(self, wildcards: Any) -> Settings:
+        """Influences of training maps on one network's predictions, and attacks on them."""
+        asked = self._shared(wildcards, "influence")["influence"]
+        asked = {key: value for key, value in asked.items() if key != "models"}
+        choice = {"seed": self._config.seed, **self._shared(wildcards, "explained", "standardize")}
+        return {"influence": asked, **choice, "memory": self._config.memory, **self._torch()}
+
+    def influences(self, wildcards: Any) -> Settings:
+        """A dataset's table of influences, and of how many most influential maps it tells."""
+        return {"data": self._data(wildcards), "top": self._shared(wildcards, "influence")["influence"]["top"]}
+
+    def figure_influence(self, wildcards: Any) -> Settings:
+        """The figure of influences, and what they come to in words."""
+        dataset, style = self._jobs.dataset(wildcards), self._style("colormap", "dpi")
+        return {"data": self._data(wildcards), **influences_asked(dataset), "style": style}
 
     def anchors(self, wildcards: Any) -> Settings:
         """Anchors of one model: metrics of them, and their agreement with both truths."""
@@ -284,6 +303,8 @@ class JobSettings:
         }
         if self._jobs.dataset(wildcards).fragility:
             found.update(self._shared(wildcards, "fragility"))
+        if self._jobs.dataset(wildcards).influence:
+            found.update(self._shared(wildcards, "influence"))
         return {**found, "models": models, "swept": swept}
 
     def figure_1(self, wildcards: Any) -> Settings:
