@@ -72,6 +72,12 @@ def test_an_error_says_the_jobs_names_and_its_log_and_lists_no_inputs():
     }  # fmt: skip
     (text,) = said(shown, record(LogEvent.JOB_ERROR, "Error in rule train", logging.ERROR, **broken))
     assert "Error in rule train (dataset=k, seed=0):" in text and "log: logs/k.log" in text and "input" not in text
+    assert "message" not in text
+    words = "RuleException:\nCalledProcessError in file \"/a/train.smk\", line 3:\nCommand 'set -e; python {}' {}"
+    script = words.format("/a/.snakemake/scripts/tmp1_ab.train.py", "died with <Signals.SIGKILL: 9>.")
+    assert said(shown, record(LogEvent.ERROR, script, logging.ERROR)) == ["train.py died with <Signals.SIGKILL: 9>."]
+    other = words.format("/a/other.py", "returned non-zero exit status 1.")
+    assert said(shown, record(LogEvent.ERROR, other, logging.ERROR)) == [other]
 
 
 def test_a_dry_run_says_why_by_reason_and_rule():

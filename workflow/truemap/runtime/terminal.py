@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import re
+import textwrap
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,8 @@ SILENT = (LogEvent.JOB_INFO, LogEvent.JOB_FINISHED, LogEvent.JOB_STARTED, LogEve
 REASONS = "Reasons:"
 #: A file name that a reason names, or what was made by a job.
 PARTS = re.compile(r"; (?=[A-Z])")
+#: What Snakemake says of a script that broke: the copy that it ran is gone when one reads it.
+SCRIPT = re.compile(r"Command '[^']*/\.snakemake/scripts/\w+\.(?P<name>\w+\.py)' (?P<how>.*)")
 #: A job's params as Snakemake compares them: modules with a hash of what was reached of them, and settings.
 CHANGED = re.compile(r"before: (.*?) now: (.*)", re.S)
 MODULE = re.compile(r"'([\w.]+)@\w+'")
@@ -37,6 +40,8 @@ VERDICTS = (
     "not reproduced", "not replicated", "does not hold", "reproduced", "replicated", "holds", "not testable", "not run",
 )  # fmt: skip
 MINUTE, HOUR = 60, 3600
+#: Letters of a line.
+WIDTH = 120
 #: When this process began to say things.
 BEGAN = time.time()
 
@@ -83,14 +88,16 @@ class Terminal(DefaultFormatter):
         """Return the message; at the end of a dry run the reasons by rule."""
         if self._dry and self._jobs and get_event(record) is None and str(record.msg).startswith(REASONS):
             return reasons(self._jobs.values())
-        return str(super().format(record))
+        text = str(super().format(record))
+        if broken := SCRIPT.search(text):
+            return f"{broken['name']} {broken['how']}"
+        return text
 
     def format_run_info(self, msg: dict[str, Any]) -> str:
         """Return how many jobs of which rules there are; in a dry run Snakemake's table."""
         if self._dry:
             return str(msg["msg"])
-        rules = ", ".join(f"{rule} {count}" for rule, count in self._left.items())
-        return f"{self._left.total()} jobs: {rules}"
+        return wrapped(f"{self._left.total()} jobs: {', '.join(f'{r} {count}' for r, count in self._left.items())}")
 
     def format_progress(self, msg: dict[str, Any]) -> str:
         """Return a line for each job that ended since: how many are done, what it was, its time, what time is left."""
@@ -120,7 +127,7 @@ class Terminal(DefaultFormatter):
         """Return what broke and where its reason stands; outputs, no inputs: those may be hundreds."""
         job = self._jobs.get(msg["jobid"])
         names = f" ({format_wildcards(job['wildcards'])})" if job and job["wildcards"] else ""
-        short = {**msg, "rule_name": msg["rule_name"] + names, "input": [], "shellcmd": ""}
+        short = {**msg, "rule_name": msg["rule_name"] + names, "msg": msg["rule_msg"], "input": [], "shellcmd": ""}
         return list(super()._format_job_error(short))
 
 
@@ -133,6 +140,11 @@ def spoken(seconds: float) -> str:
     return f"{seconds // HOUR:.0f} h {seconds % HOUR / MINUTE:.0f} min"
 
 
+def wrapped(text: str, indent: str = "") -> str:
+    """Return text in lines that a terminal shows whole."""
+    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+
 def reasons(jobs: Iterable[Mapping[str, Any]]) -> str:
     """Return why jobs are to run: by reason, with how many of which rules, what changed by name."""
     found: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -141,7 +153,8 @@ def reasons(jobs: Iterable[Mapping[str, Any]]) -> str:
             found[_kind(part)][job["rule_name"]] += 1
     lines = ["Why (jobs one by one: add -p):"]
     for reason, rules in sorted(found.items()):
-        lines += [f"  {reason}:", "    " + ", ".join(f"{rule} ({count})" for rule, count in sorted(rules.items()))]
+        listed = ", ".join(f"{rule} ({count})" for rule, count in sorted(rules.items()))
+        lines += [f"  {reason}:", wrapped(listed, "    ")]
     return "\n".join(lines)
 
 
