@@ -13,7 +13,6 @@ run: .venv/installed
 	[ ! -d results/.snakemake ] || \
 	for stage in samples grid volumes "model background truth"; do $(HOW) --until $$stage || exit; done
 	$(HOW)
-	@echo "What came out, on which data: results/index.html (a page to open in a browser)"
 
 report: run
 	$(BIN)/snakemake --cores $(CORES) --report results/report.html

@@ -1,11 +1,13 @@
 # What has to hold before the first job; included last, since it looks at what all rules make.
 from snakemake.io import strip_wildcard_constraints as plain
 
-from truemap.runtime import work
+from truemap.runtime import terminal, work
 from truemap.runtime.files import DataError
 from truemap.runtime.privacy import without_ids
 from truemap.plan.start import Start
 
+if workflow.is_main_process:
+    terminal.attend(workflow.output_settings)
 work.announce(plan.code.notes.hashed(), main=workflow.is_main_process)
 plan.code.notes.keep()
 
@@ -38,6 +40,8 @@ onstart:
 onsuccess:
     if plan.start:
         plan.start.end()
+        if made := terminal.outcome(Path(rules.index.output[0]), Path(rules.claims.output.tsv)):
+            print(made, file=sys.stderr)
 
 
 onerror:

@@ -262,6 +262,8 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("the style of pages", page_style,
      {"quality", "figure_grid", "figure_prediction", "figure_fragility", "claims", "resources", *FIRST_PAGE}),
     ("the simulation's peaks", peaks, SIMULATED),
+    ("what the terminal says", source("runtime/terminal.py", "of {msg['total']}", "/ {msg['total']}"), NOTHING),
+    ("what jobs say", source("runtime/job.py", ".setLevel(PROGRESS)", ".setLevel(PROGRESS - 1)"), NOTHING),
     ("touch of everything", touch_everything, NOTHING),
     ("a fresh clone beside old results", fresh_clone_beside_old_results, NOTHING),
     ("the folder moved", lambda root: None, NOTHING),
@@ -317,7 +319,7 @@ def test_only_the_new_seed_trains(edited: Clone) -> None:
 
 def test_an_edited_metric_is_measured_again_by_itself_and_no_map_is_made(edited: Clone) -> None:
     source("metrics/complexity.py", "- count - 1", "- count - 1.0")(edited.path)
-    output = edited.snakemake("--dry-run").stdout
+    output = edited.snakemake("--dry-run", "--printshellcmds").stdout
     measured = set(re.findall(r"output: \S+/metrics/(\S+)\.parquet", output))
     assert {Path(path).name for path in measured} == {"complexity"}
     # Two seeds of one network, and another one.
@@ -327,6 +329,9 @@ def test_an_edited_metric_is_measured_again_by_itself_and_no_map_is_made(edited:
 def test_the_dry_run_names_the_module_that_changed(edited: Clone) -> None:
     source("training/_objective.py", "0.5 * l2", "0.25 * l2")(edited.path)
     output = edited.snakemake("--dry-run").stdout
+    assert re.search(r"^  changed: code of truemap\.training\._objective:\n    .*\btrain \(\d+\)", output, re.M)
+    # One by one where that is asked for.
+    output = edited.snakemake("--dry-run", "-p").stdout
     before, now = re.search(r"before: .*?'(truemap\.\S+?)'.*?now: .*?'(truemap\.\S+?)'", output).groups()
     assert before.split("@")[0] == now.split("@")[0] == "truemap.training._objective"
     assert before != now
