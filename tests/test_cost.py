@@ -208,6 +208,13 @@ def test_a_network_without_a_linear_layer_at_its_end_is_refused_influences_befor
         costs(template, influence=influence).of("m")
 
 
+def test_influences_of_more_training_maps_than_are_held_are_refused_before_anything_trains(monkeypatch):
+    monkeypatch.setattr("truemap.exemplars.influence.FEATURES", 10 * VOXELS)
+    influence = {"epsilon": [0.1], "train": 20, "maps": None}
+    with pytest.raises(DataError, match=r"model m: influence: 20 training maps have 253 features each.*to 9 or less"):
+        costs(model(influenced=1), influence=influence).of("m")
+
+
 def test_the_cost_is_said_in_words():
     cost = {"model": "cnn", "parameters": 45463, "multiply_adds": 11805056}
     parts = {

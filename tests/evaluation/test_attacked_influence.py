@@ -15,7 +15,7 @@ from truemap.evaluation.influence import (
 
 BOUNDS = (0.07, 0.14)
 ASKED = {
-    "standard": [["robust", "plain"]], "labels": {"plain": "NN", "robust": "NN robust"}, "top": 5, "train": 100,
+    "standard": [["robust", "plain"]], "labels": {"plain": "NN", "robust": "NN robust"}, "top": 5,
 }  # fmt: skip
 
 

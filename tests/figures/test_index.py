@@ -179,8 +179,8 @@ def test_verdicts_have_kinds(verdict, kind):
 def test_sections_stand_where_their_tables_do(told, shown):
     both = [shown[shown.index(f'<section id="{name}"') :].split("</section>")[0] for name in ("brains", "images")]
     assert ["Time and memory</h3>" in part for part in both] == [True, False]
-    bare = {**told[0], "pictures": [], "measures": [], "fragility": [], "shares": [], "grid": [], "orders": [],
-            "viewer": {**told[0]["viewer"], "maps": []}, "answers": {"informative": None}}  # fmt: skip
+    bare = {**told[0], "pictures": [], "measures": [], "fragility": [], "influence": [], "shares": [], "grid": [],
+            "orders": [], "viewer": {**told[0]["viewer"], "maps": []}, "answers": {"informative": None}}  # fmt: skip
     text = index_page([bare], CLAIMS[:0], {}, ["results/x/digest.json"], "")
     for words in (
         "What agreement can tell",
@@ -188,6 +188,7 @@ def test_sections_stand_where_their_tables_do(told, shown):
         "A brain to turn",
         "Measures against",
         "Accuracy,",
+        "Two of five stay.",
     ):
         assert words in shown and words not in text
     assert "no map has an r with signs" in text and "results/x/digest.json" in text

@@ -95,6 +95,7 @@ def told_of(dataset: str, folder: Path, brain: bool = True, data: str = "simulat
         "pictures": [picture(file, dataset, [str(file)])],
         "viewer": viewer.viewed(shown_of(grid, ENTRIES), ENTRIES, CLASSES, grid),
         "measures": ["complexity predicts neither."], "fragility": ["Training protects no map."],
+        "influence": ["Two of five stay."],
         "versions": {"torch": "2.0"},
         "quality": {"maps": 9, "flagged": 1, "flags": {"flip?": 1}, "skipped": 0},
     }  # fmt: skip

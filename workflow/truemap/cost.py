@@ -26,6 +26,7 @@ from truemap.data.grid import Grid
 from truemap.data.regions import passes
 from truemap.data.volumes import Volumes
 from truemap.exemplars._layer_loss import layer_sums
+from truemap.exemplars.influence import check_held
 from truemap.geometry import radius
 from truemap.map_attacks._attacked import Attacked
 from truemap.map_attacks._contract import MapAttack
@@ -205,7 +206,8 @@ class Costs:
         for label, settings in self._settings["metrics"].items():
             require(decoder, method("metrics", settings, Metric).options.needs(), label)
         if model["influenced"]:
-            last_layer(network, x[:1], "influence")
+            width = last_layer(network, x[:1], "influence").weights.shape[1]
+            check_held(self._part("train", self._settings["influence"]["train"]), width, len(self._classes))
         if any(chosen["attacked"] for chosen in model["saliency"].values()):
             for label, settings in self._settings["fragility"]["attacks"].items():
                 require(decoder, method("map_attacks", settings, MapAttack).options.needs(), label)

@@ -93,7 +93,7 @@ def influence_answers(summary: pd.DataFrame, pairs: pd.DataFrame, asked: Mapping
         Of `influence_tables`.
     asked : mapping
         ``standard`` (network and the one of standard training that it is compared with), ``labels`` of networks,
-        ``top`` and ``train`` (training maps compared, and taken at most).
+        ``top`` (training maps that are compared).
 
     Returns
     -------

@@ -38,12 +38,8 @@ def done_of(dataset: Dataset, fragility: Fragility) -> dict[str, Any]:
 def influences_asked(dataset: Dataset) -> dict[str, Any]:
     """Return what is asked of influences: see `truemap.evaluation.influence.influence_answers`."""
     models = {name: dataset.networks[name] for name in dataset.influenced}
-    influence = (
-        dataset.influence.model_dump(mode="json", include={"attacked", "top", "train"}) if dataset.influence else {}
-    )
     return {
-        **influence,
-        "shown": next(iter(models)),
+        "top": dataset.influence.top if dataset.influence else 0,
         "standard": _beside_standard(models),
         "labels": {name: model.label or name for name, model in sorted(models.items())},
     }
