@@ -18,7 +18,7 @@ from truemap.geometry import direction
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
 from truemap.numerics import derive_seed, pearson, ranks
-from truemap.saliency._writer import chunks
+from truemap.saliency._writer import in_chunks
 
 #: Why a rank correlation is null.
 CONSTANT = "all influences are the same, before the attack or after it"
@@ -122,10 +122,9 @@ class Exemplars:
             (``before_label``) and their influences (``before_influence``); ``attacked_before`` and ``attacked_after``,
             mean of I over the training maps that the step acts on. No training map's subject or number is in it.
         """
-        parts = []
-        positions = np.asarray(rows, dtype=np.int64)
-        for x, labels, samples in chunks(self.decoder, self.tested, positions, megabytes):
-            known = samples[KEYS].reset_index(drop=True)
+
+        def compare(x: torch.Tensor, labels: torch.Tensor, samples: pd.DataFrame) -> pd.DataFrame:
+            known, parts = samples[KEYS].reset_index(drop=True), []
             before = self.influence.of(x, labels)
             ways = {attack: self.signs(attack, x, labels, before, known["sample"]) for attack in (GRADIENT, RANDOM)}
             for epsilon, (attack, signs) in itertools.product(self.options.epsilon, ways.items()):
@@ -133,7 +132,10 @@ class Exemplars:
                 measured = self._compared(before, self.influence.of(moved, labels))
                 facts = {"epsilon": epsilon, "attack": attack, "attacked": kept.cpu().numpy()}
                 parts.append(known.assign(**facts, **measured))
-        return pd.concat(parts, ignore_index=True)
+            return pd.concat(parts, ignore_index=True)
+
+        positions = np.asarray(rows, dtype=np.int64)
+        return pd.concat(list(in_chunks(self.decoder, self.tested, positions, megabytes, compare)), ignore_index=True)
 
     def signs(
         self, attack: str, x: torch.Tensor, labels: torch.Tensor, before: torch.Tensor, samples: Sequence[int]
