@@ -116,7 +116,7 @@ def test_a_whole_run_names_nobody(people: Path, tmp_path: Path) -> None:
     assert set(samples["image"]) == set(images["image"])
     assert samples["subject"].str.fullmatch(PSEUDONYM.pattern).all()
     assert (copy.path / "private/salt").stat().st_mode & 0o777 == 0o600
-    assert "Nothing to be done" in run(copy, people).stdout
+    assert "Nothing to be done" in run(copy, people, influence=influence).stdout
 
 
 def test_a_run_that_fails_at_a_truncated_map_names_its_pseudonym_only(spoilt: Path, tmp_path: Path) -> None:
