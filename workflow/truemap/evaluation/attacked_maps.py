@@ -56,7 +56,7 @@ class Fragile:
     grid: Grid
     settings: Mapping[str, Any]
 
-    def table(self, rows: np.ndarray) -> pd.DataFrame:
+    def tables(self, rows: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Attack the maps that explain what the decoder predicts of some samples, and measure what comes back.
 
         Parameters
@@ -66,7 +66,7 @@ class Fragile:
 
         Returns
         -------
-        DataFrame
+        table : DataFrame
             ``sample, subject, label, condition, negated, predicted, epsilon, bound, attacked, linf, l2, beta,
             surrogate_agreement, measure, conditions, truth, value, reason``: a row a sample, epsilon and measure, for
             agreement also a condition set and truth. `bound` is epsilon in the maps' own units, for L2 of the whole
@@ -77,16 +77,19 @@ class Fragile:
             ``_loss``, which is their difference. So of those of `truemap.evaluation.network`, for the map attacked: by
             what the network does with the sample as it was (truth ``network``), and if asked for, after the attack by
             what it does with the attacked sample (truth ``network_moved``), which that map explains.
+        example : DataFrame
+            The map of the first of the samples before the attack and after that of the largest epsilon: ``sample,
+            role`` (``before``, ``after``) and ``map``, all voxels as a list (float32).
 
         Raises
         ------
         RuntimeError
             If noise is longer than its bound, or makes the decoder predict another class: faults of the attack.
         """
-        smooth, sd = self._surrogate(rows), self.sd
+        smooth, sd, strongest = self._surrogate(rows), self.sd, max(self.settings["epsilon"])
 
-        def attack(x: torch.Tensor, _: torch.Tensor, samples: pd.DataFrame) -> pd.DataFrame:
-            parts, attacked = [], self._attacked(x, samples, smooth)
+        def attack(x: torch.Tensor, _: torch.Tensor, samples: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+            parts, first, attacked = [], {}, self._attacked(x, samples, smooth)
             before = self._explained(attacked, x)
             unsigned = bool((before >= 0).all())
             agreed = self.truths.of(before, attacked, samples, unsigned)
@@ -102,10 +105,14 @@ class Fragile:
                 measured = pd.concat([as_rows(told, entry), lost(agreed, agrees, entry)])
                 entry = entry.assign(beta=smooth.beta, surrogate_agreement=smooth.agreement)
                 parts.append(entry.merge(measured, on="sample"))
-            return pd.concat(parts, ignore_index=True)
+                if epsilon == strongest:
+                    first = {"before": _first(before, attacked), "after": _first(after, attacked)}
+            example = pd.DataFrame({"sample": attacked.samples[0], "role": first.keys(), "map": first.values()})
+            return pd.concat(parts, ignore_index=True), example
 
         memory = self.settings["memory"] / GRAPH
-        return pd.concat(list(in_chunks(self.decoder, self.batches, rows, memory, attack)), ignore_index=True)
+        tables, examples = zip(*in_chunks(self.decoder, self.batches, rows, memory, attack), strict=True)
+        return pd.concat(tables, ignore_index=True), examples[0]
 
     @cached_property
     def sd(self) -> float:
@@ -150,3 +157,8 @@ class Fragile:
 def _of_predicted(maps: torch.Tensor, attacked: Attacked) -> torch.Tensor:
     """Return the mask's voxels of the maps of the predicted classes, shape (n, voxels)."""
     return maps[torch.arange(len(maps), device=maps.device), attacked.predicted][:, attacked.inside]
+
+
+def _first(maps: torch.Tensor, attacked: Attacked) -> np.ndarray:
+    """Return the first sample's map of the predicted class, shape (all voxels,)."""
+    return maps[0, attacked.predicted[0]].flatten().float().cpu().numpy()

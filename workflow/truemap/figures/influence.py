@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 
@@ -14,7 +13,7 @@ from truemap.data.grid import Grid
 from truemap.evaluation.influence import MEASURES
 from truemap.figures.backend import plt
 from truemap.figures.fragility import COLORS, MARKERS
-from truemap.figures.images import flat
+from truemap.figures.slices import slices
 from truemap.figures.style import MM, SMALL, WIDE, fitted, letter, sheet, text_width
 
 #: Rows of training maps: what they are beside, and what stands before it.
@@ -67,7 +66,7 @@ def influence_figure(
         Training maps that are compared.
     """
     columns = 1 + min(MOST, int(example["rank"].max()))
-    images = dict(zip(_keys(example), _images(example, grid), strict=True))
+    images = dict(zip(_keys(example), _images(example, grid)[0], strict=True))
     shape = next(iter(images.values())).shape
     tall = min((1 - BAR) * WIDE / MM / columns * shape[0] / shape[1], HIGHEST)
     heights = [2 * (tall + WORDS), CURVES]
@@ -97,14 +96,14 @@ def influence_figure(
 def foot(example: pd.DataFrame, summary: pd.DataFrame, grid: Grid, labels: Mapping[str, str]) -> str:
     """Return what is drawn, in words: of which network and slice, of how many maps, and what came back as it was."""
     one, means = example.iloc[0], summary[(summary["seed"] == "mean") & (summary["measure"] == MEASURES[0])]
-    slices = "" if 1 in grid.shape else f"axial slices at z = {_height(example, grid):.0f} mm, left is left; "
+    words = f"{_images(example, grid)[1]}; ".removeprefix("; ")
     came = "" if one["attacked"] else ", which came back as it was, as no attack left the prediction"
     counts = sorted({*means["n"].dropna().astype(int)}) or [0]
     n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return (
         f"a: {labels[one['model']]}, the test map of median rank correlation under the attack of {one['epsilon']:g} sd"
         f"{came}, and the most influential training maps, the first the most, with class and influence I on the test "
-        f"map's loss (negative: helpful), those that stay among them in thick frames; {slices}b, c: n = {n} subjects "
+        f"map's loss (negative: helpful), those that stay among them in thick frames; {words}b, c: n = {n} subjects "
         "(or images); whiskers: 95 % interval of the mean over them (Student's t); "
         f"{means['unattacked'].sum():.0f} of {means['maps'].sum():.0f} attacks would have changed the prediction, and "
         "these maps count as they were"
@@ -115,32 +114,9 @@ def _keys(example: pd.DataFrame) -> list[tuple[str, int]]:
     return list(zip(example["role"], example["rank"], strict=True))
 
 
-def _images(example: pd.DataFrame, grid: Grid) -> list[np.ndarray]:
-    """Return what is drawn of each map: an image, or its axial slice as seen from above, left to the left."""
-    volumes = [np.asarray(values, dtype=np.float64).reshape(grid.shape) for values in example["map"]]
-    if 1 in grid.shape:
-        return [flat(volume) for volume in volumes]
-    turned = [_canonical(volume, grid) for volume in volumes]
-    level = _level(example, grid)
-    return [volume[:, ::-1, level].T for volume in turned]
-
-
-def _canonical(volume: np.ndarray, grid: Grid) -> np.ndarray:
-    """Return a volume whose axes go to the right, to the front and up."""
-    return np.asarray(nib.as_closest_canonical(nib.Nifti1Image(volume, grid.affine)).dataobj)
-
-
-def _level(example: pd.DataFrame, grid: Grid) -> int:
-    """Return the slice in which the test map has most, of sizes within the mask."""
-    test = np.asarray(example.loc[example["role"] == "test", "map"].iloc[0], dtype=np.float64).reshape(grid.shape)
-    return int(np.abs(_canonical(test * grid.mask, grid)).sum(axis=(0, 1)).argmax())
-
-
-def _height(example: pd.DataFrame, grid: Grid) -> float:
-    """Return where that slice is, in mm, in the middle of the volume."""
-    image = nib.as_closest_canonical(nib.Nifti1Image(grid.mask.astype(np.float64), grid.affine))
-    middle = [(length - 1) / 2 for length in image.shape[:2]]
-    return float((image.affine @ [*middle, _level(example, grid), 1])[2])
+def _images(example: pd.DataFrame, grid: Grid) -> tuple[list[np.ndarray], str]:
+    """Return what is drawn of each map, in the slice in which the test map has most (`truemap.figures.slices`)."""
+    return slices(example["map"].tolist(), grid, example.loc[example["role"] == "test", "map"].iloc[0])
 
 
 def _curves(

@@ -275,6 +275,14 @@ class Jobs:
             for attack in attacks
         ]
 
+    def attacked(self, wildcards: Any) -> list[Job]:
+        """Return the attacks of which maps are drawn: on what figures show, or else on each network's first way."""
+        dataset, jobs = self.dataset(wildcards), self._map_attacks(wildcards)
+        cells = {f"{job['model']}/{job['method']}" for job in jobs} & set(dataset.drawn or ())
+        cells = cells or {f"{model}/{labels[0]}" for model, labels in dataset.fragile.items() if labels}
+        first = {model: dataset.networks[model].seeds[0] for model in dataset.fragile}
+        return [j for j in jobs if f"{j['model']}/{j['method']}" in cells and j["seed"] == first[j["model"]]]
+
     def _influences(self, wildcards: Any) -> list[Job]:
         """Return model and seed of every network that is asked on which training maps it hangs."""
         dataset = self.dataset(wildcards)

@@ -380,7 +380,7 @@ class JobSettings:
         dataset, fragility = self._jobs.dataset(wildcards), self._jobs.fragility(wildcards)
         asked = {**self._headline(wildcards), **asked_of(dataset, fragility)}
         done = done_of(dataset, fragility)
-        return {"data": self._data(wildcards), "asked": asked, "done": done, "style": self._style("dpi")}
+        return {"data": self._data(wildcards), "asked": asked, "done": done, "style": self._style("colormap", "dpi")}
 
     def pseudonyms(self, wildcards: Any) -> bool:
         """Return whether subjects get pseudonyms: as the config says, or else where they are people."""

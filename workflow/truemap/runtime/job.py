@@ -73,7 +73,7 @@ def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any
     finally:
         guards.clear()
         if scrub and (note := scrub.note()):
-            log.info(note)
+            log.log(PROGRESS, note)
 
 
 def _remedy(error: Exception) -> str:
