@@ -58,7 +58,9 @@ def test_a_row_has_the_map_and_what_each_attack_made_of_it_with_its_measures(gri
     figure = before_after_figure(rows, grid, LABELS, "RdBu_r")
     said = words(figure)
     assert said["plain-gradient-before"] == "r = 0.40"
-    assert " ".join(said["robust-gradient-top_k"].split()) == "ρ = 0.5, top 0.25, 3.2 mm, r = 0.20"
+    assert " ".join(said["robust-gradient-top_k"].split()) == "ρ = 0.5, top 0.25, 3.2 mm r = 0.20"
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert titles == ["before", "top-k", "random signs"]
     assert ("axial slices at z =" in foot(rows, grid)) is (grid is BRAIN)
     assert figure.get_size_inches()[0] == pytest.approx(style.WIDE / style.MM)
     plt.close(figure)
@@ -85,7 +87,7 @@ def test_what_came_back_as_it_was_is_said_and_no_value_is_a_dash():
     rows = drawn_maps(measures, examples, "full", "all")
     figure = before_after_figure(rows, IMAGE, LABELS, "RdBu_r")
     said = words(figure)
-    assert " ".join(said["plain-gradient-top_k"].split()) == "as it was, r –"
+    assert " ".join(said["plain-gradient-top_k"].split()) == "as it was r –"
     assert " ".join(said["plain-gradient-random_sign"].split()).startswith("ρ = –,")
     assert "came back as it was in some row: top-k" in foot(rows, IMAGE)
     plt.close(figure)

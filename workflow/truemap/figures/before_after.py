@@ -89,7 +89,7 @@ def before_after_figure(rows: pd.DataFrame, grid: Grid, labels: Mapping[str, str
     axes = figure.subplots(len(lines), columns, squeeze=False)
     for axis in axes.ravel():
         axis.set_axis_off()
-    for line, (cell, own) in zip(axes, lines.items(), strict=True):
+    for number, (line, (cell, own)) in enumerate(zip(axes, lines.items(), strict=True)):
         limit = max(np.abs(picture).max() for picture in pictures[cell]) or 1.0
         own = own.assign(picture=pictures[cell]).sort_values("role", key=lambda roles: roles != BEFORE, kind="stable")
         for axis, (_, row) in zip(line, own.iterrows(), strict=False):
@@ -99,7 +99,7 @@ def before_after_figure(rows: pd.DataFrame, grid: Grid, labels: Mapping[str, str
             axis.set_gid(f"{cell[0]}-{cell[1]}-{row['attack'] if row['role'] == AFTER else BEFORE}")
             axis.set_xlabel(_words(row, width), fontsize=SMALL, labelpad=2)
             head = "before" if row["role"] == BEFORE else ATTACKS.get(row["attack"], row["attack"])
-            if line is axes[0]:
+            if number == 0:
                 axis.set_title(fitted(head, width), fontsize=SMALL)
         name = fitted(f"{labels[cell[0]]}, {in_words(cell[1])}", NAMES * WIDE / MM)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=SMALL)
@@ -132,6 +132,6 @@ def _words(row: pd.Series, width: float) -> str:
     if row["role"] == BEFORE:
         return r
     if not row["attacked"]:
-        return fitted(f"as it was, {r}", width)
+        return f"as it was\n{r}"
     told = [f"{a}{'–' if np.isnan(row[name]) else format(row[name], '.2g')}{b}" for name, (a, b) in MEASURES.items()]
-    return fitted(", ".join([*told, r]), width)
+    return f"{fitted(', '.join(told), width)}\n{r}"

@@ -34,7 +34,7 @@ def about(samples: pd.DataFrame, grid: Grid) -> dict[str, Any]:
     `voxel_mm` is None where the maps are images.
     """
     splits = samples.groupby("split")
-    named = samples[samples["subject"] != ""]
+    named = samples[samples["subject"].notna() & (samples["subject"] != "")]
     image = 1 in grid.shape
     sides = np.sqrt((grid.affine[:3, :3] ** 2).sum(axis=0))
     return {
