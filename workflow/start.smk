@@ -6,8 +6,6 @@ from truemap.runtime.files import DataError
 from truemap.runtime.privacy import without_ids
 from truemap.plan.start import Start
 
-if workflow.is_main_process:
-    terminal.attend(workflow.output_settings)
 work.announce(plan.code.notes.hashed(), main=workflow.is_main_process)
 plan.code.notes.keep()
 
@@ -17,6 +15,7 @@ if os.path.realpath(workflow.main_snakefile) in map(os.path.realpath, doors):
     try:
         work.check_config(plan.config.model_dump_json(), main=workflow.is_main_process)
         if workflow.is_main_process:
+            terminal.attend(workflow.output_settings)
             plan.start = Start(
                 plan,
                 {rule.name: [plain(str(file)) for file in rule.output] for rule in workflow.rules},

@@ -263,7 +263,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
      {"quality", "figure_grid", "figure_prediction", "figure_fragility", "claims", "resources", *FIRST_PAGE}),
     ("the simulation's peaks", peaks, SIMULATED),
     ("what the terminal says", source("runtime/terminal.py", "of {msg['total']}", "/ {msg['total']}"), NOTHING),
-    ("what jobs say", source("runtime/job.py", ".setLevel(PROGRESS)", ".setLevel(PROGRESS - 1)"), NOTHING),
+    ("what jobs say", source("runtime/job.py", ".setLevel(NOTICE)", ".setLevel(NOTICE - 1)"), NOTHING),
     ("touch of everything", touch_everything, NOTHING),
     ("a fresh clone beside old results", fresh_clone_beside_old_results, NOTHING),
     ("the folder moved", lambda root: None, NOTHING),

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from truemap.datasets._servers import configured_endpoint, other_server
 from truemap.runtime.files import DataError, SourceError, whole, write_text
-from truemap.runtime.log import log, progress
+from truemap.runtime.log import NOTICE, log, progress
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -143,7 +143,7 @@ def store_all(urls: Iterable[str], cache: str | Path, endpoint_url: str | None =
     wanted = list(dict.fromkeys(urls))
     fresh = each(lambda url: _bring(url, cache, endpoint_url), wanted, DOWNLOADS)
     count = sum(new for _, new in zip(progress(wanted, "map"), fresh, strict=True))
-    log.info("fetched %d maps into %s, %d were there", count, cache, len(wanted) - count)
+    log.log(NOTICE, "fetched %d maps into %s, %d were there", count, cache, len(wanted) - count)
 
 
 def read_tagged(url: str, cache: str | Path | None, endpoint_url: str | None = None) -> tuple[bytes, str]:
@@ -271,7 +271,7 @@ def _tries(url: str, endpoint_url: str | None, request: Callable[[Any], T]) -> T
     reason = ""
     for number in range(TRIES):
         if number:
-            log.info("%s: %s; try %d of %d", url, reason, number + 1, TRIES)
+            log.log(NOTICE, "%s: %s; try %d of %d", url, reason, number + 1, TRIES)
             time.sleep(PAUSE * 2 ** (number - 1))
         try:
             return request(files)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from truemap.runtime.files import DataError, guards
-from truemap.runtime.log import PROGRESS, log
+from truemap.runtime.log import NOTICE, log
 from truemap.runtime.privacy import Scrubber, ScrubbingFormatter
 from truemap.runtime.work import Work, end_with_scheduler
 
@@ -42,7 +42,7 @@ def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any
     form = f"{snakemake.rule}: %(message)s"
     handlers: list[logging.Handler] = [logging.FileHandler(snakemake.log[0], mode="w", encoding="utf-8")]
     handlers.append(logging.StreamHandler(sys.stderr))
-    handlers[-1].setLevel(PROGRESS)
+    handlers[-1].setLevel(NOTICE)
     logging.basicConfig(level=logging.INFO, format=form, handlers=handlers, force=True)
     if scrub:
         for handler in handlers:
@@ -73,7 +73,7 @@ def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any
     finally:
         guards.clear()
         if scrub and (note := scrub.note()):
-            log.log(PROGRESS, note)
+            log.log(NOTICE, note)
 
 
 def _remedy(error: Exception) -> str:

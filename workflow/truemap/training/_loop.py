@@ -16,7 +16,7 @@ from truemap.networks._batches import Batches
 from truemap.networks._decoder import build_network
 from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError
-from truemap.runtime.log import log, progress
+from truemap.runtime.log import NOTICE, log, progress
 from truemap.training._checkpoint import Checkpoint
 from truemap.training._contract import Training
 
@@ -57,7 +57,7 @@ def fit(
     size = options.batch_size or len(training)
     history = checkpoint.restore(network, optimizer, random) if checkpoint else []
     if history:
-        log.info("resumed after epoch %d", len(history))
+        log.log(NOTICE, "resumed after epoch %d", len(history))
     for epoch in progress(range(1, options.epochs + 1), "epoch", done=len(history)):
         network.train()
         losses = []
