@@ -16,22 +16,12 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from truemap.config.exemplars import Influential
+from truemap.config.general import Maps, Provenance, Style
+from truemap.config.models import GivenMaps, Model
 from truemap.config.options import MethodOptions
+from truemap.config.probes import Fragility, Roar, Robustness
 from truemap.config.registry import names, options_of
-from truemap.config.schema import (
-    Config,
-    Dataset,
-    Fragility,
-    GivenMaps,
-    Maps,
-    Model,
-    Provenance,
-    Roar,
-    Robustness,
-    Split,
-    Style,
-    TruthOptions,
-)
+from truemap.config.schema import Config, Dataset, Split, TruthOptions
 from truemap.config.trained import Trained
 
 ROOT = Path(__file__).parents[3]

@@ -12,10 +12,10 @@ from statistics import mean
 from typing import Any
 
 from truemap.config.candidates import candidates, strength, swept_point
+from truemap.config.models import GivenMaps, Model
 from truemap.config.names import CHOSEN, EPOCHS, GUIDED, HEADLINES, PEOPLE
 from truemap.config.options import SourceOptions
 from truemap.config.registry import resolved_options
-from truemap.config.schema import GivenMaps, Model
 from truemap.config.trained import beside, read_trained
 from truemap.plan.attacked import asked_of, at_random, done_of, influences_asked
 from truemap.plan.jobs import Job, Jobs
