@@ -79,7 +79,7 @@ def told_of(dataset: str, folder: Path, brain: bool = True, data: str = "simulat
                             "split": ["train", "validation", "test"] * 3})  # fmt: skip
     file = folder / "figure-2a.png"
     image = io.BytesIO()
-    Image.new("RGB", (400, 300), "white").save(image, "PNG")
+    Image.new("RGB", (2102, 900), "white").save(image, "PNG", dpi=(300, 300))
     file.write_bytes(image.getvalue())
     order = {"id": "x", "criterion": "informative", "statement": "one above the other", "ours": "difference +0.2",
              "test": "paired t(11) = 9.00, Bonferroni p = 0.001", "holds": True}  # fmt: skip

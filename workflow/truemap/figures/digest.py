@@ -14,7 +14,7 @@ from truemap.data.grid import Grid
 from truemap.evaluation.statistics import ENTRY, UNIT
 
 #: Of a digest: one that was written by other code is not read.
-FORMAT = 1
+FORMAT = 2
 #: Shares of maps, beside the agreement.
 SHARES = ("accuracy", "robust_accuracy")
 #: Units of which single values are shown; of more, as many at equal steps.

@@ -12,8 +12,11 @@ from truemap.figures.message import message_figure
 from truemap.figures.page import Html, html, joined, table_html
 from truemap.figures.wording import CRITERIA, number, plural, words
 
-#: Pixels of a picture that is shown by itself.
-WIDE = 1300
+#: Widest picture that stands beside another one, in points as printed.
+BESIDE = 300
+#: Pixels of a page to a printed point, at which the smallest letters (6 pt) can be read; where a screen has fewer, a
+#: picture is moved below it.
+READ = 1.75
 
 
 def dataset_sections(told: Mapping[str, Any], times: pd.DataFrame | None = None) -> Html:
@@ -58,8 +61,8 @@ def _figures(told: Mapping[str, Any]) -> Html:
 
 def _pictures(found: Sequence[Mapping[str, Any]]) -> Html:
     """Return pictures, those that are not wide side by side."""
-    narrow = joined(_picture(one) for one in found if one["width"] <= WIDE)
-    rest = joined(_picture(one) for one in found if one["width"] > WIDE)
+    narrow = joined(_picture(one) for one in found if one["points"] <= BESIDE)
+    rest = joined(_picture(one) for one in found if one["points"] > BESIDE)
     return html('<div class="pair">\n{}</div>\n{}', narrow, rest) if narrow else rest
 
 
@@ -68,9 +71,10 @@ def _picture(one: Mapping[str, Any]) -> Html:
     links = joined((html('<a href="{}">{}</a>', path, path.rsplit(".", 1)[-1].upper()) for path in one["files"]), ", ")
     shown = {key: one[key] for key in ("source", "alt", "width", "height")}
     return html(
-        '<figure><a href="{}"><img src="{source}" alt="{alt}" width="{width}" height="{height}"></a>\n'
-        "<figcaption>{alt} {}</figcaption></figure>\n",
-        next((path for path in one["files"] if path.endswith(".png")), "#"), links, **shown,
+        '<figure><div class="moved"><a href="{}"><img src="{source}" alt="{alt}" width="{width}" height="{height}" '
+        'style="min-width: {least}px"></a></div>\n<figcaption>{alt} {}</figcaption></figure>\n',
+        next((path for path in one["files"] if path.endswith(".png")), "#"), links,
+        least=min(round(READ * one["points"]), one["width"]), **shown,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from truemap.config.names import REFERENCE
 from truemap.figures.page import Html, html, joined
 from truemap.figures.words import CRITERIA as OF_FIGURES
-from truemap.figures.words import in_words
+from truemap.figures.words import in_words, measure_words
 
 #: Criteria and truths in words.
 CRITERIA = {
@@ -23,6 +23,11 @@ TRUTHS = {
     "leave_out": "truth without the map explained",
     "network": "what the network does",
 }
+
+
+def criterion_words(name: str) -> str:
+    """Return what a number is of, agreement or a measure, as words."""
+    return CRITERIA.get(name) or measure_words(name)
 
 
 def words(name: str) -> str:
