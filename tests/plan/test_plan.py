@@ -63,7 +63,7 @@ SETTINGS = [
     for name, member in vars(JobSettings).items()
     if not name.startswith("_")
     and name not in ("of", "kind", "pseudonyms", "simulate", "adopt", "attack_maps", "fragility", "figure_fragility")
-    and name not in ("influence", "influences", "figure_influence")
+    and name not in ("influence", "influences", "figure_influence", "dimension")
 ]
 
 
@@ -489,6 +489,28 @@ def test_the_preset_of_attacks_asks_both_datasets_the_same_and_others_what_they_
     fine, coarse = (p.config.datasets[f"hcp-simulated-fragility-{size}"] for size in ("4mm", "8mm"))
     assert fine.source == coarse.source and (fine.downsample, coarse.downsample) == (1, 2)
     assert fine.networks == coarse.networks
+
+
+def test_attacked_maps_of_more_voxels_stand_beside_those_of_fewer() -> None:
+    assert plan(FRAGILE).jobs.of("dimension", IMAGES) == []
+    raw = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    update_config(raw, yaml.safe_load((ROOT / "config/fragility.yaml").read_text()))
+    raw["run"] = ["hcp-simulated-fragility-4mm", "hcp-simulated-fragility-8mm"]
+    p = plan(raw)
+    fine, rough = (at(dataset=name) for name in raw["run"])
+    assert p.jobs.of("dimension", fine) == [{}] and p.jobs.of("dimension", rough) == []
+    pattern = "{dataset}/{model}/{method}/{attack}"
+    assert p.coarser("attack_maps", pattern)(fine) == p.each("attack_maps", pattern)(rough)
+    assert p.coarser("attack_maps", pattern)(rough) == []
+    assert p.settings.dimension(fine)["coarser"] == rough.dataset
+
+
+def test_maps_are_drawn_before_and_after_of_what_figures_show_or_of_each_networks_first_way() -> None:
+    attacks = ("random_sign", "top_k")
+    first = {"model": "nn", "seed": 0, "method": "gradient"}
+    assert plan(FRAGILE).jobs.attacked(IMAGES) == [{**first, "attack": attack} for attack in attacks]
+    shown = plan(changed(("drawn",), ["nn/smoothgrad"], FRAGILE)).jobs.attacked(IMAGES)
+    assert shown == [{**first, "method": "smoothgrad", "attack": attack} for attack in attacks]
 
 
 def test_claims_about_attacked_maps_are_judged_by_what_attacks_are() -> None:

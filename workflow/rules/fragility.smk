@@ -61,8 +61,29 @@ rule fragility:
         "../scripts/fragility.py"
 
 
+rule dimension:
+    input:
+        own=plan.each("attack_maps", rules.attack_maps.output[0]),
+        coarser=plan.coarser("attack_maps", rules.attack_maps.output[0]),
+    output:
+        parquet="results/{dataset}/statistics/dimension.parquet",
+        tsv="results/{dataset}/statistics/dimension.tsv",
+    log:
+        "logs/{dataset}/dimension.log",
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=scaled(30),
+    params:
+        **plan.params("dimension"),
+    script:
+        "../scripts/dimension.py"
+
+
 rule figure_fragility:
     input:
+        dimension=plan.each("dimension", rules.dimension.output.parquet),
         summary=rules.fragility.output.parquet,
         pairs=rules.fragility.output.pairs,
         grid=rules.grid.output[0],

@@ -255,6 +255,7 @@ rule judge:
         reliability=plan.each("metrics", rules.metrics.output.reliability_parquet),
         attacked=plan.each("fragility", rules.fragility.output.parquet),
         attacked_pairs=plan.each("fragility", rules.fragility.output.pairs),
+        dimension=plan.each("dimension", rules.dimension.output.parquet),
         influences=plan.each("influences", rules.influences.output.parquet),
         influence_pairs=plan.each("influences", rules.influences.output.pairs),
         predictions=plan.each("model", rules.model.output.predictions),

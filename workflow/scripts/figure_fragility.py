@@ -4,6 +4,7 @@ import pandas as pd
 
 from truemap.data.conditions import set_shown
 from truemap.data.grid import read_grid
+from truemap.evaluation.dimension import dimension_answers
 from truemap.evaluation.fragility_answers import fragility_answers
 from truemap.evaluation.results import of_data, write_table
 from truemap.figures import before_after, fragility, style
@@ -18,6 +19,8 @@ with job(snakemake) as settings:
     conditions = set_shown(summary.loc[summary["conditions"] != "", "conditions"], asked["conditions"])
     truth = style.truth_shown(summary, asked["truth"])
     answers = fragility_answers(summary, pairs, {**asked, "truth": truth, "conditions": conditions})
+    if snakemake.input.dimension:
+        answers = pd.concat([answers, dimension_answers(pd.read_parquet(snakemake.input.dimension[0]), asked)])
     write_table(of_data(answers, dataset, settings["data"]), snakemake.output.answers)
     rows = fragility.drawn_fragility(summary, truth, conditions)
     write_table(rows, snakemake.output.tsv)

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from truemap.evaluation.claims import judge, read_claims
+from truemap.evaluation.dimension import of_dimension
 from truemap.evaluation.fragility_pairs import of_attacks
 from truemap.evaluation.influence import of_influences
 from truemap.evaluation.measures import measure_units, of_measures
@@ -23,6 +24,8 @@ with job(snakemake) as settings:
         found = of_attacks(pd.read_parquet(files.attacked[0]), pd.read_parquet(files.attacked_pairs[0]))
         for tables, table in zip((summary, comparisons), found, strict=True):
             tables.append(table)
+    if files.dimension:
+        comparisons.append(of_dimension(pd.read_parquet(files.dimension[0])))
     if files.influences:
         found = of_influences(pd.read_parquet(files.influences[0]), pd.read_parquet(files.influence_pairs[0]))
         for tables, table in zip((summary, comparisons), found, strict=True):

@@ -72,6 +72,11 @@ class Fragility(Strict):
         description="modules in truemap/map_attacks: a name, a list of names, or a mapping from a label to options. "
         "With random_sign each of the others is tested against it",
     )
+    coarser: str | None = Field(
+        None,
+        description="dataset with the same subjects in fewer voxels, attacked alike and run with this one: "
+        "statistics/dimension.tsv tells by paired tests whether maps of more voxels are more fragile",
+    )
     epsilon: list[Positive] = Field(
         [0.035, 0.14],
         min_length=1,

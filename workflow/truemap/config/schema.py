@@ -488,7 +488,23 @@ class Config(Strict):
                     f"maps: `voxels: brain` stores too little for dataset '{name}', whose agreement is over all "
                     "voxels. Set `voxels: brain` there, or `voxels: all` here."
                 )
+            self._has_coarser(name)
         return self
+
+    def _has_coarser(self, name: str) -> None:
+        """Refuse attacked maps that are to be compared with those of no dataset, or of one attacked otherwise."""
+        own = self.datasets[name].fragility
+        if own is None or own.coarser is None:
+            return
+        key = f"datasets.{name}.fragility.coarser"
+        if own.coarser not in self.run or own.coarser == name:
+            raise ValueError(
+                f"{key}: '{own.coarser}' is no other dataset of `run`{suggest(own.coarser, self.run)}. Run both, or "
+                "drop it."
+            )
+        other = self.datasets[own.coarser].fragility
+        if other is None or (own.epsilon, own.norm) != (other.epsilon, other.norm):
+            raise ValueError(f"{key}: maps of '{own.coarser}' are not attacked by the same `epsilon` and `norm`.")
 
 
 def parse(raw: dict[str, Any]) -> Config:

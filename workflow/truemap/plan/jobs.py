@@ -55,6 +55,7 @@ class Jobs:
             "robustness": self._attacks,
             "attack_maps": self._map_attacks,
             "fragility": self._if(lambda wildcards: self.dataset(wildcards).fragility),
+            "dimension": self._if(self._coarser),
             "influence": self._influences,
             "influences": self._if(lambda wildcards: self.dataset(wildcards).influence),
             "figure_influence": self._if(lambda wildcards: self.dataset(wildcards).influence),
@@ -276,6 +277,10 @@ class Jobs:
             for label in labels
             for attack in attacks
         ]
+
+    def _coarser(self, wildcards: Any) -> str | None:
+        fragility = self.dataset(wildcards).fragility
+        return fragility.coarser if fragility else None
 
     def attacked(self, wildcards: Any) -> list[Job]:
         """Return the attacks of which maps are drawn: on what figures show, or else on each network's first way."""

@@ -197,6 +197,10 @@ class JobSettings:
         """A dataset's table of attacked maps, and which attack the others are compared with."""
         return {"data": self._data(wildcards), "random": at_random(self._jobs.fragility(wildcards))}
 
+    def dimension(self, wildcards: Any) -> Settings:
+        """A dataset's attacked maps beside those in fewer voxels."""
+        return {"data": self._data(wildcards), "coarser": self._jobs.fragility(wildcards).coarser}
+
     def influence(self, wildcards: Any) -> Settings:
         """Influences of training maps on one network's predictions, and attacks on them."""
         asked = self._shared(wildcards, "influence")["influence"]
