@@ -25,6 +25,7 @@ def test_every_dataset_gets_its_figures(finished: Clone) -> None:
             "grid-pairwise",
             *others,
         }
+        names |= {"fragility-maps"} if predicted == others else set()
         names = {f"{name}.{ending}" for name in names for ending in ("svg", "png", "tsv")} | {"grid.html"}
         names |= {"prediction.html", "fragility.tsv", "fragility.html"} if predicted == others else set()
         attacked = ("spearman", "top_k", "shift", "truth") if predicted == others else ()
