@@ -456,7 +456,9 @@ NEEDED = {
 }
 CRITERIA = ("informative", "pairwise", "accuracy")
 RELIABILITIES = ("inter-rater", "inter-method", "internal consistency", "between labels")
-METRICS = ("sensitivity", "faithfulness", "complexity", "sanity", "label_permutation", "class_agnosticism")
+METRICS = (
+    "sensitivity", "faithfulness", "complexity", "sanity", "label_permutation", "class_agnosticism", "fidelity",
+)  # fmt: skip
 #: Measure -> its metric.
 MEASURES = {
     measure.name: metric
@@ -483,7 +485,7 @@ def test_published_claim_can_be_judged(row):
     metrics = {key.split(".")[1] for key in row["about"].split() if key.startswith("metrics.")}
     of_measure = row["criterion"] not in CRITERIA
     if row["criterion"] in ATTACKED:
-        attacks = {row[f"method_{side}"].partition("/")[2] for side in "ab" if row[f"method_{side}"]}
+        attacks = {row[f"method_{side}"].split("/")[1] for side in "ab" if row[f"method_{side}"]}
         influence = row["method_a"].startswith("influence/")
         told = ["influence.influential="] if influence else [f"fragility.attacks.{attack}.name=" for attack in attacks]
         assert all(words in row["about"] for words in told)
@@ -519,6 +521,7 @@ def test_published_claims_are_about_entries_of_the_shipped_configs():
             attacked = config["datasets"][dataset].get("fragility") or {}
             bounds = [f"{bound:g}" for bound in attacked.get("epsilon", [])]
             both = [f"{way}/{attack}" for way in ways for attack in attacked.get("attacks", [])]
+            both += [f"{entry}/coarser" for entry in both if attacked.get("coarser")]
             influence = config["datasets"][dataset].get("influence")
             if influence is not None:
                 own = Influential(**influence)
