@@ -16,7 +16,8 @@ from truemap.data.nifti import decode_map, files_of, read_map
 from truemap.data.tables import read_tsv
 from truemap.datasets import _contrasts as contrasts
 from truemap.datasets._missing import incomplete
-from truemap.datasets._s3 import WORKERS, each, is_s3, read_tagged, store_all
+from truemap.datasets._s3 import WORKERS, each, is_s3
+from truemap.datasets._s3_cache import read_tagged, store_all
 from truemap.datasets._trees import Bucket, Disk, kept
 from truemap.runtime.files import DataError, joined
 from truemap.runtime.log import log
