@@ -13,8 +13,9 @@ from truemap.data.reading import BadMap, usable
 from truemap.datasets import _s3 as s3
 from truemap.datasets import _servers as servers
 from truemap.datasets import hcp
+from truemap.datasets._layouts import COPES, LAYOUTS
 from truemap.datasets._s3_cache import cached
-from truemap.datasets.hcp import COPES, LAYOUTS, Options
+from truemap.datasets.hcp import Options
 from truemap.runtime.files import DataError, SourceError
 
 boto3 = pytest.importorskip("boto3")
