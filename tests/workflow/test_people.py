@@ -14,8 +14,9 @@ import pytest
 import yaml
 from conftest import ROOT, Clone, clone
 
+from truemap.datasets._layouts import map_path
 from truemap.datasets._simulation import build_template, read_tables, write_subject
-from truemap.datasets.hcp import Simulate, map_path
+from truemap.datasets.hcp import Simulate
 
 #: Made up, and found nowhere in the checkout.
 IDS = [str(731_906 + 1_111 * number) for number in range(9)]

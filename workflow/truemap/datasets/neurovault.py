@@ -36,9 +36,9 @@ from truemap.config.options import Count, MethodOptions, Positive, SourceOptions
 from truemap.data.grid import same_grid
 from truemap.data.nifti import read_map
 from truemap.datasets._fetch import Patience, Remote, fetch, store, store_all
+from truemap.datasets._layouts import COPES, NEGATED
 from truemap.datasets._servers import other_server
 from truemap.datasets._trees import check_excluded
-from truemap.datasets.hcp import COPES, NEGATED
 from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError, reworded, whole
 from truemap.runtime.log import NOTICE, log, progress
