@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: run report test test-full test-faults test-slurm docs check clean
+.PHONY: run report test test-full test-faults test-slurm test-gpu docs check clean
 
 # Stage by stage, as Snakemake cuts off early between calls: what is made again with the same bytes ends there. Where
 # nothing was made before there is nothing to end.
@@ -29,6 +29,9 @@ test-faults: .venv/installed
 
 test-slurm: .venv/installed
 	$(BIN)/python -m pytest -m slurm tests/cluster
+
+test-gpu: .venv/installed
+	$(BIN)/python -m pytest -m gpu tests/gpu
 
 docs: .venv/installed
 	PYTHONPATH=workflow $(BIN)/python -m truemap.config.document

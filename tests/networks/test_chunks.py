@@ -19,6 +19,7 @@ from truemap.networks._batches import Batches
 from truemap.networks._chunks import MEGABYTE, Chunks, climbing, passing
 from truemap.networks._counting import peak_of
 from truemap.networks._decoder import Decoder, build_network
+from truemap.networks._shapes import Uncounted, pretended
 from truemap.saliency import gradient
 from truemap.saliency._context import Context
 from truemap.saliency._writer import explain_blocks
@@ -188,3 +189,43 @@ def test_what_ran_out_is_let_go_before_it_is_tried_again():
 
     assert list(Chunks(4).each(torch.arange(4), work)) == [2, 2]
     assert seen == [[], [True], [True, True]]
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_without_numbers_as_much_is_counted_as_with_them(training):
+    """Operations of the layers are 2 n m for each product; memory is that of the real tensors."""
+
+    def work(x, layers):
+        logits = layers(x)
+        if training:
+            logits.square().sum().backward()
+
+    def layers():
+        return nn.Sequential(nn.Flatten(), nn.Linear(24, 50), nn.ReLU(), nn.Linear(50, 3))
+
+    own = layers()
+    expected = peak_of(lambda: work(torch.zeros(7, 2, 3, 4), own))
+    with pretended("cpu") as shapes:
+        own = layers()
+        before = shapes.peak = shapes.now
+        work(torch.zeros(7, 2, 3, 4), own)
+    assert shapes.peak - before == expected
+    forward = 2 * 7 * (24 * 50 + 50 * 3)
+    # Backward: gradients of both weights, and of the second layer's inputs.
+    assert shapes.operations == forward + training * (forward + 2 * 7 * 50 * 3)
+
+
+def test_what_hangs_on_numbers_goes_the_longest_way():
+    with pretended("cuda") as shapes:
+        x = torch.zeros(10, 4)
+        steps = 0
+        while not (x > 0).all() and steps < 5:
+            x = x[x[:, 0] > 0] @ torch.zeros(4, 4)
+            steps += 1
+        assert (steps, x.shape) == (5, (10, 4))
+    assert shapes.operations == 5 * 2 * 10 * 4 * 4
+
+
+def test_what_takes_too_long_to_count_is_not_counted():
+    with pytest.raises(Uncounted), pretended("cpu", seconds=0.0):
+        torch.zeros(3) + 1
