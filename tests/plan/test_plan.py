@@ -487,7 +487,7 @@ def test_the_preset_of_attacks_asks_both_datasets_the_same_and_others_what_they_
     pairs = p.settings.figure_fragility(at(dataset=decoys))["asked"]["decoys"]
     inners = ("gradient", "smoothgrad", "integrated_gradients")
     found = {(p.config.datasets[decoys].networks["standard"].saliency[way]["decoys"], inner) for way, inner in pairs}
-    assert found == {(kind, inner) for kind in ("blurred", "optimised", "inpainted") for inner in inners}
+    assert found == {(kind, inner) for kind in ("blurred", "optimised") for inner in inners}
     assert len(pairs) == len(found) and len(p.each("attack_maps", files)(at(dataset=decoys))) == (len(found) + 3) * 4
     longer = p.settings.figure_fragility(at(dataset="hcp-simulated-fragility-long"))
     assert longer["asked"]["iterations"] == [[a, f"{a}-30"] for a in ("top_k", "mass_center", "target")]
