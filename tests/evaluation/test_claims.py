@@ -12,6 +12,7 @@ import yaml
 from pages import asked_for
 from scipy import stats
 from snakemake.utils import update_config
+from statsmodels.stats.weightstats import DescrStatsW, ttost_paired
 
 from truemap.config.exemplars import GRADIENT, RANDOM, Influential
 from truemap.config.schema import parse
@@ -139,11 +140,11 @@ def test_where_every_r_is_null_nothing_is_refuted(kind):
     assert row["verdict"] == f"not testable here ({'no unit' if kind == 'value' else 'no test: no unit differs'})"
 
 
-@pytest.mark.parametrize("kind", ["greater", "no_difference"])
+@pytest.mark.parametrize("kind", ["greater", "no_difference", "equivalent"])
 @pytest.mark.parametrize("difference", [0.0, 0.25])
 def test_a_difference_without_variance_decides_no_claim(kind, difference):
     """Not that there is none either: two subjects whose maps are all classified rightly tell nothing."""
-    row = verdict(order(kind=kind), comparisons=comparisons_of(difference, np.nan))
+    row = verdict(order(kind=kind, tolerance="0.5"), comparisons=comparisons_of(difference, np.nan))
     assert row["verdict"] == "not testable here (no test: no unit differs)"
     assert row["ours"] == f"difference {difference:+.3f}"
 
@@ -227,6 +228,32 @@ def test_an_order_is_found_whichever_way_round_the_pair_is_stored(difference, ex
 def test_no_difference_is_reproduced_by_p_above_alpha(difference, p, expected):
     published = order(kind="no_difference", alpha="0.05")
     assert verdict(published, comparisons=comparisons_of(difference, p))["verdict"] == expected
+
+
+@pytest.mark.parametrize("way_round", [False, True])
+@pytest.mark.parametrize(
+    ("shift", "expected"),
+    [(0.0, "holds on these data"), (0.3, "does not hold on these data"), (-0.3, "does not hold on these data"),
+     (0.1, "not testable here"), (-0.1, "not testable here")],
+)  # fmt: skip
+def test_two_are_equivalent_by_two_one_sided_tests(shift, expected, way_round):
+    """As statsmodels has them, whichever way round the pair is stored."""
+    random = np.random.default_rng(1)
+    a = random.normal(size=30)
+    b = a + 0.15 * random.normal(size=30)
+    b += shift - (b - a).mean()
+    units = pd.DataFrame(
+        {"model": np.repeat(["nn", "linear"][:: -1 if way_round else 1], 30), "unit": [*range(30)] * 2}
+    )
+    family = {"criterion": "informative", "conditions": "all", "truth": "full", "method": "gradient", "seed": 0}
+    values = np.concatenate([b, a] if way_round else [a, b])
+    pairs = compare(units.assign(**family, value=values, missing=0, reason="")).assign(dataset="synthetic")
+    row = verdict(order(kind="equivalent", alpha="0.05", tolerance="0.1", **OTHER), comparisons=pairs)
+    p, *_ = ttost_paired(a, b, -0.1, 0.1)
+    assert row["verdict"].startswith(expected) and (p < 0.05) == expected.startswith("holds")
+    low, high = DescrStatsW(a - b).tconfint_mean(0.1)
+    assert f"90% CI [{low:+.3f}, {high:+.3f}] over 30 units" in row["test"]
+    assert ("too few units to tell" in row["verdict"]) == expected.startswith("not")
 
 
 @pytest.mark.parametrize("published", [claim(dataset="hcp", value="-9"), order(dataset="hcp")])
@@ -375,7 +402,8 @@ def differing(dataset, defined):
     ("name", "dataset"),
     [("config", "synthetic"), ("grid", "synthetic-grid"), ("released-code", "synthetic-released-code"),
       ("paper", "hcp"), ("metrics", "synthetic-claims"), ("metrics", "hcp-simulated-claims"),
-     ("fragility", "synthetic-fragility"), ("fragility", "hcp-simulated-fragility")],
+     ("fragility", "synthetic-fragility"), ("fragility", "hcp-simulated-fragility"),
+     ("fragility", "synthetic-fragility-decoys")],
 )  # fmt: skip
 def test_shipped_configs_are_what_their_claims_are_about(name, dataset):
     found = differing(dataset, preset(name, run=[dataset]))
@@ -453,11 +481,13 @@ NEEDED = {
     **{"value": {"value", "tolerance"}, "below": {"value"}, "untestable": set()},
     **{"rises": {"alpha"}, "falls": {"alpha"}},
     **{"greater": {"alpha", "model_b"}, "no_difference": {"alpha", "model_b"}},
+    "equivalent": {"alpha", "model_b", "tolerance"},
 }
 CRITERIA = ("informative", "pairwise", "accuracy")
 RELIABILITIES = ("inter-rater", "inter-method", "internal consistency", "between labels")
 METRICS = (
     "sensitivity", "faithfulness", "complexity", "sanity", "label_permutation", "class_agnosticism", "fidelity",
+    "representation",
 )  # fmt: skip
 #: Measure -> its metric.
 MEASURES = {

@@ -484,6 +484,12 @@ def test_the_preset_of_attacks_asks_both_datasets_the_same_and_others_what_they_
         assert settings["asked"]["standard"] == [[m, "standard"] for m in ("adversarial", "jacobian", "spectral")]
         assert settings["asked"]["decoys"] == [["decoy", "gradient"]]
         assert {attack.get("iterations", 30) for attack in settings["done"]["attacks"].values()} == {30}
+    decoys = "synthetic-fragility-decoys"
+    pairs = p.settings.figure_fragility(at(dataset=decoys))["asked"]["decoys"]
+    inners = ("gradient", "smoothgrad", "integrated_gradients")
+    found = {(p.config.datasets[decoys].networks["standard"].saliency[way]["decoys"], inner) for way, inner in pairs}
+    assert found == {(kind, inner) for kind in ("blurred", "optimised") for inner in inners}
+    assert len(pairs) == len(found) and len(p.each("attack_maps", files)(at(dataset=decoys))) == (len(found) + 3) * 4
     longer = p.settings.figure_fragility(at(dataset="hcp-simulated-fragility-long"))
     assert longer["asked"]["iterations"] == [[a, f"{a}-30"] for a in ("top_k", "mass_center", "target")]
     fine, coarse = (p.config.datasets[f"hcp-simulated-fragility-{size}"] for size in ("4mm", "8mm"))
