@@ -47,8 +47,8 @@ def surrogate(decoder: Decoder, batches: Batches, rows: np.ndarray, beta: float,
     """Return the softest copy, beta doubled from its start, that predicts the decoder's classes of all these maps.
 
     That is not the copy by which attacks go farthest: classes agree long before maps do, and a sharper one from a
-    larger start may lead farther. Of a network without ReLUs the network itself. Where beta has been doubled `DOUBLINGS` times the last one is
-    returned, and its agreement tells.
+    larger start may lead farther. Of a network without ReLUs the network itself. Where beta has been doubled
+    `DOUBLINGS` times the last one is returned, and its agreement tells.
 
     Parameters
     ----------
