@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from truemap.config.names import REFERENCE, SPLITS
-from truemap.evaluation.claims import SIMULATED
 from truemap.evaluation.answers import ALPHA
+from truemap.evaluation.claims import SIMULATED
 from truemap.figures.page import Html, html, joined
 from truemap.figures.wording import CRITERIA, TRUTHS, entry_words, listed, number, p_words, plural, words
 
