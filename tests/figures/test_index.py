@@ -1,5 +1,6 @@
 import json
 import re
+import warnings
 from html import unescape
 
 import numpy as np
@@ -120,6 +121,10 @@ def test_what_a_dataset_is(told):
 def test_flags_are_counted_one_by_one():
     table = pd.DataFrame({"flags": ["", "copy?,flip?", "flip?", np.nan]})
     skipped = pd.DataFrame({"subject": ["x", "x", "y"]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        none = quality_counts(pd.DataFrame({"flags": [np.nan] * 3}), skipped[:0])
+    assert none == {"maps": 3, "flagged": 0, "flags": {}, "skipped": 0}
     assert quality_counts(table, skipped) == {"maps": 4, "flagged": 2, "flags": {"flip?": 2, "copy?": 1}, "skipped": 2}
 
 
