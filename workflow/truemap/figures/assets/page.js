@@ -13,8 +13,6 @@ function sortable(table) {
   const body = table.tBodies[0], heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
   const rows = [...body.rows], number = text => (text.trim() === "" ? NaN : Number(text));
   let shown = rows, at = 0;
-  // Out of the page until they are shown: each change of a row that stands in it costs.
-  body.replaceChildren();
   const tools = make("div", "", {class: "tools"}), said = make("span", "", {role: "status"});
   const back = make("button", "Earlier rows", {type: "button"}), on = make("button", "Later rows", {type: "button"});
 
