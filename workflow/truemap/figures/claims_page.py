@@ -9,10 +9,10 @@ import pandas as pd
 
 from truemap.evaluation.claims import NOT_RUN, SEPARATOR
 from truemap.figures.page import page, table_html
-from truemap.figures.wording import PLACES, criterion_words, kind_of
+from truemap.figures.wording import PLACES, criterion_words, kind_of, words
 
 #: Columns of the table, what a reader asks for first.
-COLUMNS = ["verdict", "dataset", "data", "criterion", "statement", "claimed", "ours", "test", "a", "b", "source"]
+COLUMNS = ["verdict", "statement", "ours", "test", "claimed", "dataset", "data", "criterion", "a", "b", "source"]
 
 
 def claims_page(claims: pd.DataFrame, outdated: Sequence[str] = ()) -> str:
@@ -47,7 +47,7 @@ def claims_page(claims: pd.DataFrame, outdated: Sequence[str] = ()) -> str:
         "<p>These criteria alone do not tell a faithful explanation from a copy of the input or of the group average: "
         "each dataset's grid.html sets references that know nothing of a network beside the maps.</p>"
         "<p>a and b are what the claim sets against each other: a model, and how it is explained.</p>"
-        f"{table_html(shown)}{_configurations(claims)}",
+        f"{table_html(shown, classes='claims')}{_configurations(claims)}",
     )
 
 
@@ -68,4 +68,4 @@ def _configurations(claims: pd.DataFrame) -> str:
 
 
 def _entry(claims: pd.DataFrame, side: str) -> pd.Series:
-    return (claims[f"model_{side}"] + " " + claims[f"method_{side}"]).str.strip()
+    return (claims[f"model_{side}"] + " " + claims[f"method_{side}"].map(words)).str.strip()
