@@ -16,7 +16,7 @@ run: .venv/installed
 	@echo "What came out, on which data: results/index.html (a page to open in a browser)"
 
 report: run
-	$(BIN)/snakemake --cores $(CORES) --report results/report.html
+	$(BIN)/snakemake --cores $(CORES) --report results/report.zip
 
 # Side by side, each with one thread; more processes than 8 would want more memory than time.
 test: .venv/installed
