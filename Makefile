@@ -15,7 +15,7 @@ run: .venv/installed
 	$(HOW)
 
 report: run
-	$(BIN)/snakemake --cores $(CORES) --report results/report.html
+	$(BIN)/snakemake --cores $(CORES) --report results/report.zip
 
 # Side by side, each with one thread; more processes than 8 would want more memory than time.
 test: .venv/installed

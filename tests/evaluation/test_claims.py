@@ -345,7 +345,17 @@ def test_html_escapes_what_it_shows():
 
 
 def test_html_counts_the_verdicts():
-    assert "reproduced: 2, not reproduced: 1, not testable here: 1, not run: 1" in claims_page(judged())
+    assert "<p>not reproduced: 1, reproduced: 2, not testable here: 1, not run: 1.</p>" in claims_page(judged())
+
+
+def test_html_begins_with_what_did_not_come_out_and_ends_with_what_was_not_run():
+    first = re.findall(r"<tr>\s*<td>(.*?)[:(<]", claims_page(judged()))
+    assert [verdict.strip() for verdict in first] == [
+        "not reproduced",
+        *["reproduced"] * 2,
+        "not testable here",
+        "not run",
+    ]
 
 
 def test_html_needs_nothing_from_outside():

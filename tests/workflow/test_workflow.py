@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
+from zipfile import ZipFile
 
 import nibabel as nib
 import numpy as np
@@ -147,9 +148,15 @@ def test_the_model_file_says_what_was_chosen_and_why(finished: Clone) -> None:
 
 
 def test_the_report_is_written_with_a_caption_for_each_figure(finished: Clone) -> None:
-    result = finished.snakemake("--report", "report.html")
+    result = finished.snakemake("--report", "report.zip")
     assert result.returncode == 0, result.stdout
-    text = (finished.path / "report.html").read_text()
+    # What a caption cannot be made from would stand in it as an error.
+    assert "Undefined substitution" not in result.stdout
+    with ZipFile(finished.path / "report.zip") as report:
+        text = report.read("report/report.html").decode()
+        held = {name.rsplit("/", 1)[-1]: name for name in report.namelist()}
+        for name in ("index.html", "claims.html"):
+            assert report.read(held[name]) == (finished.path / "results" / name).read_bytes()
     assert "Figure 3a" in text
     assert "of one test subject, drawn by seed" in text
 

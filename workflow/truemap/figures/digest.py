@@ -145,11 +145,13 @@ def share_rows(summary: pd.DataFrame, labels: Mapping[str, str]) -> list[dict[st
 
 def quality_counts(table: pd.DataFrame, skipped: pd.DataFrame) -> dict[str, Any]:
     """Return how many maps there are, how many are flagged for what, and how many subjects were skipped."""
-    flags = table["flags"].fillna("").str.split(",").explode()
+    # A column of nothing is read as numbers.
+    found = table["flags"].astype(object).fillna("")
+    flags = found.str.split(",").explode()
     counts = flags[flags != ""].value_counts()
     return {
         "maps": len(table),
-        "flagged": int((table["flags"].fillna("") != "").sum()),
+        "flagged": int((found != "").sum()),
         "flags": {str(flag): int(count) for flag, count in counts.items()},
         "skipped": int(skipped["subject"].nunique()) if len(skipped) else 0,
     }

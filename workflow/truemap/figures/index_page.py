@@ -12,13 +12,9 @@ from truemap.figures.index_answer import answer_words, in_short, what_was_run
 from truemap.figures.index_dataset import dataset_sections
 from truemap.figures.page import Html, html, joined, page
 from truemap.figures.viewer import template
-from truemap.figures.wording import criterion_words, listed, plural
+from truemap.figures.wording import PLACES, criterion_words, kind_of, listed, plural
 from truemap.figures.words import WORDS
 
-#: How a claim's verdict begins -> its class of colour, and its place: what failed comes first.
-VERDICTS = {"not reproduced": "fails", "not replicated": "fails", "does not hold": "fails"}
-VERDICTS |= {"reproduced": "holds", "replicated": "holds", "holds": "holds"}
-PLACES = ("fails", "holds", "open")
 #: Claims that are shown at once; more are unfolded.
 SHOWN = 12
 TITLES = {"fails": "Did not come out", "holds": "Came out", "open": "Could not be tested on these data"}
@@ -93,11 +89,6 @@ def _left_out(outdated: Sequence[str]) -> Html:
 
 
 # Claims
-
-
-def kind_of(verdict: str) -> str:
-    """Return whether a verdict says that a claim holds, fails, or could not be tested."""
-    return next((kind for start, kind in VERDICTS.items() if verdict.startswith(start)), "open")
 
 
 def _claims(claims: pd.DataFrame) -> Html:

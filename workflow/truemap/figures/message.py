@@ -14,7 +14,7 @@ DRAWN = 40
 #: Of a panel, in pixels: its width, that of names, the height of a row, and margins above and below.
 WIDTH, NAMES, ROW, ABOVE, BELOW = 390, 160, 30, 30, 44
 #: Letters of a line of a name that fit, and those that are shown of a longer one, set closer.
-FIT, LETTERS = 20, 26
+FIT, LETTERS = 22, 26
 
 
 def message_figure(blocks: Sequence[Mapping[str, Any]], entries: Sequence[Mapping[str, str]], criterion: str) -> Html:
@@ -106,8 +106,8 @@ def _mark(name: str, block: Mapping[str, Any], at: int, across: Any, y: float, r
 
 
 def _name(name: str, y: float, kind: str) -> Html:
-    """Return a row's name: a model above its way to explain, so that both fit beside the marks."""
-    lines = name.rsplit(", ", 1)
+    """Return a row's name, a model above its way to explain, so that both fit beside the marks."""
+    lines = name.rsplit(": " if kind == "theirs" else ", ", 1)
     places = [y + 4] if len(lines) == 1 else [y - 2, y + 11]
     return joined(_line(text, place, kind) for text, place in zip(lines, places, strict=True))
 
