@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: run report test test-full test-faults test-slurm docs check clean
+.PHONY: run report test test-full test-faults test-slurm test-gpu docs check clean
 
 # Stage by stage, as Snakemake cuts off early between calls: what is made again with the same bytes ends there. Where
 # nothing was made before there is nothing to end.
@@ -13,10 +13,9 @@ run: .venv/installed
 	[ ! -d results/.snakemake ] || \
 	for stage in samples grid volumes "model background truth"; do $(HOW) --until $$stage || exit; done
 	$(HOW)
-	@echo "What came out, on which data: results/index.html (a page to open in a browser)"
 
 report: run
-	$(BIN)/snakemake --cores $(CORES) --report results/report.html
+	$(BIN)/snakemake --cores $(CORES) --report results/report.zip
 
 # Side by side, each with one thread; more processes than 8 would want more memory than time.
 test: .venv/installed
@@ -30,6 +29,9 @@ test-faults: .venv/installed
 
 test-slurm: .venv/installed
 	$(BIN)/python -m pytest -m slurm tests/cluster
+
+test-gpu: .venv/installed
+	$(BIN)/python -m pytest -m gpu tests/gpu
 
 docs: .venv/installed
 	PYTHONPATH=workflow $(BIN)/python -m truemap.config.document

@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from truemap.data import seen  # noqa: E402 (the package lies in workflow/)
 from truemap.datasets import hcp  # noqa: E402
+from truemap.datasets._layouts import COPES, map_path  # noqa: E402
 from truemap.plan.plan import Plan  # noqa: E402
 
 MODEL = {"network": "mlp", "training": {"name": "pgd", "epochs": 1}, "seeds": list(range(400))}
@@ -28,9 +29,9 @@ LARGE = {"run": ["large"], "datasets": {"large": {"source": "synthetic", "figure
 def make_tree(root: Path, subjects: int) -> None:
     """Write small files where HCP's release has the maps of this many subjects."""
     for number in range(subjects):
-        for task, conditions in hcp.COPES.items():
+        for task, conditions in COPES.items():
             for condition in conditions:
-                path = hcp.map_path(root, str(100_001 + number), task, condition)
+                path = map_path(root, str(100_001 + number), task, condition)
                 path.parent.mkdir(parents=True)
                 path.write_text(str(path))
 

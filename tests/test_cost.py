@@ -36,6 +36,7 @@ def model(
     anchors=0,
     games=0,
     attacked=False,
+    influenced=0,
 ):
     return {
         "network": resolve_method("networks", network),
@@ -55,6 +56,7 @@ def model(
         "retrained": list(retrained),
         "anchors": anchors,
         "games": games,
+        "influenced": influenced,
     }
 
 
@@ -130,6 +132,12 @@ def test_passes_are_counted_by_epochs_minibatches_maps_and_jobs(monkeypatch):
     attacked = costs(model(replicates=2, saliency=("gradient", "deeplift"), attacked=True), start=10.0, **fragility)
     assert attacked.of("m")["attacking_seconds"] == 2 * 2 * ((10 + 4 * 3 * 15) + (10 + 4 * 3))
     assert found["attacking_seconds"] == 0
+    influence = {"influence": {"epsilon": [0.1, 0.2], "train": 20, "maps": 4}}
+    told = costs(model(influenced=2), start=10.0, **influence).of("m")
+    width, sums = 20, 512**3
+    layer = 10 * (3 * 20 * width**2 + (2 * width) ** 3 / 6) / sums
+    assert told["influence_seconds"] == pytest.approx(2 * (10 + 20 + 2 * 4 * (2 + 2) + layer))
+    assert found["influence_seconds"] == 0
     none = costs(model(), robustness={"attacks": {}, "epsilon": 0.1, "epsilon_unit": "voxel", "maps": None}).of("m")
     assert none["robustness_seconds"] == 0
 
@@ -193,6 +201,20 @@ def test_what_does_not_work_on_noise_is_said_to_be_unknown(monkeypatch, caplog):
     assert "about an unknown time" in sentence(found, True)
 
 
+def test_a_network_without_a_linear_layer_at_its_end_is_refused_influences_before_it_trains():
+    template = model({"name": "correlation"}, training={"name": "templates"}, influenced=1)
+    influence = {"epsilon": [0.1], "train": None, "maps": None}
+    with pytest.raises(DataError, match=r"model m: influence: asks for a network that ends with one nn\.Linear"):
+        costs(template, influence=influence).of("m")
+
+
+def test_influences_of_more_training_maps_than_are_held_are_refused_before_anything_trains(monkeypatch):
+    monkeypatch.setattr("truemap.exemplars.influence.FEATURES", 10 * VOXELS)
+    influence = {"epsilon": [0.1], "train": 20, "maps": None}
+    with pytest.raises(DataError, match=r"model m: influence: 20 training maps have 253 features each.*to 9 or less"):
+        costs(model(influenced=1), influence=influence).of("m")
+
+
 def test_the_cost_is_said_in_words():
     cost = {"model": "cnn", "parameters": 45463, "multiply_adds": 11805056}
     parts = {
@@ -202,6 +224,7 @@ def test_the_cost_is_said_in_words():
         "retraining_seconds": 0.0,
         "regions_seconds": 0.0,
         "attacking_seconds": 0.0,
+        "influence_seconds": 0.0,
     }
     parts["robustness_seconds"] = 9000.0
     assert sentence({**cost, **parts}, True) == (
@@ -213,3 +236,6 @@ def test_the_cost_is_said_in_words():
         {**cost, **parts, "retraining_seconds": 5.0}, True
     )
     assert "42 s explaining, 9 s measuring maps, at" in sentence({**cost, **parts, "measuring_seconds": 9.0}, True)
+    assert "explaining, 7 s on influences of training maps, at" in sentence(
+        {**cost, **parts, "influence_seconds": 7.0}, True
+    )

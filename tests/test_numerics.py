@@ -69,6 +69,19 @@ def test_a_tenth_of_a_sd_a_voxel_is_the_papers_95_on_hcps_grid():
     assert 0.1 * np.linalg.norm(zscore(volume)) == pytest.approx(95.0, abs=0.1)
 
 
+@pytest.mark.parametrize("dtype", ["i1", "u2", ">i2", ">f4", "f2", "f8"])
+@pytest.mark.parametrize("lay", [np.ascontiguousarray, np.asfortranarray, lambda x: np.repeat(x, 2, axis=1)[:, ::2]])
+def test_zscore_in_given_memory_is_bit_for_bit_that_in_its_own(dtype, lay):
+    volume = lay((40 * np.random.default_rng(5).standard_normal((7, 9, 11)) + 900 * (dtype == "u2")).astype(dtype))
+    work = np.full((2, volume.size), np.nan)
+    kept = volume.copy()
+    found = zscore(volume, work)
+    np.testing.assert_array_equal(found, zscore(volume))
+    np.testing.assert_allclose(found, stats.zscore(volume.astype("f8"), axis=None), rtol=1e-10, atol=1e-12)
+    assert np.shares_memory(found, work) and found.dtype == np.float64
+    np.testing.assert_array_equal(volume, kept)
+
+
 @pytest.mark.parametrize("exponent", [-30, -14, 0, 14, 30])
 def test_zscore_does_not_depend_on_the_unit(exponent):
     volume = np.random.default_rng(0).standard_normal((4, 4, 4))

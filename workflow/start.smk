@@ -1,7 +1,7 @@
 # What has to hold before the first job; included last, since it looks at what all rules make.
 from snakemake.io import strip_wildcard_constraints as plain
 
-from truemap.runtime import work
+from truemap.runtime import terminal, work
 from truemap.runtime.files import DataError
 from truemap.runtime.privacy import without_ids
 from truemap.plan.start import Start
@@ -15,6 +15,7 @@ if os.path.realpath(workflow.main_snakefile) in map(os.path.realpath, doors):
     try:
         work.check_config(plan.config.model_dump_json(), main=workflow.is_main_process)
         if workflow.is_main_process:
+            terminal.attend(workflow.output_settings)
             plan.start = Start(
                 plan,
                 {rule.name: [plain(str(file)) for file in rule.output] for rule in workflow.rules},
@@ -38,6 +39,8 @@ onstart:
 onsuccess:
     if plan.start:
         plan.start.end()
+        if made := terminal.outcome(Path(rules.index.output[0]), Path(rules.claims.output.tsv)):
+            print(made, file=sys.stderr)
 
 
 onerror:

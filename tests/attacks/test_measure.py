@@ -38,7 +38,7 @@ def batches(model, n=20, mislabelled=()):
 
 def measure(model, data, bound, rows, attack=None):
     attack = attack or as_method(pgd)
-    return robustness_table(model, data, attack, bound, 0, rows)
+    return robustness_table(model, data, attack, bound, 0, rows, 100)
 
 
 def test_the_families_methods_are_the_attacks():
@@ -88,7 +88,7 @@ def fake(noise):
 def test_what_an_attack_is_given(monkeypatch):
     monkeypatch.setattr("truemap.networks._batches.MAPS", 2)
     model, (attack, calls) = decoder("linear"), fake(torch.zeros(SHAPE))
-    table = robustness_table(model, batches(model), attack, 0.5, 9, [5, 6, 1])
+    table = robustness_table(model, batches(model), attack, 0.5, 9, [5, 6, 1], 100)
     assert calls == [([965, 958], 2, 0.5, 9), ([993], 1, 0.5, 9)]
     assert table["robust"].all()
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from truemap.config.candidates import candidates, strength, swept_point
+from truemap.config.models import Model
 from truemap.config.options import TrainingOptions
-from truemap.config.schema import Config, ConfigError, Model, Split, parse
+from truemap.config.schema import Config, ConfigError, Split, parse
 from truemap.plan.plan import Plan
 
 ROOT = Path(__file__).parents[2]
@@ -445,6 +446,54 @@ def test_networks_that_cannot_be_softened_are_left_out_by_naming_others():
     assert parse(raw).datasets["synthetic"].fragile == {"m": ["gradient"]}
     raw["datasets"]["synthetic"]["fragility"] = {"attacks": "random_sign"}
     assert set(parse(raw).datasets["synthetic"].fragile) == {"m", "c"}
+
+
+def test_influences_are_told_of_all_networks_that_are_trained_here():
+    assert parse(RAW).datasets["synthetic"].influence is None and parse(RAW).datasets["synthetic"].influenced == []
+    given = {"network": "linear", "weights": "a.safetensors", "saliency": "gradient"}
+    models = {"b": ONE_LAYER, "given": given, "a": {"network": "mlp"}, "maps": {"maps": "a.tsv", "signed": True}}
+    raw = changed((*SYNTHETIC, "models"), models)
+    raw["datasets"]["synthetic"]["influence"] = {}
+    found = parse(raw).datasets["synthetic"]
+    assert found.influenced == ["b", "a"] and found.influence.train == 1000 and found.influence.damping == 0.01
+    raw["datasets"]["synthetic"]["influence"] = {"models": ["a"]}
+    assert parse(raw).datasets["synthetic"].influenced == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("models", "influence", "words"),
+    [
+        (
+            {"other": {"maps": "a.tsv", "signed": True}},
+            {},
+            "influence: it asks training maps, and no network is trained",
+        ),
+        ({"m": ONE_LAYER}, {"models": ["n"]}, "influence.models: no network 'n' is trained here"),
+        (
+            {"m": ONE_LAYER, "other": {"maps": "a.tsv", "signed": True}},
+            {"models": ["other"]},
+            "influence.models: 'other' are maps from elsewhere, without a network",
+        ),
+        (
+            {"m": ONE_LAYER, "g": {"network": "linear", "weights": "a.safetensors", "saliency": "gradient"}},
+            {"models": ["m", "g"]},
+            "'g' has `weights`: on which maps is not known here",
+        ),
+        (
+            {"m": ONE_LAYER, "p": {"network": "planted", "saliency": "gradient"}},
+            {"models": ["p"]},
+            "'p' is planted, of no training map",
+        ),
+        ({"m": ONE_LAYER}, {"epsilon": [0.1, 0.1]}, "one is there twice"),
+        ({"m": ONE_LAYER}, {"dampng": 0.1}, "did you mean 'damping'"),
+        ({"m": ONE_LAYER}, {"influential": "most"}, "helpful"),
+    ],
+)
+def test_influences_that_cannot_be_are_refused_with_the_reason(models, influence, words):
+    raw = changed((*SYNTHETIC, "models"), models)
+    raw["datasets"]["synthetic"].update(influence=influence, regions="squares")
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        parse(raw)
 
 
 def test_references_and_attacks_have_defaults_with_every_option():

@@ -281,7 +281,8 @@ def test_needs_that_no_network_has_are_refused_and_a_check_that_refuses_nothing_
     )
     folder = made("saliency", text)
     checks.what_does_not_fit_is_refused("saliency", "bad", folder)
-    monkeypatch.setattr("truemap.config.schema.check_fit", lambda *arguments: None)
+    for module in ("models", "schema"):
+        monkeypatch.setattr(f"truemap.config.{module}.check_fit", lambda *arguments: None)
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         checks.what_does_not_fit_is_refused("saliency", "bad", folder)
 

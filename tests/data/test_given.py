@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from truemap.data.given import SheetReader, check_explained, check_numbers, files, open_stack, read_sheet
+from truemap.data.given import check_explained, check_numbers, files, read_sheet
+from truemap.data.given_maps import SheetReader, open_stack
 from truemap.data.grid import Grid, turned
 from truemap.data.oddities import Oddities
 from truemap.runtime.files import DataError

@@ -133,7 +133,8 @@ class Watched:
     def __init__(self, events):
         self.events = events
 
-    def tobytes(self):
+    @property
+    def data(self):
         self.events.append("write")
         return bytes(4 * int(np.prod(SHAPE)))
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from truemap.data.nifti import write_map
-from truemap.datasets.hcp import LAYOUTS, Options, index, map_path, prepare, read
+from truemap.datasets._layouts import LAYOUTS, map_path
+from truemap.datasets.hcp import Options, index, prepare, read
 from truemap.runtime.files import DataError, IncompleteSubjects
 
 #: HCP S1200 reference manual: contrasts of the level-2 analyses, by number.

@@ -162,7 +162,7 @@ def test_options_can_be_read_without_importing_the_module():
 
 
 def test_only_motor_t_is_lacking_among_hcps_conditions():
-    from truemap.datasets.hcp import COPES
+    from truemap.datasets._layouts import COPES
 
     assert len(CONDITIONS) == 24
     assert {(task, name) for task in COPES for name in COPES[task]} - set(CONDITIONS) == {("MOTOR", "T")}

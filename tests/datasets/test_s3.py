@@ -13,7 +13,9 @@ from truemap.data.reading import BadMap, usable
 from truemap.datasets import _s3 as s3
 from truemap.datasets import _servers as servers
 from truemap.datasets import hcp
-from truemap.datasets.hcp import COPES, LAYOUTS, Options
+from truemap.datasets._layouts import COPES, LAYOUTS
+from truemap.datasets._s3_cache import cached
+from truemap.datasets.hcp import Options
 from truemap.runtime.files import DataError, SourceError
 
 boto3 = pytest.importorskip("boto3")
@@ -314,7 +316,7 @@ def test_the_cache_fetches_once_and_mends_what_has_another_size(tree, proxy, tmp
     urls = [place("100307", "WM", condition) for condition in COPES["WM"]]
     hcp.prepare(urls, options, 0)
     server = tmp_path / "cache" / proxy.replace(":", "%3A").replace("/", "%2F")
-    files = [s3.cached(url, options.cache, proxy) for url in urls]
+    files = [cached(url, options.cache, proxy) for url in urls]
     assert files[0] == server / "hcp-openaccess" / s3.split(urls[0])[1]
     assert [file.read_bytes() for file in files] == [map_bytes] * 6
     files[2].write_bytes(map_bytes[:100])
@@ -341,13 +343,13 @@ def configured(keys):
 
 def test_amazons_buckets_lie_in_the_cache_itself_and_no_other_servers_do(configured, tmp_path):
     url, plain = "s3://bucket/a/b.nii.gz", tmp_path / "bucket/a/b.nii.gz"
-    assert s3.cached(url, tmp_path) == plain
+    assert cached(url, tmp_path) == plain
     others = ("http://one:9000", "https://one:9000", "http://one:9000/x", "http://one:9000-x", "http://two:9000", "x")
-    places = [s3.cached(url, tmp_path, other) for other in others]
+    places = [cached(url, tmp_path, other) for other in others]
     assert len({plain, *places}) == 1 + len(others)
-    assert s3.cached(url, tmp_path, "http://one:9000/") == places[0]
+    assert cached(url, tmp_path, "http://one:9000/") == places[0]
     for bucket in others:
-        assert s3.cached(f"s3://{bucket}/a/b.nii.gz", tmp_path) not in places
+        assert cached(f"s3://{bucket}/a/b.nii.gz", tmp_path) not in places
 
 
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CONFIG_FILE"])
@@ -358,7 +360,7 @@ def test_a_server_of_the_users_environment_has_its_own_folder_too(configured, tm
         monkeypatch.setenv(name, mine)
     assert s3.connect(None).s3.meta.endpoint_url.rstrip("/") == mine
     url = "s3://bucket/a/b.nii.gz"
-    assert s3.cached(url, tmp_path) == s3.cached(url, tmp_path, mine) != tmp_path / "bucket/a/b.nii.gz"
+    assert cached(url, tmp_path) == cached(url, tmp_path, mine) != tmp_path / "bucket/a/b.nii.gz"
 
 
 def test_the_cache_gets_a_map_that_nobody_prepared(tree, proxy, tmp_path):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from truemap.datasets import _simulation as simulation
+from truemap.datasets._layouts import COPES
 from truemap.datasets._simulation import Template, build_template, hcp_grid, read_tables, simulate_subject
-from truemap.datasets.hcp import COPES, Simulate
+from truemap.datasets.hcp import Simulate
 from truemap.runtime.files import DataError
 
 TABLES = Path(__file__).parents[2] / "config/simulation"

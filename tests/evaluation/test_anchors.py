@@ -62,7 +62,7 @@ def known(request):
     values = pd.DataFrame(RANDOM.standard_normal((len(index), 5)), index, range(1, 6))
     of_network = NetworkTruth(values, Regions(LABELS, list("vwxyz")), "", np.zeros(120))
     context = Context.of(0, volumes, CLASSES, background, CPU)
-    return Known(ScoreInputs(truths, INSIDE, volumes), background, "all", decoder, batches, context, of_network)
+    return Known(ScoreInputs(truths, INSIDE, volumes), background, "all", decoder, batches, context, of_network, 100)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,15 @@ def test_metrics_that_ask_for_what_an_anchor_is_not_made_from_have_no_sense(know
 def test_maps_of_other_conditions_are_left_out(known):
     chosen = Known(
         ScoreInputs({**known.given.truths}, None, known.given.volumes, ["a"]), known.background, "chosen",
-        known.decoder, known.batches, known.context, None,
+        known.decoder, known.batches, known.context, None, 100,
     )  # fmt: skip
     assert len(chosen.kept(np.arange(18))) == 0
     assert len(known.kept(np.arange(18))) == 18
+
+
+@pytest.mark.parametrize("memory", [1e-6, 0.01])
+def test_scores_of_anchors_do_not_hang_on_how_many_are_explained_at_a_time(known, anchors, memory):
+    other = replace(known, memory=memory).anchors(REFERENCES, as_method(gradient), network, Twin(network(77), 0.5))
+    for anchor in other:
+        found = replace(known, memory=memory).scores(anchor, np.arange(18))
+        pd.testing.assert_frame_equal(found, known.scores(anchors[anchor.name], np.arange(18)), atol=1e-5)

@@ -13,7 +13,7 @@ from truemap.map_attacks._contract import MapAttack
 def test_the_table_has_a_row_a_sample_bound_and_measure(attack, options):
     of = fragile(attack, **options)
     chosen = np.array([0, 3, 4, 7])
-    table = of.table(chosen)
+    table = of.tables(chosen)[0]
     assert set(table["sample"]) == {70, 73, 74, 77} and set(table["epsilon"]) == {0.05, 0.3}
     assert not table.duplicated(["sample", "epsilon", "measure", "conditions", "truth"]).any()
     changed = ["spearman", "spearman_signed", "top_k", "shift", "sensitivity", "sensitivity_equal", "gain"]
@@ -30,18 +30,18 @@ def test_bounds_are_in_units_of_the_maps_sd():
     plain = fragile("random_sign", settings={"standardize": "none"})
     values = plain.context.training.volumes.parts[0].astype(float)
     assert plain.sd == pytest.approx(np.sqrt(values.reshape(12, -1).var(1).mean()))
-    found = plain.table(np.arange(3))
+    found = plain.tables(np.arange(3))[0]
     assert found["bound"].unique() == pytest.approx(np.array([0.05, 0.3]) * plain.sd)
     assert fragile("random_sign").sd == 1
-    round_ball = fragile("random_sign", settings={"norm": "l2"}).table(np.arange(3))
+    round_ball = fragile("random_sign", settings={"norm": "l2"}).tables(np.arange(3))[0]
     assert round_ball["bound"].unique() == pytest.approx(np.array([0.05, 0.3]) * np.sqrt(MASK.sum()))
     assert round_ball["l2"].to_numpy() == pytest.approx(round_ball["bound"].to_numpy())
 
 
 @pytest.mark.parametrize("megabytes", [0.001, 100])
 def test_it_does_not_hang_on_how_many_are_attacked_at_a_time(megabytes):
-    found = fragile("mass_center", iterations=3, settings={"memory": megabytes}).table(np.arange(6))
-    expected = fragile("mass_center", iterations=3).table(np.arange(6))
+    found = fragile("mass_center", iterations=3, settings={"memory": megabytes}).tables(np.arange(6))[0]
+    expected = fragile("mass_center", iterations=3).tables(np.arange(6))[0]
     keys = ["sample", "epsilon", "measure", "conditions", "truth"]
     both = found.merge(expected, on=keys)
     assert len(both) == len(found) == len(expected)
@@ -57,4 +57,4 @@ def test_an_attack_that_breaks_its_promises_stops_the_job():
             return Found(found, torch.ones(len(found), dtype=torch.bool), torch.zeros(len(found)))
 
         with pytest.raises(RuntimeError, match=words):
-            replace(of, attack=MapAttack("bad", of.attack.options, perturb)).table(np.arange(3))
+            replace(of, attack=MapAttack("bad", of.attack.options, perturb)).tables(np.arange(3))[0]

@@ -11,7 +11,7 @@ from truemap.evaluation.attacked_truth import MOVED, WRONG
 
 def test_agreement_is_that_of_the_methods_own_maps_at_the_attacked_input():
     of = fragile("random_sign")
-    found = of.table(np.arange(12))
+    found = of.tables(np.arange(12))[0]
     values, network = of.batches.volumes.parts[0], of.decoder.network
     row = 7
     sample, label = of.batches.volumes.table.loc[row, ["sample", "label"]]
@@ -33,7 +33,7 @@ def test_agreement_is_that_of_the_methods_own_maps_at_the_attacked_input():
 
 
 def test_of_samples_that_the_decoder_gets_wrong_the_informative_map_is_not_the_one_attacked():
-    found = fragile("random_sign").table(np.arange(12))
+    found = fragile("random_sign").tables(np.arange(12))[0]
     wrong = found["predicted"] != found["label"]
     informative = found["measure"].str.startswith("informative")
     assert wrong.any() and not wrong.all()
@@ -43,19 +43,19 @@ def test_of_samples_that_the_decoder_gets_wrong_the_informative_map_is_not_the_o
 
 
 def test_maps_without_signs_are_compared_by_their_sizes_too():
-    found = fragile("random_sign", "absolute_gradient").table(np.arange(3))
+    found = fragile("random_sign", "absolute_gradient").tables(np.arange(3))[0]
     assert {"informative_absolute_after", "pairwise_absolute_loss"} <= set(found["measure"])
 
 
 def test_where_there_are_no_subjects_the_truth_is_that_of_all_maps():
-    found = fragile("random_sign", subjects=0).table(np.arange(3))
+    found = fragile("random_sign", subjects=0).tables(np.arange(3))[0]
     assert set(found["truth"]) == {"", "full"}
 
 
 def test_the_map_attacked_is_compared_with_what_the_network_does_with_both_samples():
     """By hand: the gradient of the predicted class times the way, summed over slabs, and Shapley values by f alone."""
     of, row = with_network(epsilon=(0.3,)), 5
-    found = of.table(np.array([row]))
+    found = of.tables(np.array([row]))[0]
     value = found[found["conditions"] == "all"].set_index(["measure", "truth"])["value"]
     x = torch.from_numpy(of.batches.volumes.parts[0][row])
     predicted = of.decoder.network(x[None]).argmax(1)
@@ -94,6 +94,6 @@ def test_the_map_attacked_is_compared_with_what_the_network_does_with_both_sampl
 
 
 def test_what_the_network_does_with_attacked_samples_is_asked_where_it_is_asked_for():
-    found = with_network(moved=False).table(np.arange(3))
+    found = with_network(moved=False).tables(np.arange(3))[0]
     assert set(found["truth"]) == {"", "full", "leave_out", "network"}
     assert {"network_after", "network_absolute_loss"} <= set(found["measure"])

@@ -12,7 +12,9 @@ import yaml
 from pages import asked_for
 from scipy import stats
 from snakemake.utils import update_config
+from statsmodels.stats.weightstats import DescrStatsW, ttost_paired
 
+from truemap.config.exemplars import GRADIENT, RANDOM, Influential
 from truemap.config.schema import parse
 from truemap.evaluation.claims import (
     COLUMNS,
@@ -138,11 +140,11 @@ def test_where_every_r_is_null_nothing_is_refuted(kind):
     assert row["verdict"] == f"not testable here ({'no unit' if kind == 'value' else 'no test: no unit differs'})"
 
 
-@pytest.mark.parametrize("kind", ["greater", "no_difference"])
+@pytest.mark.parametrize("kind", ["greater", "no_difference", "equivalent"])
 @pytest.mark.parametrize("difference", [0.0, 0.25])
 def test_a_difference_without_variance_decides_no_claim(kind, difference):
     """Not that there is none either: two subjects whose maps are all classified rightly tell nothing."""
-    row = verdict(order(kind=kind), comparisons=comparisons_of(difference, np.nan))
+    row = verdict(order(kind=kind, tolerance="0.5"), comparisons=comparisons_of(difference, np.nan))
     assert row["verdict"] == "not testable here (no test: no unit differs)"
     assert row["ours"] == f"difference {difference:+.3f}"
 
@@ -226,6 +228,32 @@ def test_an_order_is_found_whichever_way_round_the_pair_is_stored(difference, ex
 def test_no_difference_is_reproduced_by_p_above_alpha(difference, p, expected):
     published = order(kind="no_difference", alpha="0.05")
     assert verdict(published, comparisons=comparisons_of(difference, p))["verdict"] == expected
+
+
+@pytest.mark.parametrize("way_round", [False, True])
+@pytest.mark.parametrize(
+    ("shift", "expected"),
+    [(0.0, "holds on these data"), (0.3, "does not hold on these data"), (-0.3, "does not hold on these data"),
+     (0.1, "not testable here"), (-0.1, "not testable here")],
+)  # fmt: skip
+def test_two_are_equivalent_by_two_one_sided_tests(shift, expected, way_round):
+    """As statsmodels has them, whichever way round the pair is stored."""
+    random = np.random.default_rng(1)
+    a = random.normal(size=30)
+    b = a + 0.15 * random.normal(size=30)
+    b += shift - (b - a).mean()
+    units = pd.DataFrame(
+        {"model": np.repeat(["nn", "linear"][:: -1 if way_round else 1], 30), "unit": [*range(30)] * 2}
+    )
+    family = {"criterion": "informative", "conditions": "all", "truth": "full", "method": "gradient", "seed": 0}
+    values = np.concatenate([b, a] if way_round else [a, b])
+    pairs = compare(units.assign(**family, value=values, missing=0, reason="")).assign(dataset="synthetic")
+    row = verdict(order(kind="equivalent", alpha="0.05", tolerance="0.1", **OTHER), comparisons=pairs)
+    p, *_ = ttost_paired(a, b, -0.1, 0.1)
+    assert row["verdict"].startswith(expected) and (p < 0.05) == expected.startswith("holds")
+    low, high = DescrStatsW(a - b).tconfint_mean(0.1)
+    assert f"90% CI [{low:+.3f}, {high:+.3f}] over 30 units" in row["test"]
+    assert ("too few units to tell" in row["verdict"]) == expected.startswith("not")
 
 
 @pytest.mark.parametrize("published", [claim(dataset="hcp", value="-9"), order(dataset="hcp")])
@@ -317,7 +345,17 @@ def test_html_escapes_what_it_shows():
 
 
 def test_html_counts_the_verdicts():
-    assert "reproduced: 2, not reproduced: 1, not testable here: 1, not run: 1" in claims_page(judged())
+    assert "<p>not reproduced: 1, reproduced: 2, not testable here: 1, not run: 1.</p>" in claims_page(judged())
+
+
+def test_html_begins_with_what_did_not_come_out_and_ends_with_what_was_not_run():
+    first = re.findall(r"<tr>\s*<td>(.*?)[:(<]", claims_page(judged()))
+    assert [verdict.strip() for verdict in first] == [
+        "not reproduced",
+        *["reproduced"] * 2,
+        "not testable here",
+        "not run",
+    ]
 
 
 def test_html_needs_nothing_from_outside():
@@ -374,7 +412,8 @@ def differing(dataset, defined):
     ("name", "dataset"),
     [("config", "synthetic"), ("grid", "synthetic-grid"), ("released-code", "synthetic-released-code"),
       ("paper", "hcp"), ("metrics", "synthetic-claims"), ("metrics", "hcp-simulated-claims"),
-     ("fragility", "synthetic-fragility"), ("fragility", "hcp-simulated-fragility")],
+     ("fragility", "synthetic-fragility"), ("fragility", "hcp-simulated-fragility"),
+     ("fragility", "synthetic-fragility-decoys")],
 )  # fmt: skip
 def test_shipped_configs_are_what_their_claims_are_about(name, dataset):
     found = differing(dataset, preset(name, run=[dataset]))
@@ -452,10 +491,14 @@ NEEDED = {
     **{"value": {"value", "tolerance"}, "below": {"value"}, "untestable": set()},
     **{"rises": {"alpha"}, "falls": {"alpha"}},
     **{"greater": {"alpha", "model_b"}, "no_difference": {"alpha", "model_b"}},
+    "equivalent": {"alpha", "model_b", "tolerance"},
 }
 CRITERIA = ("informative", "pairwise", "accuracy")
 RELIABILITIES = ("inter-rater", "inter-method", "internal consistency", "between labels")
-METRICS = ("sensitivity", "faithfulness", "complexity", "sanity", "label_permutation", "class_agnosticism")
+METRICS = (
+    "sensitivity", "faithfulness", "complexity", "sanity", "label_permutation", "class_agnosticism", "fidelity",
+    "representation",
+)  # fmt: skip
 #: Measure -> its metric.
 MEASURES = {
     measure.name: metric
@@ -466,6 +509,8 @@ MEASURES = {
 
 #: Of maps before and after an attack, by `truemap.evaluation.map_changes.changes`.
 ATTACKED = ("spearman", "top_k", "shift", "sensitivity", "sensitivity_equal")
+#: And of influences, by `truemap.evaluation.influence`.
+ATTACKED += ("overlap",)
 
 
 @pytest.mark.parametrize("row", PUBLISHED.to_dict("records"), ids=list(PUBLISHED["id"]))
@@ -480,8 +525,10 @@ def test_published_claim_can_be_judged(row):
     metrics = {key.split(".")[1] for key in row["about"].split() if key.startswith("metrics.")}
     of_measure = row["criterion"] not in CRITERIA
     if row["criterion"] in ATTACKED:
-        attacks = {row[f"method_{side}"].partition("/")[2] for side in "ab" if row[f"method_{side}"]}
-        assert all(f"fragility.attacks.{attack}.name=" in row["about"] for attack in attacks)
+        attacks = {row[f"method_{side}"].split("/")[1] for side in "ab" if row[f"method_{side}"]}
+        influence = row["method_a"].startswith("influence/")
+        told = ["influence.influential="] if influence else [f"fragility.attacks.{attack}.name=" for attack in attacks]
+        assert all(words in row["about"] for words in told)
     else:
         assert row["conditions"] in (metrics if of_measure else ("all", "no_negated"))
     if row["criterion"] in MEASURES:
@@ -514,6 +561,12 @@ def test_published_claims_are_about_entries_of_the_shipped_configs():
             attacked = config["datasets"][dataset].get("fragility") or {}
             bounds = [f"{bound:g}" for bound in attacked.get("epsilon", [])]
             both = [f"{way}/{attack}" for way in ways for attack in attacked.get("attacks", [])]
+            both += [f"{entry}/coarser" for entry in both if attacked.get("coarser")]
+            influence = config["datasets"][dataset].get("influence")
+            if influence is not None:
+                own = Influential(**influence)
+                signs = [f"influence/{attack}" for attack in (GRADIENT, RANDOM)]
+                entries |= {(dataset, name, sign, f"{bound:g}") for sign in signs for bound in own.epsilon}
             entries |= {(dataset, name, way) for way in ways}
             entries |= {(dataset, name, entry, bound) for entry in both for bound in bounds}
     rows = PUBLISHED.assign(dataset=PUBLISHED["dataset"].str.split()).explode("dataset")

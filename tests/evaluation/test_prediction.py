@@ -85,6 +85,14 @@ def test_strength_that_drives_both_sides_is_no_agreement_across_methods():
     assert found["value"].isna().all() and found["reason"].str.startswith("fewer than").all()
 
 
+def test_a_measure_that_two_metrics_give_is_called_by_both_names(prediction):
+    twice = pd.concat([prediction, prediction[prediction["measure"] == "good"].assign(metric="another")])
+    metric = prediction.loc[prediction["measure"] == "good", "metric"].iloc[0]
+    said = answers(twice)["sentence"]
+    assert said.str.startswith(f"good of {metric} (").sum() == said.str.startswith("good of another (").sum() == 1
+    assert not said.str.contains("-0.00").any() and not answers(prediction)["sentence"].str.startswith("good of").any()
+
+
 def test_what_a_measure_is_said_to_predict(prediction):
     said = answers(prediction).set_index("measure")
     assert said["predicts"].to_dict() == {

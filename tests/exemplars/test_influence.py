@@ -12,8 +12,10 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from truemap.data.volumes import Volumes
 from truemap.exemplars import influence as module
 from truemap.exemplars.influence import Options, influence_of
+from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
 from truemap.runtime.files import DataError
 
@@ -76,6 +78,7 @@ def test_after_refit_leaving_a_map_out_does_what_its_influence_says(name, n, dam
     model, training, left_out = decoder(name), batches(n), np.arange(60) * (n // 60)
     x, labels = everything(batches(5, seed=1))
     f, fx = features(model, everything(training)[0]).numpy(), features(model, x).numpy()
+    assert f.shape[1] < n / 2 and len(left_out) >= 50, "of as many features as maps it is a first order: next test"
 
     def losses(kept):
         refitted = LogisticRegression(C=1 / (n * damping), fit_intercept=False, tol=1e-12, max_iter=10_000)
@@ -232,12 +235,26 @@ def test_what_cannot_be_given_is_refused(monkeypatch):
     assert influence_of(model, batches(30), Options(damping=0.1)).of(*everything(batches(2))).isfinite().all()
     with pytest.raises(DataError, match=r"`refit` cannot set the weights of the last layer.*`refit: false`"):
         influence_of(model, batches(30), Options(damping=0.1, refit=True))
+    monkeypatch.setattr(module, "FEATURES", 200)
+    with pytest.raises(DataError, match=r"40 training maps have 6 features each.*Set `train` to 33 or less"):
+        influence_of(decoder(), batches(40), Options(damping=0.1))
+    monkeypatch.setattr(module, "FEATURES", 10**6)
     monkeypatch.setattr(module, "PARAMETERS", 17)
     with pytest.raises(DataError, match=r"has 18 parameters that 40 training maps tell of.*`train` to fewer maps"):
         influence_of(decoder(), batches(40), Options(damping=0.1))
     monkeypatch.setattr(module, "PARAMETERS", 8)
     with pytest.raises(DataError, match="has 9 parameters that 3 training maps tell of"):
         influence_of(decoder("linear"), batches(3), Options(damping=0.1))
+
+
+def test_of_a_part_of_the_training_maps_all_others_are_as_if_they_were_not():
+    training, part = batches(40), torch.tensor([3, 4, 5, 11, 18, 20, 25, 31, 39])
+    maps, table = training.volumes.parts[0][part.numpy()], training.volumes.table.iloc[part.tolist()]
+    alone = Batches(Volumes([maps], table.reset_index(drop=True)), decoder().classes, torch.device("cpu"))
+    tests, options = everything(batches(3, seed=1)), Options(damping=0.03, refit=True)
+    found = influence_of(decoder(), training, options, part).of(*tests)
+    torch.testing.assert_close(found, influence_of(decoder(), alone, options).of(*tests))
+    assert found.shape == (3, 9)
 
 
 def test_options():

@@ -1,5 +1,6 @@
 """Pages in a real browser, from disk, by keyboard: where there is a Chromium (Debian: `apt-get install chromium`)."""
 
+import base64
 import shutil
 
 import browser
@@ -212,3 +213,53 @@ def test_a_click_into_a_slice_moves_the_crosshair_there(chromium, first_page):
     values = chromium.run("[...document.querySelector('.viewer').querySelectorAll('input')].map(i => Number(i.value))")
     # In the sagittal slice: far back and high up; x stays.
     assert values[1] == before and values[2] < -50 and values[3] > 10
+
+
+def test_on_a_phone_a_picture_keeps_letters_that_can_be_read_and_moves_below_the_screen(chromium, first_page):
+    chromium.open(first_page, 390)
+    width, seen = chromium.run("(i => [i.clientWidth, i.closest('.moved').clientWidth])(document.querySelector('img'))")
+    # 183 mm as printed are 2102 of 300 dots an inch: 504 points, of which the smallest letters have 6.
+    assert 6 * width / (2102 / 300 * 72) >= 10 and seen <= 390
+    chromium.run("document.querySelector('.moved a').focus()")
+    chromium.press("ArrowRight", 3)
+    assert (
+        chromium.run("new Promise(r => setTimeout(r, 500)).then(() => document.querySelector('.moved').scrollLeft)") > 0
+    )
+    chromium.open(first_page, 1440)
+    assert chromium.run("(b => b.scrollWidth === b.clientWidth)(document.querySelector('.moved'))")
+
+
+def test_names_of_the_message_stay_in_their_figure_and_off_its_marks(chromium, first_page):
+    chromium.open(first_page, 390)
+    boxes = chromium.run(
+        "[...document.querySelectorAll('svg .name')].map(t => (b => [b.x, b.x + b.width])(t.getBBox()))"
+    )
+    marks = chromium.run("[...document.querySelectorAll('svg .rule')].map(l => Number(l.getAttribute('x1')))")
+    assert boxes and min(left for left, _ in boxes) >= 0 and max(right for _, right in boxes) <= min(marks)
+    assert chromium.run("document.querySelector('svg .name').getBoundingClientRect().height") >= 10
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_in_snakemakes_report_no_link_leads_where_nothing_lies(chromium, first_page, tmp_path, framed):
+    """The report holds a page as a data URI in a frame, its own links within it go on."""
+    path = first_page
+    if framed:
+        path = tmp_path / "report.html"
+        data = base64.b64encode(first_page.read_bytes()).decode()
+        path.write_text(f'<iframe width="1200" height="800" src="data:text/html;charset=utf8;base64,{data}"></iframe>')
+    chromium.open(path)
+    contexts = [found["context"]["id"] for found in chromium.seen("Runtime.executionContextCreated")]
+    assert len(contexts) == 1 + framed
+
+    def run(code):
+        found = chromium.call("Runtime.evaluate", expression=code, contextId=contexts[-1], returnByValue=True)
+        return found["result"].get("value")
+
+    run("document.querySelector('.cell').click()")
+    targets = run("[...document.querySelectorAll('a')].map(a => a.getAttribute('href'))")
+    elsewhere = [target for target in targets if not target.startswith("#")]
+    assert "#answer" in targets and ("left out here" in run("document.querySelector('nav').textContent")) == framed
+    assert (not elsewhere) if framed else ("claims.html" in elsewhere and "brains/figures/grid.html" in elsewhere)
+    assert run("document.querySelector('.picked details').textContent.includes('Files: mean maps, r of each map')")
+    run("document.querySelector('nav a[href=\"#claims\"]').click()")
+    assert run("document.getElementById('claims').getBoundingClientRect().top") < 100

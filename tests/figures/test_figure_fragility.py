@@ -127,10 +127,11 @@ def test_the_page_says_each_answer_and_names_the_trap():
     assert TRAP.replace("'", "&#x27;") in page and "not asked for (fragility.moved)" in page
     assert "iterations 30" in page and "masks 4" in page and "robust: 3 trainings" in page
     assert "made &lt;up&gt;" in page and "<up>" not in page
-    assert page.count("<h2>") == 7
+    assert page.count("<h2>") == 8
 
 
 def test_questions_without_an_answer_say_why():
     page = page_of(standard=[], decoys=[])
     assert "There is no network of standard training" in page and "No decoys were attacked" in page
+    assert "No dataset with the same subjects in fewer voxels" in page
     assert "yes: NN robust: attacked maps stay" not in page

@@ -103,6 +103,17 @@ def test_a_way_to_explain_has_its_colour_by_its_module_whatever_it_is_called():
     assert faces == [to_rgb(palette.colour_of("gradient"))] * 2 + [to_rgb(palette.OTHER)] * 2
 
 
+def test_kin_of_one_colour_are_hatched_whatever_the_colour():
+    entries = [
+        {**entry, "way": way} for entry, way in zip(ENTRIES, ("weights", "pattern", "lrp_epsilon", "mine"), strict=True)
+    ]
+    rows = bars.drawn_bars(summary_of([[0.1, 0.2, 0.3, 0.4]]), NO_TESTS, NOTHING, entries)
+    for color in (None, "steelblue"):
+        (axis,) = bars.agreement_bars(rows, entries, color, "a").axes
+        found = {patch.get_y(): patch.get_hatch() or "" for patch in axis.patches}
+        assert [found[y] for y in sorted(found)] == [palette.hatch_of(entry["way"]) for entry in entries]
+
+
 @pytest.mark.parametrize("first", ["all", "no_negated", "chosen"])
 def test_the_set_wanted_comes_first_and_references_are_bars_of_each(first):
     names = ("all", "no_negated", "chosen")

@@ -1,5 +1,6 @@
 import json
 import re
+import warnings
 from html import unescape
 
 import numpy as np
@@ -11,7 +12,7 @@ from told import CLAIMS, ENTRIES, HOSTILE, TIMES, told_of, units_of
 from truemap.config.names import REFERENCE
 from truemap.evaluation.statistics import compare, summarise
 from truemap.figures.digest import about, best_first, grid_numbers, quality_counts, short, wholes
-from truemap.figures.index_page import index_page, kind_of
+from truemap.figures.index_page import SHOWN, index_page, kind_of
 from truemap.figures.message import message_figure
 from truemap.figures.page import Html, html, in_script, page
 from truemap.figures.wording import listed, number, p_words
@@ -120,6 +121,10 @@ def test_what_a_dataset_is(told):
 def test_flags_are_counted_one_by_one():
     table = pd.DataFrame({"flags": ["", "copy?,flip?", "flip?", np.nan]})
     skipped = pd.DataFrame({"subject": ["x", "x", "y"]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        none = quality_counts(pd.DataFrame({"flags": [np.nan] * 3}), skipped[:0])
+    assert none == {"maps": 3, "flagged": 0, "flags": {}, "skipped": 0}
     assert quality_counts(table, skipped) == {"maps": 4, "flagged": 2, "flags": {"flip?": 2, "copy?": 1}, "skipped": 2}
 
 
@@ -179,8 +184,8 @@ def test_verdicts_have_kinds(verdict, kind):
 def test_sections_stand_where_their_tables_do(told, shown):
     both = [shown[shown.index(f'<section id="{name}"') :].split("</section>")[0] for name in ("brains", "images")]
     assert ["Time and memory</h3>" in part for part in both] == [True, False]
-    bare = {**told[0], "pictures": [], "measures": [], "fragility": [], "shares": [], "grid": [], "orders": [],
-            "viewer": {**told[0]["viewer"], "maps": []}, "answers": {"informative": None}}  # fmt: skip
+    bare = {**told[0], "pictures": [], "measures": [], "fragility": [], "influence": [], "shares": [], "grid": [],
+            "orders": [], "viewer": {**told[0]["viewer"], "maps": []}, "answers": {"informative": None}}  # fmt: skip
     text = index_page([bare], CLAIMS[:0], {}, ["results/x/digest.json"], "")
     for words in (
         "What agreement can tell",
@@ -188,6 +193,7 @@ def test_sections_stand_where_their_tables_do(told, shown):
         "A brain to turn",
         "Measures against",
         "Accuracy,",
+        "Two of five stay.",
     ):
         assert words in shown and words not in text
     assert "no map has an r with signs" in text and "results/x/digest.json" in text
@@ -197,6 +203,27 @@ def test_every_picture_has_a_text_and_every_figure_of_the_page_too(shown):
     assert all(re.search('alt="[^"]{10,}"', tag) for tag in re.findall("<img.*?>", shown))
     drawn = re.findall("<svg.*?>", shown)
     assert drawn and all(re.search('role="img" aria-label="[^"]{20,}"', tag) for tag in drawn)
+
+
+def test_of_many_claims_that_failed_the_first_are_shown_and_the_rest_can_be_unfolded(told):
+    failed = pd.concat([CLAIMS[CLAIMS["verdict"] == "not reproduced"]] * (SHOWN + 3))
+    text = index_page(told[1:], failed, {}, [], "")
+    shown, rest = text[text.index('id="claims"') : text.index('<section id="images"')].split("<summary>3 more")
+    assert shown.count('<span class="chip">') == SHOWN and rest.count('<span class="chip">') == 3
+
+
+def test_criteria_of_claims_are_words(told):
+    text = index_page(told[1:], CLAIMS[:1].assign(criterion="max_sensitivity_absolute"), {}, [], "")
+    assert "max sensitivity, by size: one" in text
+
+
+def test_where_the_best_two_are_not_told_apart_the_answer_says_so(told, shown):
+    assert "not told apart" not in shown
+    best = told[0]["answers"]["informative"]
+    close = {"informative": {**best, "test": {**best["test"], "p_bonferroni": 0.06}}}
+    assert "Bonferroni p = 0.06: these two are not told apart)" in index_page(
+        [{**told[0], "answers": close}], CLAIMS[:0], {}, [], ""
+    )
 
 
 # The message

@@ -162,13 +162,14 @@ def figure_strength(_):
 def figure_prediction(kind):
     truths = [("informative", "leave_out"), ("network", "network")]
     measures = [("complexity", "complexity"), ("sensitivity", "max_sensitivity"), ("cascade", "cascade_absolute")]
+    truths = truths[: 1 if "narrow" in kind else None]
     rows = [
         (across, "x", *truth, *measure, "higher", "all", statistic, 0.3, 0.2, 0.4, 0.01, 8, 20, 3, "")
         for across in ("methods", "trainings", "anchors", "series") for truth in truths for measure in measures
         for statistic in (TAU, RELATIVE, AT_RANDOM, HELD_OUT)
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=COLUMNS).assign(methods="all")
-    if kind == "tau":
+    if "tau" in kind:
         return prediction.tau_figure(prediction.drawn_taus(table))
     return prediction.regret_figure(prediction.drawn_regrets(table))
 
@@ -181,7 +182,8 @@ FIGURES = [
     ("3", figure_3, None, 183),
     ("grid", figure_grid, ("gradient", "guided_backprop"), 89), ("large grid", figure_grid, MANY, 183),
     ("strength", figure_strength, None, 183),
-    ("tau", figure_prediction, "tau", 183), ("regret", figure_prediction, "regret", 183),
+    ("tau", figure_prediction, "tau", 183), ("narrow tau", figure_prediction, "narrow tau", 89),
+    ("narrow regret", figure_prediction, "narrow regret", 89), ("regret", figure_prediction, "regret", 183),
 ]  # fmt: skip
 
 

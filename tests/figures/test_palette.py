@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import truemap
-from truemap.figures.palette import KINDS, KNOWS_NOTHING, LETTERS, colour_of, contrast, ink_on, lighter
+from truemap.figures.palette import KINDS, KNOWS_NOTHING, LETTERS, colour_of, contrast, hatch_of, ink_on, lighter
 from truemap.figures.words import WORDS, in_words, measure_words, wrapped
 
 ROOT = Path(truemap.__path__[0])
@@ -48,6 +48,12 @@ def test_every_way_to_explain_has_a_colour_and_every_method_words():
     assert modules("saliency") | modules("references") <= set(WORDS)
     assert not any("_" in words for words in WORDS.values())
     assert colour_of("gradient") == colour_of("absolute_gradient") != colour_of("smoothgrad")
+
+
+def test_no_two_ways_to_explain_look_the_same():
+    ways = [name for names in KINDS.values() for name in names]
+    assert len({(colour_of(way), hatch_of(way)) for way in ways}) == len(ways) > len(KINDS)
+    assert hatch_of("a user's own") == ""
 
 
 def test_a_label_that_a_config_made_up_stays():

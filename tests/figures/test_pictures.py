@@ -9,7 +9,7 @@ from truemap.figures.pictures import WIDEST, picture
 
 
 def written(path, pixels):
-    Image.fromarray(pixels).save(path)
+    Image.fromarray(pixels).save(path, dpi=(300, 300))
     return path
 
 
@@ -28,6 +28,8 @@ def test_a_line_drawing_stays_as_it_is_and_leads_to_its_files(tmp_path):
     np.testing.assert_allclose(np.asarray(opened(found)), pixels, atol=3)
     assert found["files"] == ["d/figures/figure-2b.png", "d/figures/figure-2b.svg"]
     assert (found["title"], found["width"], found["height"]) == ("Figure 2b", 90, 60)
+    # 90 dots of 300 an inch of 72 points.
+    assert found["points"] == 22
     assert "pairwise class differences" in found["alt"]
 
 
@@ -35,6 +37,7 @@ def test_a_wide_picture_is_made_smaller_in_proportion(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (100, 2 * WIDEST, 3), np.uint8)
     found = picture(written(tmp_path / "figure-3a.png", pixels), "d", [], "n = 20.")
     assert opened(found).size == (found["width"], found["height"]) == (WIDEST, 50)
+    assert found["points"] == round(2 * WIDEST / 300 * 72)
     assert found["alt"].startswith("Figure 3a: one test subject") and found["alt"].endswith("glass brains. n = 20.")
 
 

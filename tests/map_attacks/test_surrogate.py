@@ -19,7 +19,7 @@ def batches(n=60):
 
 def test_beta_is_doubled_until_all_predictions_agree():
     model, rows = trained(), np.arange(60)
-    told = surrogate(model, batches(), rows, 0.01)
+    told = surrogate(model, batches(), rows, 0.01, 100)
     x = data(60, 3)[0]
     own = model.network(x).argmax(1)
     soft = {2**k: softened(model, 0.01 * 2**k).network(x).argmax(1) for k in range(DOUBLINGS + 1)}
@@ -37,12 +37,12 @@ def test_where_predictions_do_not_agree_in_the_end_the_share_is_told():
     with torch.no_grad():
         network[1].bias.copy_(torch.tensor([-2.0, -1.0, -3.0]))
     found = surrogate(
-        Decoder(network.requires_grad_(False), 1.0, ["a", "b", "c"], "odd"), batches(), np.arange(9), 1e-3
+        Decoder(network.requires_grad_(False), 1.0, ["a", "b", "c"], "odd"), batches(), np.arange(9), 1e-3, 100
     )
     assert found.agreement == 0 and found.beta == 1e-3 * 2**DOUBLINGS
 
 
 def test_a_network_without_relus_is_its_own():
     model = trained("linear")
-    found = surrogate(model, batches(), np.arange(9), 10.0)
+    found = surrogate(model, batches(), np.arange(9), 10.0, 100)
     assert found.network is model.network and np.isnan(found.beta) and found.agreement == 1

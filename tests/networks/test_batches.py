@@ -47,7 +47,9 @@ def test_logits_are_the_networks_in_row_order_whatever_the_chunk(monkeypatch):
     expected = maps.reshape(5, 24).astype(np.float64) @ weight.T + bias
     for size in (2, 64):
         monkeypatch.setattr("truemap.networks._batches.VOXELS", size * 24)
-        assert len(data.chunks(torch.arange(5))) == -(-5 // size)
+        parts = data.chunks(torch.arange(5))
+        assert len(parts) == -(-5 // size)
+        assert torch.equal(torch.cat(parts), torch.arange(5))
         found = data.logits(network)
         assert found.dtype == torch.float64
         np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -58,8 +60,4 @@ def test_logits_are_the_networks_in_row_order_whatever_the_chunk(monkeypatch):
 )
 def test_fewer_large_maps_meet_a_network_at_a_time(shape, size):
     """At 2 mm as many as the minibatches of config/paper.yaml: what can be trained can be validated and attacked."""
-    rows = torch.arange(100)
-    volumes = SimpleNamespace(shape=shape)
-    found = Batches.chunks(SimpleNamespace(volumes=volumes), rows)
-    assert len(found[0]) == size
-    assert torch.equal(torch.cat(found), rows)
+    assert Batches.at_once(SimpleNamespace(volumes=SimpleNamespace(shape=shape))) == size

@@ -63,6 +63,7 @@ SETTINGS = [
     for name, member in vars(JobSettings).items()
     if not name.startswith("_")
     and name not in ("of", "kind", "pseudonyms", "simulate", "adopt", "attack_maps", "fragility", "figure_fragility")
+    and name not in ("influence", "influences", "figure_influence", "dimension")
 ]
 
 
@@ -337,8 +338,8 @@ def test_the_truth_that_figures_show_is_no_setting_of_scores_or_tests() -> None:
     assert plan().settings.figure_2(IMAGES)["truth"] == "full"
 
 
-def test_memory_is_a_setting_of_explaining_measuring_and_of_what_networks_do_only() -> None:
-    differ = {"networks", "explain", "measure", "anchors", "shapley", "rank"}
+def test_memory_is_a_setting_of_what_networks_are_asked_and_not_of_training() -> None:
+    differ = {"networks", "model", "explain", "measure", "anchors", "shapley", "rank", "robustness"}
     assert settings_that_differ(RAW, {**RAW, "memory": 7}) == differ
     assert plan({**RAW, "memory": 7}).settings.explain(IMAGES)["memory"] == 7
 
@@ -483,11 +484,39 @@ def test_the_preset_of_attacks_asks_both_datasets_the_same_and_others_what_they_
         assert settings["asked"]["standard"] == [[m, "standard"] for m in ("adversarial", "jacobian", "spectral")]
         assert settings["asked"]["decoys"] == [["decoy", "gradient"]]
         assert {attack.get("iterations", 30) for attack in settings["done"]["attacks"].values()} == {30}
+    decoys = "synthetic-fragility-decoys"
+    pairs = p.settings.figure_fragility(at(dataset=decoys))["asked"]["decoys"]
+    inners = ("gradient", "smoothgrad", "integrated_gradients")
+    found = {(p.config.datasets[decoys].networks["standard"].saliency[way]["decoys"], inner) for way, inner in pairs}
+    assert found == {(kind, inner) for kind in ("blurred", "optimised") for inner in inners}
+    assert len(pairs) == len(found) and len(p.each("attack_maps", files)(at(dataset=decoys))) == (len(found) + 3) * 4
     longer = p.settings.figure_fragility(at(dataset="hcp-simulated-fragility-long"))
     assert longer["asked"]["iterations"] == [[a, f"{a}-30"] for a in ("top_k", "mass_center", "target")]
     fine, coarse = (p.config.datasets[f"hcp-simulated-fragility-{size}"] for size in ("4mm", "8mm"))
     assert fine.source == coarse.source and (fine.downsample, coarse.downsample) == (1, 2)
     assert fine.networks == coarse.networks
+
+
+def test_attacked_maps_of_more_voxels_stand_beside_those_of_fewer() -> None:
+    assert plan(FRAGILE).jobs.of("dimension", IMAGES) == []
+    raw = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    update_config(raw, yaml.safe_load((ROOT / "config/fragility.yaml").read_text()))
+    raw["run"] = ["hcp-simulated-fragility-4mm", "hcp-simulated-fragility-8mm"]
+    p = plan(raw)
+    fine, rough = (at(dataset=name) for name in raw["run"])
+    assert p.jobs.of("dimension", fine) == [{}] and p.jobs.of("dimension", rough) == []
+    pattern = "{dataset}/{model}/{method}/{attack}"
+    assert p.coarser("attack_maps", pattern)(fine) == p.each("attack_maps", pattern)(rough)
+    assert p.coarser("attack_maps", pattern)(rough) == []
+    assert p.settings.dimension(fine)["coarser"] == rough.dataset
+
+
+def test_maps_are_drawn_before_and_after_of_what_figures_show_or_of_each_networks_first_way() -> None:
+    attacks = ("random_sign", "top_k")
+    first = {"model": "nn", "seed": 0, "method": "gradient"}
+    assert plan(FRAGILE).jobs.attacked(IMAGES) == [{**first, "attack": attack} for attack in attacks]
+    shown = plan(changed(("drawn",), ["nn/smoothgrad"], FRAGILE)).jobs.attacked(IMAGES)
+    assert shown == [{**first, "method": "smoothgrad", "attack": attack} for attack in attacks]
 
 
 def test_claims_about_attacked_maps_are_judged_by_what_attacks_are() -> None:
@@ -512,6 +541,44 @@ def test_what_attacks_will_cost_is_told_where_there_are_any() -> None:
         "smoothgrad": 2,
     }
     assert "fragility" not in plan().settings.networks(IMAGES)
+
+
+INFLUENCED = changed(("influence",), {"maps": 5, "train": 50}, SWEPT)
+
+
+def test_influences_are_a_job_of_every_network_and_seed_that_knows_of_no_other():
+    p, pattern = plan(INFLUENCED), "{model}/{seed}"
+    assert p.each("influence", pattern)(IMAGES) == ["nn/0", "nn/4"] and plan().each("influence", pattern)(IMAGES) == []
+    assert p.each("influence", pattern, p.jobs.exemplified)(IMAGES) == ["nn/0"]
+    for rule in ("influences", "figure_influence"):
+        assert p.all(rule, "{dataset}") == ["images"] and plan().all(rule, "{dataset}") == []
+    settings = p.settings.influence(IMAGES)
+    assert json.loads(json.dumps(settings)) == settings
+    assert settings["influence"]["train"] == 50 and "models" not in settings["influence"]
+    assert {"standardize", "explained", "memory", "seed", "device", "threads"} <= set(settings)
+    assert repr(plan(reverse_keys(INFLUENCED)).settings.influence(IMAGES)) == repr(settings)
+    more = changed(("models", "other"), {"network": "linear"}, INFLUENCED)
+    assert plan(more).settings.influence(IMAGES) == settings
+    named = {entry.split("@")[0] for entry in coded(p, "influence", IMAGES)}
+    assert {"truemap.networks.mlp"} <= named and not {"truemap.saliency.smoothgrad", "truemap.attacks.pgd"} & named
+
+
+def test_figures_claims_and_costs_of_influences_know_how_they_were_asked():
+    models = {
+        name: {"network": "mlp", "training": training, "label": name.title()}
+        for name, training in (("robust", "pgd"), ("plain", "standard"))
+    }
+    raw = changed(("models",), models, changed(("influence",), {"top": 4}))
+    settings = plan(raw).settings.figure_influence(IMAGES)
+    assert json.loads(json.dumps(settings)) == settings
+    assert settings["standard"] == [["robust", "plain"]] and settings["top"] == 4
+    assert plan(raw).settings.influences(IMAGES)["top"] == 4
+    assert list(settings["labels"].items()) == [("plain", "Plain"), ("robust", "Robust")]
+    assert plan(raw).settings.judge(IMAGES)["influence"]["influential"] == "helpful"
+    assert "influence" not in plan().settings.judge(IMAGES)
+    networks = plan(INFLUENCED).settings.networks(IMAGES)
+    assert networks["influence"]["train"] == 50 and networks["models"]["nn"]["influenced"] == 2
+    assert "influence" not in plan().settings.networks(IMAGES)
 
 
 def test_a_training_told_of_after_each_epochs_costs_what_they_come_to():

@@ -38,6 +38,8 @@ def batches(n, seed=0, classes=CLASSES, shape=SHAPE, first=0):
             "sample": first + 3 * np.arange(n),
             "subject": [f"sub-{k // 5}" for k in range(n)],
             "label": [f"class-{c}" for c in labels],
+            "condition": [f"class-{c}" for c in labels],
+            "negated": False,
         }
     )
     return Batches(Volumes([maps], table), [f"class-{c}" for c in range(classes)], torch.device("cpu"))

@@ -79,7 +79,7 @@ def told_of(dataset: str, folder: Path, brain: bool = True, data: str = "simulat
                             "split": ["train", "validation", "test"] * 3})  # fmt: skip
     file = folder / "figure-2a.png"
     image = io.BytesIO()
-    Image.new("RGB", (400, 300), "white").save(image, "PNG")
+    Image.new("RGB", (2102, 900), "white").save(image, "PNG", dpi=(300, 300))
     file.write_bytes(image.getvalue())
     order = {"id": "x", "criterion": "informative", "statement": "one above the other", "ours": "difference +0.2",
              "test": "paired t(11) = 9.00, Bonferroni p = 0.001", "holds": True}  # fmt: skip
@@ -95,6 +95,7 @@ def told_of(dataset: str, folder: Path, brain: bool = True, data: str = "simulat
         "pictures": [picture(file, dataset, [str(file)])],
         "viewer": viewer.viewed(shown_of(grid, ENTRIES), ENTRIES, CLASSES, grid),
         "measures": ["complexity predicts neither."], "fragility": ["Training protects no map."],
+        "influence": ["Two of five stay."],
         "versions": {"torch": "2.0"},
         "quality": {"maps": 9, "flagged": 1, "flags": {"flip?": 1}, "skipped": 0},
     }  # fmt: skip

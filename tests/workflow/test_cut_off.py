@@ -24,7 +24,7 @@ def edit(copy: Clone, old: str, new: str) -> None:
 
 def run(copy: Clone, *arguments: str) -> dict[str, int]:
     """Run and return the jobs that were planned."""
-    result = copy.snakemake(*NO_CHECKSUMS, *arguments)
+    result = copy.snakemake(*NO_CHECKSUMS, "-p", *arguments)
     assert result.returncode == 0, result.stdout
     return planned(result.stdout)
 

@@ -23,10 +23,12 @@ RETRAINED = {"rank", "retrain", "roar"}
 #: What is attacked is judged and drawn too.
 DRAWN_FRAGILE = {"fragility", "figure_fragility"}
 FRAGILE = {"attack_maps", *DRAWN_FRAGILE}
-AFTER_MODEL = {"permute", *RETRAINED, *FRAGILE, "explain", "robustness", *MEASURED, *AFTER_MAPS}
+DRAWN_INFLUENCE = {"influences", "figure_influence"}
+INFLUENCE = {"influence", *DRAWN_INFLUENCE}
+AFTER_MODEL = {"permute", *RETRAINED, *FRAGILE, *INFLUENCE, "explain", "robustness", *MEASURED, *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
 #: Of a dataset with one kind of figure only; the synthetic one has no sweep, and alone is measured.
-OF_SYNTHETIC = {"figure_1", "permute", *RETRAINED, *FRAGILE, *MEASURED}
+OF_SYNTHETIC = {"figure_1", "permute", *RETRAINED, *FRAGILE, *INFLUENCE, *MEASURED}
 OF_SYNTHETIC -= {"figure_grid", "judge", "claims", *FIRST_PAGE}
 AFTER_HCP_MAPS = AFTER_MAPS - {"figure_1"}
 SYNTHETIC_ONLY = {"subject_maps", "figure_3", "figure_strength"}
@@ -195,7 +197,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("one of samples", source("data/samples.py", "too few to split by family", "too few families"),
      {"samples", *AFTER_SAMPLES}),
     ("which maps are explained", source("data/rows.py", '"explained", int(sample)', '"explained ", int(sample)'),
-     {"explain", "refer", *FRAGILE, *MEASURED, *AFTER_MAPS}),
+     {"explain", "refer", *FRAGILE, *INFLUENCE, *MEASURED, *AFTER_MAPS}),
     ("a helper that one of two callers uses", source("numerics.py", '{precision} does not', '{precision} cannot'),
      {"volumes", *AFTER_VOLUMES}),
     ("logs and progress", source("runtime/log.py", "INTERVAL = 30.0", "INTERVAL = 20.0"), NOTHING),
@@ -229,7 +231,10 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("the agreement", source("evaluation/agreement.py", '"informative", "pairwise").as', '"informative", "p").as'),
      {"refer", "anchors", *FRAGILE, *PREDICTED, *AFTER_MAPS} - {"subject_maps", "figure_3"}),
     ("the statistics", source("evaluation/statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
-     {*DRAWN_FRAGILE, *TABLES}),
+     {*DRAWN_FRAGILE, *DRAWN_INFLUENCE, *TABLES}),
+    ("the attack on influences",
+     source("exemplars/attack.py", "epsilon * self.sd * signs", "self.sd * epsilon * signs"),
+     {*INFLUENCE, "judge", "claims", "resources", *FIRST_PAGE}),
     ("an attack on maps", source("map_attacks/top_k.py", "-parts.gather", "0 - parts.gather"),
      {"networks", *FRAGILE, "judge", "claims", "resources", *FIRST_PAGE}),
     ("what predicts what", source("evaluation/ranks.py", "WORST = 0.25", "WORST = 0.2"),
@@ -257,6 +262,8 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("the style of pages", page_style,
      {"quality", "figure_grid", "figure_prediction", "figure_fragility", "claims", "resources", *FIRST_PAGE}),
     ("the simulation's peaks", peaks, SIMULATED),
+    ("what the terminal says", source("runtime/terminal.py", "of {msg['total']}", "/ {msg['total']}"), NOTHING),
+    ("what jobs say", source("runtime/job.py", ".setLevel(NOTICE)", ".setLevel(NOTICE - 1)"), NOTHING),
     ("touch of everything", touch_everything, NOTHING),
     ("a fresh clone beside old results", fresh_clone_beside_old_results, NOTHING),
     ("the folder moved", lambda root: None, NOTHING),
@@ -312,7 +319,7 @@ def test_only_the_new_seed_trains(edited: Clone) -> None:
 
 def test_an_edited_metric_is_measured_again_by_itself_and_no_map_is_made(edited: Clone) -> None:
     source("metrics/complexity.py", "- count - 1", "- count - 1.0")(edited.path)
-    output = edited.snakemake("--dry-run").stdout
+    output = edited.snakemake("--dry-run", "--printshellcmds").stdout
     measured = set(re.findall(r"output: \S+/metrics/(\S+)\.parquet", output))
     assert {Path(path).name for path in measured} == {"complexity"}
     # Two seeds of one network, and another one.
@@ -322,6 +329,9 @@ def test_an_edited_metric_is_measured_again_by_itself_and_no_map_is_made(edited:
 def test_the_dry_run_names_the_module_that_changed(edited: Clone) -> None:
     source("training/_objective.py", "0.5 * l2", "0.25 * l2")(edited.path)
     output = edited.snakemake("--dry-run").stdout
+    assert re.search(r"^  changed: code of truemap\.training\._objective:\n    .*\btrain \(\d+\)", output, re.M)
+    # One by one where that is asked for.
+    output = edited.snakemake("--dry-run", "-p").stdout
     before, now = re.search(r"before: .*?'(truemap\.\S+?)'.*?now: .*?'(truemap\.\S+?)'", output).groups()
     assert before.split("@")[0] == now.split("@")[0] == "truemap.training._objective"
     assert before != now

@@ -7,13 +7,16 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import ROOT, Clone, clone
 
+from truemap.datasets._layouts import map_path
 from truemap.datasets._simulation import build_template, read_tables, write_subject
-from truemap.datasets.hcp import Simulate, map_path
+from truemap.datasets.hcp import Simulate
 
 #: Made up, and found nowhere in the checkout.
 IDS = [str(731_906 + 1_111 * number) for number in range(9)]
@@ -36,7 +39,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(copy: Clone, root: Path, *arguments: str, **dataset: str):
+def run(copy: Clone, root: Path, *arguments: str, **dataset: object):
     """Run the workflow on a tree; return the finished process."""
     definition = {
         "source": {"name": "hcp", "root": str(root), "exclude": [EXCLUDED]},
@@ -55,7 +58,10 @@ def content(path: Path) -> bytes:
         return gzip.decompress(path.read_bytes())
     if path.suffix == ".parquet":
         table = pq.read_table(path)
-        words = [str(table[field.name].unique().to_pylist()) for field in table.schema if "string" in str(field.type)]
+        texts = [table[field.name] for field in table.schema if "string" in str(field.type)]
+        lists = [pa.types.is_nested(column.type) for column in texts]
+        texts = [pc.list_flatten(column) if nested else column for column, nested in zip(texts, lists, strict=True)]
+        words = [str(column.unique().to_pylist()) for column in texts]
         return "\n".join([str(table.schema), str(table.schema.metadata), *words]).encode()
     return path.read_bytes()
 
@@ -92,11 +98,12 @@ def truncate(path: Path) -> None:
 
 
 def test_a_whole_run_names_nobody(people: Path, tmp_path: Path) -> None:
-    copy = clone(tmp_path / "copy")
-    result = run(copy, people)
+    copy, influence = clone(tmp_path / "copy"), {"maps": 4, "train": 8, "epsilon": [0.1]}
+    result = run(copy, people, influence=influence)
     assert result.returncode == 0, result.stdout
-    report = run(copy, people, "--report", "report.html")
+    report = run(copy, people, "--report", "report.html", influence=influence)
     assert report.returncode == 0, report.stdout
+    assert "sub-" not in str(pq.read_table(copy.path / "results/people/influence/linear/seed-0.example.parquet"))
     assert not ID.search((result.stdout + report.stdout).encode())
     assert (copy.path / "report.html").is_file()
     assert files_with_ids(copy) == []
@@ -110,7 +117,7 @@ def test_a_whole_run_names_nobody(people: Path, tmp_path: Path) -> None:
     assert set(samples["image"]) == set(images["image"])
     assert samples["subject"].str.fullmatch(PSEUDONYM.pattern).all()
     assert (copy.path / "private/salt").stat().st_mode & 0o777 == 0o600
-    assert "Nothing to be done" in run(copy, people).stdout
+    assert "Nothing to be done" in run(copy, people, influence=influence).stdout
 
 
 def test_a_run_that_fails_at_a_truncated_map_names_its_pseudonym_only(spoilt: Path, tmp_path: Path) -> None:

@@ -52,6 +52,9 @@ def both(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     for words in ("only 2 test subjects: no test is made", "cnn3d: filters [8, 8], by the shape", "nn: about "):
         assert words in result.stdout
     assert "robust accuracy not asked for" in result.stdout
+    # Snakemake's log file has what the terminal leaves out.
+    log = max((copy.path / ".snakemake/log").glob("*.log"), key=lambda path: path.stat().st_mtime_ns)
+    assert "Job stats:" in log.read_text() and "Job stats:" not in result.stdout
     return copy
 
 

@@ -37,7 +37,7 @@ if rule:
         pass
 
     job.job, files.whole = plain_job, plain_whole
-    log.log = type("Log", (), dict.fromkeys(("info", "warning", "error", "exception"), nothing))()
+    log.log = type("Log", (), dict.fromkeys(("log", "info", "warning", "error", "exception"), nothing))()
     log.progress = lambda items, unit, done=0: iter(list(items)[done:])
     made.contents = lambda paths: {str(path): "" for path in paths}
     for module, names in ((work, ("Work", "end_with_scheduler")), (made, ("read_entry", "verified", "place"))):
@@ -69,8 +69,8 @@ def unrecorded(plan: Plan, script: str, found: set[tuple[str, str]]) -> set[tupl
 def test_every_function_that_a_job_calls_is_in_its_record(finished: Clone) -> None:
     plan = Plan(yaml.safe_load((finished.path / "tests/workflow/tiny.yaml").read_text()), finished.path, False)
     calls = tracing.calls(finished.path)
-    # One more is run, and looked at, by test_given_maps.py, and some by the next test.
-    assert {*calls, "adopt", *OF_REGIONS} == {path.stem for path in SCRIPTS.glob("*.py")}
+    # One more is run, and looked at, by test_given_maps.py, and some by the next tests.
+    assert {*calls, "adopt", "dimension", *OF_REGIONS} == {path.stem for path in SCRIPTS.glob("*.py")}
     for script, found in sorted(calls.items()):
         assert not unrecorded(plan, script, found), script
         assert found, script
@@ -107,6 +107,39 @@ def test_every_function_that_jobs_of_regions_call_is_in_their_record(fresh: Clon
     assert {"planted", "linear", "sequence"} <= set(known["traits"])
     scores = pd.read_parquet(fresh.path / targets[1])
     np.testing.assert_allclose(scores.query("criterion == 'network'")["r"], 1, atol=1e-6)
+
+
+VOXELS = """
+run: [fine, rough]
+datasets:
+  fine: &fine
+    source: {name: hcp, simulate: {subjects: 12, resolution: 8}}
+    split: {train: 0.5, validation: 0.25, test: 0.25}
+    robustness: {attacks: {}}
+    explained: 1
+    fragility: &attacked {attacks: {top_k: {iterations: 1}}, epsilon: [0.14], maps: 20, coarser: rough}
+    models: {linear: {network: linear, training: {name: standard, epochs: 2}, saliency: gradient}}
+  rough:
+    <<: *fine
+    downsample: 2
+    fragility: {<<: *attacked, coarser: null}
+"""
+
+
+def test_the_same_subjects_in_more_voxels_stand_beside_those_in_fewer(fresh: Clone, tmp_path: Path) -> None:
+    (fresh.path / "voxels.yaml").write_text(VOXELS)
+    targets = [f"results/fine/{name}" for name in ("statistics/dimension.tsv", "figures/fragility.html", "claims.tsv")]
+    done = fresh.snakemake(*targets, config="voxels.yaml", PYTHONPATH=tracing.start(tmp_path))
+    assert done.returncode == 0, done.stdout
+    plan, calls = Plan(yaml.safe_load(VOXELS), fresh.path, False), tracing.calls(tmp_path)
+    assert {"dimension", "attack_maps", "figure_fragility", "judge"} <= set(calls)
+    for script, found in sorted(calls.items()):
+        assert not unrecorded(plan, script, found), script
+    table = pd.read_csv(fresh.path / targets[0], sep="\t")
+    assert set(table["n"]) == {3} and set(table["data"]) == {"simulated data, not HCP"}
+    assert set(table["coarser_dataset"]) == {"rough"} and set(table["measure"]) >= {"spearman", "top_k", "shift"}
+    page = (fresh.path / targets[1]).read_text()
+    assert "say that maps of more voxels change more" in page
 
 
 #: One of each rule, as far as one dataset has them.

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
+from zipfile import ZipFile
 
 import nibabel as nib
 import numpy as np
@@ -18,13 +19,14 @@ SIMULATED = "simulated data, not HCP"
 
 
 def test_every_dataset_gets_its_figures(finished: Clone) -> None:
-    predicted = ["prediction-tau", "prediction-regret"]
+    predicted = ["prediction-tau", "prediction-regret", "influence"]
     for dataset, numbers, others in (("tiny-synthetic", "12", predicted), ("tiny-hcp", "23", ["strength"])):
         names = {f"figure-{n}{panel}" for n in numbers for panel in ("a", "b", "")} | {
             "grid-informative",
             "grid-pairwise",
             *others,
         }
+        names |= {"fragility-maps"} if predicted == others else set()
         names = {f"{name}.{ending}" for name in names for ending in ("svg", "png", "tsv")} | {"grid.html"}
         names |= {"prediction.html", "fragility.tsv", "fragility.html"} if predicted == others else set()
         attacked = ("spearman", "top_k", "shift", "truth") if predicted == others else ()
@@ -146,9 +148,15 @@ def test_the_model_file_says_what_was_chosen_and_why(finished: Clone) -> None:
 
 
 def test_the_report_is_written_with_a_caption_for_each_figure(finished: Clone) -> None:
-    result = finished.snakemake("--report", "report.html")
+    result = finished.snakemake("--report", "report.zip")
     assert result.returncode == 0, result.stdout
-    text = (finished.path / "report.html").read_text()
+    # What a caption cannot be made from would stand in it as an error.
+    assert "Undefined substitution" not in result.stdout
+    with ZipFile(finished.path / "report.zip") as report:
+        text = report.read("report/report.html").decode()
+        held = {name.rsplit("/", 1)[-1]: name for name in report.namelist()}
+        for name in ("index.html", "claims.html"):
+            assert report.read(held[name]) == (finished.path / "results" / name).read_bytes()
     assert "Figure 3a" in text
     assert "of one test subject, drawn by seed" in text
 
@@ -224,6 +232,38 @@ def test_attacked_maps_are_told_by_sample_bound_and_measure(finished: Clone) -> 
     assert all(
         sentence in html.unescape((folder / "figures/fragility.html").read_text()) for sentence in said["sentence"]
     )
+
+
+def test_influences_are_told_by_place_class_bound_and_attack_and_of_no_one(finished: Clone) -> None:
+    folder, classes = finished.path / "results/tiny-synthetic", {"A", "B", "C"}
+    files = {
+        f"{model}/seed-{seed}": (model, seed) for model, seed in (("linear", 0), ("linear", 1), ("nn-adversarial", 0))
+    }
+    tables = []
+    for name, (model, seed) in files.items():
+        table = pd.read_parquet(folder / "influence" / f"{name}.parquet")
+        assert set(table["model"]) == {model} and set(table["seed"]) == {seed}
+        assert (
+            table["sample"].nunique() == 6
+            and set(table["epsilon"]) == {0.2, 0.4}
+            and (table["training_maps"] == 30).all()
+        )
+        assert (table["slope"] < 1e-6).all() and table["refit_agreement"].between(0, 1).all()
+        labels = pd.read_parquet(folder / "volumes/train/0.parquet")["label"].to_numpy()
+        for row in table.itertuples():
+            assert list(labels[row.before]) == list(row.before_label) and set(row.after_label) <= classes
+            assert row.overlap == len(set(row.before) & set(row.after)) and (np.diff(row.before_influence) >= 0).all()
+            assert row.attacked or (row.overlap == 5 and row.spearman > 1 - 1e-9)
+        tables.append(table)
+    told = pd.read_csv(folder / "statistics/influence.tsv", sep="\t").query("seed == 'mean' and model == 'linear'")
+    (mean,) = told.query("measure == 'overlap' and attack == 'gradient_sign' and epsilon == 0.4")["mean"]
+    own = pd.concat(tables[:2]).query("attack == 'gradient_sign' and epsilon == 0.4")
+    assert mean == pytest.approx(own["overlap"].mean())
+    said = pd.read_csv(folder / "statistics/influence_answers.tsv", sep="\t")
+    page = html.unescape((finished.path / "results/index.html").read_text())
+    assert len(said) == 2 and all(sentence in page for sentence in said["sentence"])
+    drawn = pd.read_csv(folder / "figures/influence.tsv", sep="\t")
+    assert (drawn["panel"] == "a").sum() == 12 and set(drawn["panel"]) == {"a", "b", "c"}
 
 
 def test_autoattack_is_one_more_attack_and_not_weaker_by_much(finished: Clone) -> None:

@@ -17,6 +17,7 @@ rule attack_maps:
         train_tables=plan.each("volumes", rules.volumes.output.table, split="train"),
     output:
         "results/{dataset}/fragility/{model}/seed-{seed}/{method}/{attack}.parquet",
+        example="results/{dataset}/fragility/{model}/seed-{seed}/{method}/{attack}.example.parquet",
     log:
         "logs/{dataset}/attack_maps-{model}-{seed}-{method}-{attack}.log",
     benchmark:
@@ -60,10 +61,34 @@ rule fragility:
         "../scripts/fragility.py"
 
 
+rule dimension:
+    input:
+        own=plan.each("attack_maps", rules.attack_maps.output[0]),
+        coarser=plan.coarser("attack_maps", rules.attack_maps.output[0]),
+    output:
+        parquet="results/{dataset}/statistics/dimension.parquet",
+        tsv="results/{dataset}/statistics/dimension.tsv",
+    log:
+        "logs/{dataset}/dimension.log",
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=scaled(1000),
+        runtime=scaled(30),
+    params:
+        **plan.params("dimension"),
+    script:
+        "../scripts/dimension.py"
+
+
 rule figure_fragility:
     input:
+        dimension=plan.each("dimension", rules.dimension.output.parquet),
         summary=rules.fragility.output.parquet,
         pairs=rules.fragility.output.pairs,
+        grid=rules.grid.output[0],
+        attacked=plan.each("attack_maps", rules.attack_maps.output[0], plan.jobs.attacked),
+        example=plan.each("attack_maps", rules.attack_maps.output.example, plan.jobs.attacked),
         assets=assets,
     output:
         report(
@@ -90,6 +115,14 @@ rule figure_fragility:
             category="{dataset}",
             labels={"what": "attacked maps, agreement with truth"},
         ),
+        report(
+            "results/{dataset}/figures/fragility-maps.png",
+            caption="../report/fragility-maps.rst",
+            category="{dataset}",
+            labels={"what": "attacked maps, before and after"},
+        ),
+        "results/{dataset}/figures/fragility-maps.svg",
+        "results/{dataset}/figures/fragility-maps.tsv",
         "results/{dataset}/figures/fragility-spearman.svg",
         "results/{dataset}/figures/fragility-top_k.svg",
         "results/{dataset}/figures/fragility-shift.svg",

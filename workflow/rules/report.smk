@@ -255,6 +255,9 @@ rule judge:
         reliability=plan.each("metrics", rules.metrics.output.reliability_parquet),
         attacked=plan.each("fragility", rules.fragility.output.parquet),
         attacked_pairs=plan.each("fragility", rules.fragility.output.pairs),
+        dimension=plan.each("dimension", rules.dimension.output.parquet),
+        influences=plan.each("influences", rules.influences.output.parquet),
+        influence_pairs=plan.each("influences", rules.influences.output.pairs),
         angles=plan.each("angle_summary", rules.angle_summary.output.parquet),
         predictions=plan.each("model", rules.model.output.predictions),
     output:
@@ -296,11 +299,10 @@ rule claims:
 
 measured = ("simulate", "volumes", "quality", "truth", "background", "background_chosen", "train", "model", "explain")
 measured += ("adopt", "shapley", "subject_maps", "score", "refer", "robustness", "measure", "anchors")
-measured += ("permute", "rank", "retrain", "attack_maps")
-measured += ("angles",)
+measured += ("permute", "rank", "retrain", "attack_maps", "influence", "angles")
 drawing = ("figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength", "figure_prediction")
 drawing += ("figure_fragility",)
-drawing += ("figure_angles",)
+drawing += ("figure_influence", "figure_angles")
 drawn = {name: getattr(rules, name).output for name in drawing}
 
 
@@ -312,6 +314,7 @@ rule resources:
         plan.each("predict", rules.predict.output.tsv),
         plan.each("roar", rules.roar.output[1]),
         plan.each("fragility", rules.fragility.output.tsv),
+        plan.each("influences", rules.influences.output.tsv),
         plan.each("angle_summary", rules.angle_summary.output.tsv),
         assets=assets,
     output:
@@ -357,6 +360,7 @@ rule digest:
         figures=plan.every(drawn),
         answers=plan.each("predict", rules.predict.output.answers),
         fragility=plan.each("figure_fragility", rules.figure_fragility.output.answers),
+        influence=plan.each("figure_influence", rules.figure_influence.output.answers),
         angles=plan.each("angle_summary", rules.angle_summary.output.answers),
         quality=rules.quality.output.tsv,
         incomplete=rules.samples.output.skipped,

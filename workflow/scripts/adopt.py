@@ -3,7 +3,8 @@
 import pandas as pd
 
 from truemap.data import seen, sources
-from truemap.data.given import SheetReader, check_explained, check_numbers, files, read_sheet
+from truemap.data.given import check_explained, check_numbers, files, read_sheet
+from truemap.data.given_maps import SheetReader
 from truemap.data.grid import read_grid
 from truemap.data.maps import MapWriter, MeanMaps
 from truemap.data.rows import choose_explained, of_job

@@ -41,7 +41,7 @@ with job(snakemake) as settings:
     context = Context.of(settings["seed"], training, decoder.classes, background, device)
     network = NetworkTruth.read(files, settings["network"]) if "network" in settings else None
     conditions = set_shown((name for _, name in given.truths), settings["conditions"])
-    known = Known(given, background, conditions, decoder, batches, context, network)
+    known = Known(given, background, conditions, decoder, batches, context, network, settings["memory"])
     saliency = method("saliency", settings["saliency"], Saliency)
     require(decoder, saliency.options.needs(), wildcards.method)
     references = {label: method("references", of, Reference) for label, of in settings["references"].items()}

@@ -37,9 +37,10 @@ with job(snakemake) as settings:
     rows = choose_measured(given.volumes.table, settings["explained"], settings["maps"], settings["seed"])
     grid = read_grid(snakemake.input.grid)
     truths = Truths(given, network, settings)
-    table = Fragile(decoder, batches, saliency, context, attack, truths, grid, settings).table(rows)
-    came = table.drop_duplicates(["sample", "epsilon"])
+    found = Fragile(decoder, batches, saliency, context, attack, truths, grid, settings).tables(rows)
+    came = found[0].drop_duplicates(["sample", "epsilon"])
     log.info("%d maps, %d bounds: %d came back as they were", len(rows), len(settings["epsilon"]),
              (~came["attacked"]).sum())  # fmt: skip
-    with whole(snakemake.output[0]) as path:
-        made_by(table, **of_job(snakemake.wildcards)).to_parquet(path, index=False)
+    for table, output in zip(found, snakemake.output, strict=True):
+        with whole(output) as path:
+            made_by(table, **of_job(snakemake.wildcards)).to_parquet(path, index=False)

@@ -8,6 +8,7 @@ import pandas as pd
 from truemap.data.conditions import set_shown
 from truemap.data.grid import read_grid
 from truemap.data.quality import read_skipped
+from truemap.data.samples import read
 from truemap.evaluation.answer import answer
 from truemap.evaluation.claims import orders, read_claims
 from truemap.evaluation.results import read_table
@@ -43,7 +44,7 @@ with job(snakemake) as settings:
     told = {
         "format": digest.FORMAT, "dataset": dataset, "data": settings["data"], "conditions": conditions,
         "truth": style.truth_shown(summary, settings["truth"]), "group": settings["group"],
-        "models": settings["models"], "about": digest.about(read_table(files.samples).fillna({"subject": ""}), grid),
+        "models": settings["models"], "about": digest.about(read(files.samples), grid),
         "entries": every, "seeds": [entry["seed"] for entry in entries], "answers": answers,
         "orders": orders(read_claims(files.published), comparisons, dataset).to_dict("records"),
         "grid": digest.grid_numbers(*one_set, every), "shares": digest.share_rows(one_set[0], labels),
@@ -51,6 +52,7 @@ with job(snakemake) as settings:
         "viewer": viewer.viewed(seen, wanted, classes, grid),
         "measures": [] if not files.answers else read_table(files.answers[0])["sentence"].tolist(),
         "fragility": [] if not files.fragility else read_table(files.fragility[0])["sentence"].tolist(),
+        "influence": [] if not files.influence else read_table(files.influence[0])["sentence"].tolist(),
         "angles": [] if not files.angles else read_table(files.angles[0])["sentence"].tolist(),
         "quality": digest.quality_counts(read_table(files.quality), read_skipped([files.incomplete, *files.skipped])),
         "versions": json.loads(Path(files.models[0]).read_text())["versions"] if files.models else {},

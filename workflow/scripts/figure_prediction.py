@@ -20,8 +20,8 @@ with job(snakemake) as settings:
         note = f"{settings['data']}; {prediction.foot(rows)}{filled}"
         style.save(figure, paths, note, settings["style"]["dpi"], rows)
     files = snakemake.input
-    answers, truths, anchors = (
-        read_table(path).fillna({"method": ""}) for path in (files.answers, files.truths, files.anchors)
-    )
+    answers, truths, anchors = map(read_table, (files.answers, files.truths, files.anchors))
+    # A column of nothing is read as numbers.
+    truths["method"] = truths["method"].astype(object).fillna("")
     page = prediction_page(answers, truths, anchors, settings["done"], snakemake.wildcards.dataset, settings["data"])
     write_text(snakemake.output.page, page)

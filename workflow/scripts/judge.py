@@ -4,7 +4,9 @@ import pandas as pd
 
 from truemap.evaluation.angle_summary import of_angles
 from truemap.evaluation.claims import judge, read_claims
+from truemap.evaluation.dimension import of_dimension
 from truemap.evaluation.fragility_pairs import of_attacks
+from truemap.evaluation.influence import of_influences
 from truemap.evaluation.measures import measure_units, of_measures
 from truemap.evaluation.statistics import share_units, trends
 from truemap.runtime.files import whole
@@ -21,6 +23,12 @@ with job(snakemake) as settings:
             tables.append(table.assign(dataset=snakemake.wildcards.dataset))
     if files.attacked:
         found = of_attacks(pd.read_parquet(files.attacked[0]), pd.read_parquet(files.attacked_pairs[0]))
+        for tables, table in zip((summary, comparisons), found, strict=True):
+            tables.append(table)
+    if files.dimension:
+        comparisons.append(of_dimension(pd.read_parquet(files.dimension[0])))
+    if files.influences:
+        found = of_influences(pd.read_parquet(files.influences[0]), pd.read_parquet(files.influence_pairs[0]))
         for tables, table in zip((summary, comparisons), found, strict=True):
             tables.append(table)
     if files.angles:

@@ -60,7 +60,7 @@ with job(snakemake) as settings:
     if snakemake.input.planted:
         looked.traits.add(PLANTED)
     description |= looked.described()
-    logits = {split: part.logits(decoder.network) for split, part in batches.items()}
+    logits = {split: part.logits(decoder.network, settings["memory"]) for split, part in batches.items()}
     if trained:
         check_accuracy(
             weights,
@@ -68,7 +68,7 @@ with job(snakemake) as settings:
             logits["test"].argmax(dim=1).numpy(),
             batches["test"].labels.numpy(),
             settings["accuracy_within"],
-            lambda: mirrored(decoder.network, batches["test"], read_grid(snakemake.input.grid)),
+            lambda: mirrored(decoder.network, batches["test"], read_grid(snakemake.input.grid), settings["memory"]),
         )
     if settings["calibrate"]:
         fit = fit_temperature(logits["validation"].numpy(), batches["validation"].labels.numpy())

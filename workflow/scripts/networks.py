@@ -11,7 +11,7 @@ from truemap.data.samples import read
 from truemap.networks._devices import prepare_device
 from truemap.runtime.files import whole
 from truemap.runtime.job import job
-from truemap.runtime.log import log
+from truemap.runtime.log import NOTICE, log
 
 with job(snakemake) as settings:
     start = time.process_time()  # other jobs take as long to import what they need
@@ -22,6 +22,6 @@ with job(snakemake) as settings:
     rows = []
     for name in settings["models"]:
         rows.append(costs.of(name))
-        log.info(sentence(rows[-1], asked=bool(settings["robustness"]["attacks"])))
+        log.log(NOTICE, sentence(rows[-1], asked=bool(settings["robustness"]["attacks"])))
     with whole(snakemake.output[0]) as path:
         pd.DataFrame(rows).to_csv(path, sep="\t", index=False, float_format="%.1f", lineterminator="\n")

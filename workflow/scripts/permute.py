@@ -33,7 +33,8 @@ with job(snakemake) as settings:
     # Of the labels that it is to learn its history tells, not of new maps: for these it can have learnt nothing.
     network, history = trained(twin, len(known["classes"]), permuted, permuted, checkpoint)
     network.requires_grad_(False)
-    found = {name: accuracy(network, part) for name, part in (("permuted", permuted), ("true", own), ("test", test))}
+    asked = {"permuted": permuted, "true": own, "test": test}
+    found = {name: accuracy(network, part, training["batch_size"]) for name, part in asked.items()}
     log.info("accuracy %.4f on the permuted labels, %.4f on the true ones, %.4f on test maps", *found.values())
     save_weights(snakemake.output.weights, network)
     description = {key: known[key] for key in KNOWN} | {"training": training, "accuracy": found}

@@ -21,7 +21,7 @@ with job(snakemake) as settings:
     attack = method("attacks", settings["attack"], Attack)
     bound = radius(settings["epsilon"], settings["epsilon_unit"], volumes.parts[0][0].size)
     rows = choose_maps(volumes.table, settings["maps"], settings["seed"])
-    table = robustness_table(decoder, batches, attack, bound, settings["seed"], rows)
+    table = robustness_table(decoder, batches, attack, bound, settings["seed"], rows, settings["memory"])
     right, robust = table["correct"].mean(), table["robust"].mean()
     log.info("%d maps: accuracy %.4f, robust accuracy %.4f at L2 radius %.4g", len(table), right, robust, bound)
     entry = of_job(snakemake.wildcards)

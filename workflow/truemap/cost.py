@@ -25,6 +25,8 @@ from truemap.data.background import Background
 from truemap.data.grid import Grid
 from truemap.data.regions import passes
 from truemap.data.volumes import Volumes
+from truemap.exemplars._layer_loss import layer_sums
+from truemap.exemplars.influence import check_held
 from truemap.geometry import radius
 from truemap.map_attacks._attacked import Attacked
 from truemap.map_attacks._contract import MapAttack
@@ -137,8 +139,8 @@ class Costs:
             ``model, parameters, multiply_adds`` (of one pass of one map), and of all its jobs ``training_seconds,
             retraining_seconds`` (on permuted labels, without voxels), ``explaining_seconds, measuring_seconds`` (of
             anchors too: at most), ``regions_seconds`` (to put them back), ``attacking_seconds`` (of maps: at most),
-            ``angles_seconds`` (of directions: at most), ``robustness_seconds`` (at most); NaN where a method could not
-            work on noise.
+            ``influence_seconds`` (of training maps), ``angles_seconds`` (of directions: at most),
+            ``robustness_seconds`` (at most); NaN where a method could not work on noise.
 
         Raises
         ------
@@ -163,6 +165,7 @@ class Costs:
             "measuring": self._measuring,
             "regions": self._games,
             "attacking": self._attacking,
+            "influence": self._influencing,
             "angles": self._angling,
             "robustness": self._robustness,
         }
@@ -203,9 +206,13 @@ class Costs:
                 self._removable(part)
         for label, settings in self._settings["metrics"].items():
             require(decoder, method("metrics", settings, Metric).options.needs(), label)
+        if model["influenced"]:
+            width = last_layer(network, x[:1], "influence").weights.shape[1]
+            check_held(self._part("train", self._settings["influence"]["train"]), width, len(self._classes))
         if model["angled"]:
             require(decoder, {"relu", "relu only"}, "angles")
-            last_layer(network, x[:1], "angles")
+            width = last_layer(network, x[:1], "angles").weights.shape[1]
+            check_held(self._part("train", self._settings["angles"]["train"]), width, len(self._classes))
         if any(chosen["attacked"] for chosen in model["saliency"].values()):
             for label, settings in self._settings["fragility"]["attacks"].items():
                 require(decoder, method("map_attacks", settings, MapAttack).options.needs(), label)
@@ -373,6 +380,26 @@ class Costs:
             total += chosen["attacked"] * (self._start + maps * len(fragility["epsilon"]) * seconds)
         return total
 
+    def _influencing(self, model: Settings, network: nn.Module, batches: Batches) -> float:
+        if not model["influenced"]:
+            return 0.0
+        asked, both = self._settings["influence"], self._there_and_back(model, network, batches)
+        last = last_layer(network.eval(), batches.get(torch.arange(1))[0], "influence")
+        train = self._part("train", asked["train"])
+        maps = min(asked["maps"] or self._explained, self._explained)
+        passes = train * self._forward(model, network, batches) + 2 * maps * (2 + len(asked["epsilon"])) * both
+        layer = layer_sums(train, last.weights.shape[1], len(self._classes)) / self._known_of(self._sums, "sums")
+        return model["influenced"] * (self._start + passes + layer)
+
+    def _sums(self) -> float:
+        """Return how many products of float64 are added up in a second."""
+        square = torch.ones(512, 512, dtype=torch.float64, device=self._device)
+
+        def multiply() -> None:
+            square @ square
+
+        return len(square) ** 3 / self._seconds(multiply)
+
     def _angling(self, model: Settings, network: nn.Module, batches: Batches) -> float:
         if not model["angled"]:
             return 0.0
@@ -501,14 +528,25 @@ def sentence(cost: Mapping[str, Any], asked: bool) -> str:
     asked : bool
         Whether robust accuracy was asked for.
     """
-    parts = ("training", "retraining", "explaining", "measuring", "regions", "attacking", "angles", "robustness")
+    parts = (
+        "training",
+        "retraining",
+        "explaining",
+        "measuring",
+        "regions",
+        "attacking",
+        "influence",
+        "angles",
+        "robustness",
+    )
     found = [cost[f"{what}_seconds"] for what in parts]
-    training, retraining, explaining, measuring, regions, attacking, angles, robustness = found
+    training, retraining, explaining, measuring, regions, attacking, influence, angles, robustness = found
     robust = f"at most {_words(robustness)} robust accuracy" if asked else "robust accuracy not asked for"
     again = f"{_words(retraining)} training again, " if retraining else ""
     measured = f"{_words(measuring)} measuring maps, " if measuring else ""
     measured += f"{_words(regions)} putting regions back, " if regions else ""
     measured += f"at most {_words(attacking)} attacking maps, " if attacking else ""
+    measured += f"{_words(influence)} on influences of training maps, " if influence else ""
     measured += f"at most {_words(angles)} on angles of directions, " if angles else ""
     return (
         f"{cost['model']}: about {_words(sum(found))} on this machine, one job at a time: "

@@ -10,14 +10,17 @@ import torch
 
 from truemap.attacks._contract import Attack
 from truemap.data.rows import KEYS
+from truemap.data.volumes import Volumes
 from truemap.geometry import lengths
 from truemap.networks._batches import Batches
+from truemap.networks._chunks import Chunks, climbing
 from truemap.networks._decoder import Decoder
 from truemap.numerics import derive_seed
-from truemap.runtime.log import progress
 
 #: By how much of its bound noise may be longer: float32 holds no more of it.
 TOLERANCE = 1e-5
+#: Training maps of which the sd is taken.
+MAPS = 50
 
 
 def choose_maps(table: pd.DataFrame, count: int | None, seed: int) -> np.ndarray:
@@ -39,6 +42,22 @@ def choose_maps(table: pd.DataFrame, count: int | None, seed: int) -> np.ndarray
     return np.sort(drawn.sort_values(["turn", "key"]).index.to_numpy()[:count])
 
 
+def sd_of(training: Volumes, standardize: str, seed: int) -> float:
+    """Return the maps' sd, in which epsilon is given: 1 where they are z-scored, else that of training maps.
+
+    Root mean square of sds over all voxels, zeros outside the mask too, as z-scores have it.
+
+    Parameters
+    ----------
+    standardize : {"volume", "none"}
+        Of the dataset.
+    """
+    if standardize == "volume":
+        return 1.0
+    rows = choose_maps(training.table.reset_index(drop=True), MAPS, seed)
+    return float(np.sqrt(np.mean([training.take([row]).astype(np.float64).var() for row in rows])))
+
+
 def robustness_table(
     decoder: Decoder,
     batches: Batches,
@@ -46,6 +65,7 @@ def robustness_table(
     bound: float,
     seed: int,
     rows: Sequence[int],
+    megabytes: float,
 ) -> pd.DataFrame:
     """Attack maps and return what came of each.
 
@@ -56,6 +76,8 @@ def robustness_table(
         Largest L2 norm of the noise.
     rows : sequence of int
         Positions in ``batches.volumes``.
+    megabytes : float
+        See `truemap.networks._chunks.climbing`.
 
     Returns
     -------
@@ -69,8 +91,10 @@ def robustness_table(
         If the noise is longer than the bound: a fault of the attack.
     """
     table = batches.volumes.table.iloc[list(rows)].reset_index(drop=True)
-    parts = []
-    for chunk in progress(batches.chunks(torch.as_tensor(np.asarray(rows, dtype=np.int64))), "batch"):
+    places = torch.as_tensor(np.asarray(rows, dtype=np.int64))
+    chunks = Chunks(min(batches.at_once(), climbing(decoder.network, batches.get(places[:1])[0], megabytes)))
+
+    def attacked(chunk: torch.Tensor) -> pd.DataFrame:
         x, labels = batches.get(chunk)
         ids = batches.volumes.table["sample"].iloc[chunk.tolist()].tolist()
         noise = attack.perturb(decoder, x, labels, ids, bound, attack.options, seed)
@@ -80,5 +104,6 @@ def robustness_table(
         with torch.no_grad():
             correct, still = (decoder.network(at).argmax(1) == labels for at in (x, x + noise))
         found = {"correct": correct, "robust": correct & still, "norm": norm}
-        parts.append(pd.DataFrame({name: values.cpu().numpy() for name, values in found.items()}))
-    return table[KEYS].join(pd.concat(parts, ignore_index=True))
+        return pd.DataFrame({name: values.cpu().numpy() for name, values in found.items()})
+
+    return table[KEYS].join(pd.concat(list(chunks.each(places, attacked, "map")), ignore_index=True))

@@ -6,9 +6,9 @@ import itertools
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from truemap.config.models import Model
 from truemap.config.names import EPOCHS, STRENGTHS
 from truemap.config.registry import resolved_class
-from truemap.config.schema import Model
 
 
 def candidates(model: Model) -> dict[str, dict[str, Any]]:

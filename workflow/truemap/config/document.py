@@ -16,22 +16,13 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from truemap.config.angles import Angles
+from truemap.config.exemplars import Influential
+from truemap.config.general import Maps, Provenance, Style
+from truemap.config.models import GivenMaps, Model
 from truemap.config.options import MethodOptions
+from truemap.config.probes import Fragility, Roar, Robustness
 from truemap.config.registry import names, options_of
-from truemap.config.schema import (
-    Config,
-    Dataset,
-    Fragility,
-    GivenMaps,
-    Maps,
-    Model,
-    Provenance,
-    Roar,
-    Robustness,
-    Split,
-    Style,
-    TruthOptions,
-)
+from truemap.config.schema import Config, Dataset, Split, TruthOptions
 from truemap.config.trained import Trained
 
 ROOT = Path(__file__).parents[3]
@@ -50,6 +41,8 @@ FAMILIES = {
     "map_attacks": "fragility.attacks",
     "metrics": "metrics",
 }
+#: What is told of influences, which have no methods to choose from: module -> its functions.
+EXEMPLARS = {"influence": ("of", "influence_of"), "attack": ("gradient_sign",)}
 #: The function of a method that its family's contract is about.
 WORK = {
     "datasets": (), "networks": ("build", "plant"), "training": ("update",), "saliency": ("explain",),
@@ -65,6 +58,7 @@ def tables() -> str:
     parts += [_section("`datasets.<name>.models.<name>`, where `maps` is set", GivenMaps)]
     parts += [_section("`datasets.<name>.truth`", TruthOptions), _section("`datasets.<name>.robustness`", Robustness)]
     parts += [_section("`datasets.<name>.roar`", Roar), _section("`datasets.<name>.fragility`", Fragility)]
+    parts += [_section("`datasets.<name>.influence`", Influential)]
     parts += [_section("`datasets.<name>.angles`", Angles)]
     parts += [_section("`maps`", Maps), _section("`style`", Style), _section("`provenance`", Provenance)]
     for family, key in FAMILIES.items():
@@ -84,7 +78,18 @@ def methods() -> str:
             # What a contract asks for, in words; a function that only restates it has its equation there, or none.
             told = [_words(node) for node in tree.body if getattr(node, "name", "") in WORK[family]]
             parts.append("\n\n".join([f"### `{name}`", *filter(None, [_words(tree), *told])]) + "\n")
+    parts.append(f"## `influence`\n\n{_exemplars()}\n")
     return "\n".join(parts)
+
+
+def _exemplars() -> str:
+    """Return how influences of training maps are computed and attacked, in the words of their modules."""
+    parts = []
+    for name, functions in EXEMPLARS.items():
+        tree = ast.parse((ROOT / "workflow/truemap/exemplars" / f"{name}.py").read_text(encoding="utf-8"))
+        told = {getattr(node, "name", ""): node for node in ast.walk(tree)}
+        parts += [_words(tree), *(_words(told[function]) for function in functions)]
+    return "\n\n".join(parts)
 
 
 def _words(node: ast.AST) -> str:

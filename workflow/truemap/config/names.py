@@ -32,6 +32,8 @@ BEFORE, AFTER, LOSS = "_before", "_after", "_loss"
 OF_DATA, OF_NETWORK = "truth at r=", "network at r="
 #: Correlations of the degraded truths with the truth itself.
 DEGRADED = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
+#: What stands for a way to explain where influences of training maps are compared.
+INFLUENCE = "influence"
 #: The order of voxels that no map gives, beside those of ways to explain.
 AT_RANDOM = "random"
 #: Ways to explain that pass only what is positive back, and so partly recover the input (Nie et al. 2018).
@@ -40,6 +42,8 @@ GUIDED = ("guided_backprop", "deconvnet", "guided_grad_cam")
 OF_RELUS = ("nsloss",)
 #: What stands for a way to explain where angles of directions are told.
 ANGLE = "angle"
+#: Their part of the config.
+ANGLES = "angles"
 #: What the set of the conditions that a config lists is called, beside `all` and `no_negated`.
 CHOSEN = "chosen"
 #: Condition set that figures show first, by what the config calls it.

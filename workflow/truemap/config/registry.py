@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from truemap.config.folders import OURS, check_method, defines, lacking, methods_in
@@ -159,6 +159,11 @@ def _places(folders: Sequence[str]) -> list[Path]:
 
 
 # What a config says of them
+
+
+def folders_of(info: ValidationInfo) -> list[str]:
+    """Return users' folders with methods, which the whole config names and its parts are checked with."""
+    return (info.context or {}).get("methods", [])
 
 
 def resolve_method(family: str, value: Any, name: str | None = None, folders: Sequence[str] = ()) -> dict[str, Any]:

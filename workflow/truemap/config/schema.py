@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import math
-import unicodedata
-from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
-    Discriminator,
     Field,
-    Tag,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -19,29 +14,25 @@ from pydantic import (
 )
 
 from truemap.config.angles import Angles, without_angles
+from truemap.config.exemplars import Influential
 from truemap.config.folders import check_folders
+from truemap.config.general import Maps, Provenance, Style
+from truemap.config.models import AnyModel, GivenMaps, Model
 from truemap.config.names import (
     AT_RANDOM,
-    EPOCHS,
     HEADLINES,
     LONGEST_FOLDER,
     NOT_ATTACKED,
-    PLANTED,
     REFERENCE,
     REGIONS,
     RESERVED,
-    STRENGTHS,
     path_word,
     path_words,
 )
 from truemap.config.options import (
-    EPSILON_UNIT,
     Count,
-    EpsilonUnit,
-    Fraction,
     MethodError,
     Name,
-    Number,
     Positive,
     Seed,
     Strict,
@@ -49,228 +40,19 @@ from truemap.config.options import (
     faults,
     suggest,
 )
-from truemap.config.registry import check_fit, resolve_method, resolve_methods, resolved_defines, resolved_options
-from truemap.runtime.versions import installed
-
-
-def _folders(info: ValidationInfo) -> list[str]:
-    """Return users' folders with methods, which the whole config names and its parts are checked with."""
-    return (info.context or {}).get("methods", [])
-
-
-def _is_planted(network: dict[str, Any] | None) -> bool:
-    """Return whether a network's weights are in closed form (`truemap.networks._contract.Plant`)."""
-    return network is not None and PLANTED in (resolved_options("networks", network).traits() or ())
+from truemap.config.probes import Fragility, Roar, Robustness
+from truemap.config.registry import (
+    check_fit,
+    folders_of,
+    resolve_method,
+    resolve_methods,
+    resolved_defines,
+    resolved_options,
+)
 
 
 class ConfigError(ValueError):
     """The config is not usable; the message says where and what to do."""
-
-
-def _drawable(text: str) -> str:
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-        raise ValueError("a label is drawn as text: use no control characters")
-    return text
-
-
-Label = Annotated[str, AfterValidator(_drawable)]
-LABEL = "name in figures and tables; default: the key"
-
-
-class Model(Strict):
-    """A decoder: a network, a way to train it, and the ways to explain it."""
-
-    label: Label | None = Field(None, description=LABEL)
-    network: dict[str, Any] = Field(description="name of a module in truemap/networks, with its options")
-    weights: str | None = Field(
-        None,
-        description="safetensors file of a network that is trained already, in place of `training`; `{seed}` in its "
-        "name stands for each of `seeds`. The JSON file beside it, of the same name, says what the network is (below)",
-    )
-    training: dict[str, Any] | None = Field(
-        default="standard",
-        description="name of a module in truemap/training, with its options; an option given as a list is a grid: "
-        "one job a candidate, validation data choose. None for the network planted",
-    )
-    seeds: list[Seed] = Field([0], min_length=1, description="one trained replicate a seed")
-    tolerance: Fraction = Field(
-        0.01,
-        description="of several strengths (epsilon, or the weight of a penalty) the largest is taken whose validation "
-        "accuracy is at most this much below the best; the paper says only 'set using the validation data'",
-    )
-    calibrate: bool = Field(
-        True,
-        description="divide logits by the temperature that minimises validation NLL (section 2.2.3); false: T = 1, or "
-        "what is stated beside `weights`",
-    )
-    accuracy_within: Fraction = Field(
-        0.1,
-        description="of `weights` beside which an accuracy is stated: the run stops where test accuracy is lower by "
-        "more than this, as classes, left and right or standardisation are then likely to be exchanged",
-    )
-    saliency: dict[str, dict[str, Any]] = Field(
-        default="gradient",
-        min_length=1,
-        description="modules in truemap/saliency: a name, a list of names, or a mapping from a label to options",
-    )
-    sweep: list[str] = Field(
-        [],
-        description="labels among `saliency` whose maps are made for every candidate of the grid too, not only for the "
-        "chosen one: r and accuracy against the strength, or `epochs` where these are the list (figure `strength`)",
-    )
-
-    @field_validator("network", mode="before")
-    @classmethod
-    def _network(cls, value: Any, info: ValidationInfo) -> dict[str, Any]:
-        return resolve_method("networks", value, folders=_folders(info))
-
-    @property
-    def planted(self) -> bool:
-        """Whether the weights are in closed form, of the dataset's regions."""
-        return not self.weights and _is_planted(self.network)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _untrained(cls, values: Any, info: ValidationInfo) -> Any:
-        # The default is not told from what was written once it is filled in.
-        if isinstance(values, dict) and values.get("training") is not None:
-            network = None
-            with suppress(ValueError):
-                network = resolve_method("networks", values.get("network"), folders=_folders(info))
-            if _is_planted(network):
-                raise ValueError(
-                    f"training: network '{network['name']}' needs a dataset with `regions`, and no training. Drop it."
-                )
-        return values
-
-    @model_validator(mode="before")
-    @classmethod
-    def _given(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or values.get("weights") is None:
-            return values
-        for key in ("training", "sweep", "tolerance"):
-            if values.get(key):
-                raise ValueError(f"{key}: `weights` are trained already; leave one of the two out")
-        if len(values.get("seeds") or [0]) > 1 and "{seed}" not in str(values["weights"]):
-            raise ValueError("weights: one file cannot be that of several seeds; write {seed} in its name")
-        return {**values, "training": None}
-
-    @field_validator("weights")
-    @classmethod
-    def _safe(cls, value: str | None) -> str | None:
-        if value is not None and not value.endswith(".safetensors"):
-            raise ValueError(
-                "must be a .safetensors file, which holds numbers and no code; `python -m truemap.convert` makes it of "
-                "a PyTorch state dict (.pt) or of linear decoders' coefficients (.npz)"
-            )
-        return value
-
-    @field_validator("training", mode="before")
-    @classmethod
-    def _training(cls, value: Any, info: ValidationInfo) -> dict[str, Any] | None:
-        if value is None and info.data.get("weights"):
-            return None
-        if _is_planted(info.data.get("network")):
-            return None
-        return resolve_method("training", value, folders=_folders(info))
-
-    @field_validator("saliency", mode="before")
-    @classmethod
-    def _saliency(cls, value: Any, info: ValidationInfo) -> dict[str, Any]:
-        return resolve_methods("saliency", value, folders=_folders(info))
-
-    @field_validator("seeds")
-    @classmethod
-    def _seeds(cls, value: list[int]) -> list[int]:
-        if len(set(value)) < len(value):
-            raise ValueError("seeds must differ")
-        return value
-
-    @model_validator(mode="after")
-    def _fitting(self) -> Model:
-        network = resolved_options("networks", self.network)
-        of_network = ("network", self.network["name"], network.traits())
-        if self.training is not None:
-            training, name = resolved_options("training", self.training), self.training["name"]
-            check_fit("network", self.network["name"], network.needs(), "training", name, training.traits())
-            check_fit("training", name, training.needs(), *of_network)
-        for label, saliency in self.saliency.items():
-            check_fit("saliency", label, resolved_options("saliency", saliency).needs(), *of_network)
-        return self
-
-    @model_validator(mode="after")
-    def _swept(self) -> Model:
-        for label in self.sweep:
-            if label not in self.saliency:
-                raise ValueError(f"sweep: no saliency '{label}'{suggest(label, self.saliency)}")
-        training = self.training or {}
-        longer = isinstance(training.get(EPOCHS), list)
-        if self.sweep and not self.weights and not longer and not set(STRENGTHS) & set(training):
-            raise ValueError(f"sweep: training '{training.get('name')}' has no strength, and `epochs` is no list")
-        return self
-
-
-class GivenMaps(Strict):
-    """Saliency maps that another tool made: scored, tested and drawn without a network; what needs one is left out."""
-
-    label: Label | None = Field(None, description=LABEL)
-    maps: dict[str, Annotated[str, Field(min_length=1)]] = Field(
-        min_length=1,
-        description="TSV with columns image (NIfTI, or a .npy stack of shape (n, *shape) or (n, voxels), the last axis "
-        "running fastest as NumPy has it; relative to the sheet), row (of a stack, from 0), sample (what the column "
-        "image of results/{dataset}/samples.tsv says, or the number of its line, 0 below the header: numbers shift "
-        "when maps come or go) and target (the class "
-        "explained). Every test map that is explained needs a line for its own class, and all or none have lines for "
-        "the other classes. Or a mapping from a label to such a sheet, for several ways to explain. Accuracies, robust "
-        "ones too, need a network: tables and figures say that there is none",
-    )
-    signed: bool = Field(
-        description="whether the sign of a value means something (for or against the class). false: sizes only, none "
-        "negative; agreement is then that of sizes with the truth's sizes (criteria with the ending _absolute)"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_network(cls, values: Any) -> Any:
-        for key in values if isinstance(values, dict) else ():
-            if key in Model.model_fields and key not in cls.model_fields:
-                raise ValueError(f"'{key}' is of a network, and `maps` come without one. Drop one of the two.")
-        return values
-
-    @field_validator("maps", mode="before")
-    @classmethod
-    def _sheets(cls, value: Any) -> Any:
-        if not isinstance(value, str | dict):
-            raise ValueError("give a sheet, or a mapping from a label to a sheet")
-        return {"maps": value} if isinstance(value, str) else value
-
-    @field_validator("maps")
-    @classmethod
-    def _labels(cls, value: dict[str, str]) -> dict[str, str]:
-        path_words(value)
-        return value
-
-    @property
-    def seeds(self) -> list[int]:
-        """The one replicate that there is."""
-        return [0]
-
-    @property
-    def saliency(self) -> dict[str, str]:
-        """The ways to explain: label -> sheet."""
-        return self.maps
-
-
-def _kind(model: Any) -> str:
-    """Return which of the two a model is: maps from elsewhere are known by their key."""
-    given = isinstance(model, GivenMaps) or (isinstance(model, dict) and "maps" in model)
-    return "model[maps]" if given else "model[network]"
-
-
-#: Tags are no part of a fault's place (`truemap.config.options.OF_UNION`).
-AnyModel = Annotated[
-    Annotated[Model, Tag("model[network]")] | Annotated[GivenMaps, Tag("model[maps]")], Discriminator(_kind)
-]
 
 
 class Split(Strict):
@@ -296,120 +78,6 @@ class TruthOptions(Strict):
         "is explained (and its sign flip), so that a copy of the map does not agree with the truth for being part of "
         "it. Where the source knows the templates both are the same",
     )
-
-
-class Robustness(Strict):
-    """How robust accuracy is measured: test maps with the worst noise that attacks find in an L2 ball."""
-
-    attacks: dict[str, dict[str, Any]] = Field(
-        default="pgd",
-        description="modules in truemap/attacks: a name, a list of names, or a mapping from a label to options; "
-        "autoattack needs the package pyautoattack; {}: none, which is the default for the source sheet: attacks take "
-        "longer than all else",
-    )
-    epsilon: Positive = Field(0.1, description="radius of the ball; 0.1 a voxel is the paper's 95 at 2 mm")
-    epsilon_unit: EpsilonUnit = Field("voxel", description=EPSILON_UNIT)
-    maps: Count | None = Field(
-        100, description="test maps that are attacked, a seeded choice balanced over classes; null: all"
-    )
-
-    @field_validator("attacks", mode="before")
-    @classmethod
-    def _attacks(cls, value: Any, info: ValidationInfo) -> dict[str, dict[str, Any]]:
-        return resolve_methods("attacks", value, folders=_folders(info))
-
-
-class Roar(Strict):
-    """Remove and retrain (Hooker et al. 2019): the network is trained again without its most important voxels."""
-
-    model: str | None = Field(
-        None, description="network whose first seed is trained again; default: the first that is trained here"
-    )
-    methods: list[str] | None = Field(
-        None,
-        min_length=1,
-        description="labels among its `saliency`, by whose maps (of the predicted class, by size) voxels are removed, "
-        "beside a random order; default: all",
-    )
-    fractions: list[Annotated[Number, Field(gt=0, lt=1)]] = Field(
-        [0.1, 0.3, 0.5, 0.7, 0.9],
-        min_length=1,
-        description="shares of the mask's voxels that are put to the mean of the training maps, in training and test "
-        "maps alike; one training each and method. Hooker et al.'s",
-    )
-    train: Count | None = Field(
-        1000,
-        description="training maps that are explained and trained on, a seeded choice balanced over classes; null: all",
-    )
-    test: Count | None = Field(200, description="test maps that are explained and tested on, likewise; null: all")
-
-    @field_validator("fractions", "methods")
-    @classmethod
-    def _differ(cls, value: list[Any] | None) -> list[Any] | None:
-        if value and len(set(value)) < len(value):
-            raise ValueError("one is there twice")
-        return value
-
-
-class Fragility(Strict):
-    """How far maps can be changed by noise that leaves the prediction (Ghorbani et al. 2019; Lu et al. 2020)."""
-
-    attacks: dict[str, dict[str, Any]] = Field(
-        default=["top_k", "mass_center", "random_sign"],
-        min_length=1,
-        description="modules in truemap/map_attacks: a name, a list of names, or a mapping from a label to options. "
-        "With random_sign each of the others is tested against it",
-    )
-    epsilon: list[Positive] = Field(
-        [0.035, 0.14],
-        min_length=1,
-        description="bounds of the noise, each tried by itself, in units of the data's sd, which is 1 where maps are "
-        "z-scored (else that of 50 training maps, over all voxels). Ghorbani et al. go to 8 of 255 grey levels; pixels "
-        "of ImageNet have an sd of 0.226 of that range, so that their 2 and 8 are 0.035 and 0.14",
-    )
-    norm: Literal["linf", "l2"] = Field(
-        "linf",
-        description="of the noise: linf as in the papers, epsilon in any voxel of the mask; l2, epsilon times "
-        "sqrt(voxels of the mask) in all",
-    )
-    maps: Count | None = Field(
-        20,
-        description="explained test maps that are attacked, a seeded choice balanced over classes, the same for every "
-        "network, way to explain and attack; null: all. Attacked is the map of the class that the network predicts",
-    )
-    methods: list[str] | None = Field(
-        None,
-        min_length=1,
-        description="labels among the models' `saliency` whose maps are attacked; default: all that can "
-        "be differentiated: gradient, absolute_gradient, gradient_x_input, smoothgrad, integrated_gradients, deeplift "
-        "and decoy",
-    )
-    models: list[str] | None = Field(None, min_length=1, description="networks whose maps are attacked; default: all")
-    moved: bool = Field(
-        False,
-        description="where the dataset has `regions`, attacked maps are compared with what the network does with the "
-        "map as it was (truth network). true: with what it does with the attacked map too (truth network_moved), which "
-        "is what they explain; at the passes that `regions` take, for each attacked map and bound",
-    )
-    top: Number = Field(
-        0.1,
-        gt=0,
-        lt=1,
-        description="k of the measure top_k, as a share of the mask's voxels: of so many largest ones, how many stay "
-        "so; a tenth, as the default of the attack top_k",
-    )
-
-    @field_validator("attacks", mode="before")
-    @classmethod
-    def _attacks(cls, value: Any, info: ValidationInfo) -> dict[str, dict[str, Any]]:
-        return resolve_methods("map_attacks", value, folders=_folders(info))
-
-    @field_validator("epsilon", "methods", "models")
-    @classmethod
-    def _differ(cls, value: list[Any] | None) -> list[Any] | None:
-        if value and len(set(value)) < len(value):
-            raise ValueError("one is there twice")
-        return value
 
 
 class Dataset(Strict):
@@ -535,6 +203,11 @@ class Dataset(Strict):
         description="attacks on maps, under which the prediction stays: how far each map can be changed, and whether "
         "it still tells the truth (statistics/fragility.tsv)",
     )
+    influence: Influential | None = Field(
+        None,
+        description="which training maps predictions hang on, and attacks on that, under which the prediction stays "
+        "(statistics/influence.tsv)",
+    )
     angles: Angles | None = Field(
         None,
         description="angles between the directions that change a score and its map, or a loss and an influence, the "
@@ -572,7 +245,7 @@ class Dataset(Strict):
     @field_validator("source", mode="before")
     @classmethod
     def _source(cls, value: Any, info: ValidationInfo) -> dict[str, Any]:
-        return resolve_method("datasets", value, folders=_folders(info))
+        return resolve_method("datasets", value, folders=folders_of(info))
 
     @field_validator("regions")
     @classmethod
@@ -593,12 +266,12 @@ class Dataset(Strict):
     @field_validator("references", mode="before")
     @classmethod
     def _references(cls, value: Any, info: ValidationInfo) -> dict[str, dict[str, Any]]:
-        return resolve_methods("references", value, folders=_folders(info))
+        return resolve_methods("references", value, folders=folders_of(info))
 
     @field_validator("metrics", mode="before")
     @classmethod
     def _metrics(cls, value: Any, info: ValidationInfo) -> dict[str, dict[str, Any]]:
-        return resolve_methods("metrics", value, folders=_folders(info))
+        return resolve_methods("metrics", value, folders=folders_of(info))
 
     @field_validator("models")
     @classmethod
@@ -706,6 +379,28 @@ class Dataset(Strict):
                 check_fit("map attack", label, options.needs(), "network", network["name"], traits)
         return self
 
+    @model_validator(mode="after")
+    def _influenceable(self) -> Dataset:
+        if self.influence is None:
+            return self
+        if not self.trained:
+            raise ValueError("influence: it asks training maps, and no network is trained here. Drop it.")
+        for name in self.influence.models or []:
+            if name not in self.models:
+                raise ValueError(f"influence.models: no network '{name}' is trained here{suggest(name, self.trained)}")
+            if name in self.given:
+                raise ValueError(f"influence.models: '{name}' are maps from elsewhere, without a network. Take it out.")
+            if name not in self.trained:
+                planted = self.networks[name].planted
+                why = "is planted, of no training map" if planted else "has `weights`: on which maps is not known here"
+                raise ValueError(f"influence.models: '{name}' {why}. Take it out.")
+        return self
+
+    @property
+    def influenced(self) -> list[str]:
+        """Networks of which it is told which training maps their predictions hang on."""
+        return list(self.influence.models or self.trained) if self.influence else []
+
     @property
     def fragile(self) -> dict[str, list[str]]:
         """Network -> labels of its ways to explain whose maps are attacked.
@@ -785,51 +480,6 @@ class Dataset(Strict):
         return {name: model for name, model in self.models.items() if isinstance(model, GivenMaps)}
 
 
-class Maps(Strict):
-    """What stays of the saliency maps on disk; their means by class stay in any case."""
-
-    voxels: Literal["all", "brain"] = Field(
-        "all",
-        description="voxels of each map that are stored; brain: those of the mask only, a quarter at 2 mm. All "
-        "datasets that run must then have `voxels: brain`",
-    )
-    keep: bool = Field(
-        True,
-        description="false: a method's maps go once they are scored; whatever asks for single maps later makes them "
-        "again",
-    )
-
-
-class Style(Strict):
-    """How figures look."""
-
-    colormap: str = Field("RdBu_r", description="matplotlib colour map of signed maps")
-    sequential: str = Field("viridis", description="matplotlib colour map of agreement in the grid")
-    bars: str | None = Field(
-        None,
-        description="colour of all bars in Figure 2; default: each way to explain has its own",
-    )
-    dpi: Count = Field(300, description="of the PNG files, which are 89 or 183 mm wide")
-
-
-class Provenance(Strict):
-    """What counts as code, beyond the project's own modules."""
-
-    packages: list[str] = Field(
-        [],
-        description="installed packages (e.g. torch) whose version counts as code of every rule: an upgrade then re-"
-        "runs everything; all versions are written beside models and scores in any case",
-    )
-
-    @field_validator("packages")
-    @classmethod
-    def _installed(cls, value: list[str]) -> list[str]:
-        for package in value:
-            if not installed(package):
-                raise ValueError(f"package '{package}' is not installed here; take it out, or install it")
-        return value
-
-
 class Config(Strict):
     """The whole config."""
 
@@ -843,8 +493,8 @@ class Config(Strict):
     )
     memory: Count = Field(
         100,
-        description="MB that the maps explained at a time, and the network's activations for them, may take (counted, "
-        "not measured)",
+        description="MB that the maps explained, attacked or predicted at a time, and the network's activations for "
+        "them, may take (counted, not measured); a training takes what its minibatch needs",
     )
     methods: list[str] = Field(
         [],
@@ -871,7 +521,23 @@ class Config(Strict):
                     f"maps: `voxels: brain` stores too little for dataset '{name}', whose agreement is over all "
                     "voxels. Set `voxels: brain` there, or `voxels: all` here."
                 )
+            self._has_coarser(name)
         return self
+
+    def _has_coarser(self, name: str) -> None:
+        """Refuse attacked maps that are to be compared with those of no dataset, or of one attacked otherwise."""
+        own = self.datasets[name].fragility
+        if own is None or own.coarser is None:
+            return
+        key = f"datasets.{name}.fragility.coarser"
+        if own.coarser not in self.run or own.coarser == name:
+            raise ValueError(
+                f"{key}: '{own.coarser}' is no other dataset of `run`{suggest(own.coarser, self.run)}. Run both, or "
+                "drop it."
+            )
+        other = self.datasets[own.coarser].fragility
+        if other is None or (own.epsilon, own.norm) != (other.epsilon, other.norm):
+            raise ValueError(f"{key}: maps of '{own.coarser}' are not attacked by the same `epsilon` and `norm`.")
 
 
 def parse(raw: dict[str, Any]) -> Config:

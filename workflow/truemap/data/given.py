@@ -1,4 +1,4 @@
-"""Saliency maps that another tool made: their sheet, checked line by line, and the maps on the dataset's grid.
+"""The sheet of saliency maps that another tool made, checked line by line; its maps: `truemap.data.given_maps`.
 
 The format of the sheet is one of this project.
 """
@@ -7,29 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from truemap.config.options import suggest
-from truemap.data.grid import Grid, grid_difference, turned
-from truemap.data.headers import sized
-from truemap.data.maps import unit_peak
-from truemap.data.nifti import files_of, read_map
-from truemap.data.oddities import Oddities
-from truemap.data.rows import by_target, subject_blocks
+from truemap.data.nifti import files_of
 from truemap.data.seen import Seen
 from truemap.data.tables import read_tsv, require_cells, require_columns
 from truemap.runtime.files import DataError, spelling
-from truemap.runtime.log import log, progress
+from truemap.runtime.log import log
 
 REQUIRED = ("image", "sample", "target")
 ROW = "row"
 #: Ending of a stack of maps.
 STACK = ".npy"
-#: A negative value below this share of the map's peak is what saving 0 as a scaled integer leaves of it.
-ROUNDING = 1e-5
 #: Samples that a message lists.
 LISTED = 5
 
@@ -219,115 +210,3 @@ def check_explained(
             f"{path}: has no maps of {len(lacking)} of the {len(wanted)} test maps that are explained: "
             f"{_named(lacking, samples)}. Add them: agreement would be a mean of other maps than that of other methods."
         )
-
-
-class SheetReader:
-    """The maps of a sheet, on the dataset's grid.
-
-    Parameters
-    ----------
-    sheet : DataFrame
-        Of `read_sheet`.
-    grid : Grid
-    signed : bool
-        Whether the maps are said to have signs.
-    nan : {"refuse", "zero"}
-        What becomes of voxels that are NaN.
-
-    Attributes
-    ----------
-    odd : Oddities
-        Of the blocks so far.
-
-    Raises
-    ------
-    DataError
-        If a stack cannot be used.
-    """
-
-    def __init__(self, sheet: pd.DataFrame, grid: Grid, signed: bool, nan: Literal["refuse", "zero"]) -> None:
-        self._places = sheet.set_index(["sample", "target"])[["image", "row"]]
-        self._grid, self._signed, self._nan = grid, signed, nan
-        self.odd = Oddities(halves=not signed and sheet["target"].nunique() == 2)
-        rows = sheet[sheet["row"] >= 0].groupby("image")["row"].max()
-        self._stacks = {image: open_stack(image, int(last), grid) for image, last in rows.items()}
-
-    def blocks(self, explained: pd.DataFrame, classes: list[str]) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
-        """Yield (rows, maps) of each subject, as `truemap.saliency._writer.explain_blocks` does; no sum is promised."""
-        for block in progress(list(subject_blocks(explained)), "subject"):
-            rows = by_target(block, classes)
-            pairs = pd.MultiIndex.from_frame(rows[["sample", "target"]])
-            rows = rows[pairs.isin(self._places.index)].reset_index(drop=True)
-            maps, scale = unit_peak(np.stack([self.read(row.sample, row.target) for row in rows.itertuples()]))
-            self.odd.add(rows, maps)
-            yield rows.assign(scale=scale, residual=np.nan), maps
-
-    def read(self, sample: int, target: str) -> np.ndarray:
-        """Return one map, shape (voxels,), float64.
-
-        Raises
-        ------
-        DataError
-            If it cannot be read, is on another grid, not finite, or has negative values though it has no signs.
-        """
-        image, row = self._places.loc[(sample, target)]
-        name = f"{image}, row {row}" if image in self._stacks else image
-        if image in self._stacks:
-            values, affine = self._stacks[image][row].reshape(self._grid.shape), self._grid.affine
-        else:
-            with sized(self._grid.shape):
-                values, affine, _ = read_map(image)
-        found = turned(values, affine, self._grid)
-        if found is None:
-            difference = grid_difference(values.shape, affine, self._grid.shape, self._grid.affine)
-            raise DataError(f"{name}: {difference}. Resample it (nilearn's resample_to_img).")
-        found = found.reshape(-1).astype(np.float64)
-        if self._nan == "zero":
-            found[np.isnan(found)] = 0.0
-        if not np.isfinite(found).all():
-            remedy = "Write 0 there (or `nan: zero`, where it is NaN outside the brain), or look at what made it."
-            raise DataError(f"{name}: {(~np.isfinite(found)).sum()} voxels are NaN or infinite. {remedy}")
-        if not self._signed:
-            if found.min() < -ROUNDING * np.abs(found).max():
-                raise DataError(
-                    f"{name}: has negative values (to {found.min():g}), and the config says `signed: false`. Set "
-                    "`signed: true`, or write the maps' absolute values."
-                )
-            found = np.maximum(found, 0.0)
-        return found
-
-
-def open_stack(path: str, last: int, grid: Grid) -> np.ndarray:
-    """Return a stack of maps, memory-mapped, shape (n, *shape), (n, voxels), or without axes of one voxel.
-
-    Nothing is unpickled.
-
-    Parameters
-    ----------
-    last : int
-        Largest row that is asked for.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read, or has another shape, another type than real numbers or fewer rows.
-    """
-    try:
-        stack = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(
-            f"{path}: no stack of maps ({error}). Save one array of numbers (numpy.save); no Python objects are read."
-        ) from None
-    shape, voxels = grid.shape, grid.mask.size
-    if stack.dtype.kind not in "iufb":
-        raise DataError(f"{path}: holds {stack.dtype}, not one real number a voxel. Convert it (e.g. to float32).")
-    if stack.shape[1:] not in (shape, (voxels,), tuple(size for size in shape if size != 1)):
-        brain = int(grid.mask.sum())
-        masked = "; values of the brain alone: nilearn.masking.unmask" if stack.shape[1:] == (brain,) else ""
-        raise DataError(
-            f"{path}: shape {stack.shape}; a stack of the dataset's maps has (n, {', '.join(map(str, shape))}) or "
-            f"(n, {voxels}), axes as in its NIfTI files{masked}. Reshape it, or write NIfTI files."
-        )
-    if last >= len(stack):
-        raise DataError(f"{path}: row {last} is asked for, and it has {len(stack)} (0 to {len(stack) - 1}).")
-    return stack

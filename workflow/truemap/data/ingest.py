@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -53,18 +54,19 @@ def write_volumes(
         # Written in sequence, not through a memory map: a full disk is then an error, not a crash.
         stored = s.enter_context(temporary.open("wb"))
         start = _write_header(stored, (len(rows), *grid.shape), precision)
+        images = rows["image"].tolist()
+        work = np.empty((2, math.prod(grid.shape)))
         for part in progress(_parts(rows, skip), "subject" if skip else "map"):
-            own = rows.iloc[part]
             try:
-                maps = [_converted(image, read, grid, standardize, precision) for image in own["image"]]
+                maps = [_converted(images[row], read, grid, standardize, precision, work) for row in part]
             except BadMap as error:
                 if not skip:
                     raise
                 log.warning("left out: %s", error)
-                bad.append((own["subject"].iloc[0], error.image, str(error)))
+                bad.append((rows["subject"].iloc[part[0]], error.image, str(error)))
                 continue
             for values, checksum in maps:
-                stored.write(values.tobytes())
+                stored.write(values.data)
                 sums.append(checksum)
             kept += part
         stored.seek(0)
@@ -102,8 +104,10 @@ def _write_header(stored: BinaryIO, shape: tuple[int, ...], precision: str) -> i
     return stored.tell()
 
 
-def _converted(image: str, read: Reader, grid: Grid, standardize: str, precision: str) -> tuple[np.ndarray, str]:
-    values, standardised, _, checksum = usable(image, read, grid)
+def _converted(
+    image: str, read: Reader, grid: Grid, standardize: str, precision: str, work: np.ndarray
+) -> tuple[np.ndarray, str]:
+    values, standardised, _, checksum = usable(image, read, grid, work)
     try:
         return rounded(standardised if standardize == "volume" else values, precision), checksum
     except ValueError as error:

@@ -138,18 +138,18 @@ def _decode(path: str | Path, raw: list[bytes]) -> tuple[np.ndarray, np.ndarray,
 
 
 def _parse(path: str | Path, raw: list[bytes]) -> tuple[nib.Nifti1Header, np.ndarray]:
-    source = _Bytes(raw[0])
-    start = source.read(HEAD)
-    header = read_header(path, start)
-    if not header.is_single:
-        if len(raw) == 1:
-            raise DataError(f"{path}: one file of a pair. Put the other beside it (.hdr and .img), or convert both.")
-        source, start = _Bytes(raw[1]), b""
-    shape = header.get_data_shape()
-    size = int(header.get_data_offset()) + math.prod(shape) * header.get_data_dtype().itemsize
-    content = start + source.read(size - len(start))
-    # Checks that there are as many bytes as the header says.
-    values = np.asanyarray(ArrayProxy(BytesIO(content), header, mmap=False))
+    header = read_header(path, _Bytes(raw[0]).read(HEAD))
+    if not header.is_single and len(raw) == 1:
+        raise DataError(f"{path}: one file of a pair. Put the other beside it (.hdr and .img), or convert both.")
+    source = _Bytes(raw[not header.is_single])
+    shape, dtype, offset = header.get_data_shape(), header.get_data_dtype(), int(header.get_data_offset())
+    size = offset + math.prod(shape) * dtype.itemsize
+    content = source.read(size)
+    if len(content) == size and header.get_slope_inter() in ((None, None), (1.0, 0.0)):
+        values = np.frombuffer(content, dtype, offset=offset).reshape(shape, order="F")
+    else:
+        # Scales, and says where there are fewer bytes than the header says.
+        values = np.asanyarray(ArrayProxy(BytesIO(content), header, mmap=False))
     if source.finish() + len(content) - size > PADDING:
         raise DataError(f"{path}: holds more than the {size} bytes that its header says (shape {shape}). {AGAIN}")
     return header, values

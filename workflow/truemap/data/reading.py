@@ -45,10 +45,13 @@ def reading(read: Reader, nan: Literal["refuse", "zero"], downsample: int = 1) -
     return used
 
 
-def usable(image: str, read: Reader, grid: Grid | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+def usable(
+    image: str, read: Reader, grid: Grid | None = None, work: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
     """Return (values, z-scores, affine, sha256), or raise `BadMap`.
 
-    That is for a map that cannot be read, is on another grid, or has no z-scores (`truemap.numerics.zscore`).
+    That is for a map that cannot be read, is on another grid, or has no z-scores (`truemap.numerics.zscore`, which
+    computes in `work`).
     """
     try:
         with sized(grid.shape if grid else None):
@@ -61,7 +64,7 @@ def usable(image: str, read: Reader, grid: Grid | None = None) -> tuple[np.ndarr
         difference = grid_difference(values.shape, affine, grid.shape, grid.affine)
         raise BadMap(image, f"{image}: {difference}. Resample it.")
     try:
-        return values, zscore(values), affine, checksum
+        return values, zscore(values, work), affine, checksum
     except ValueError as error:
         remedy = "Write the map again, or leave it out of the samples."
         if np.isnan(values).any() and not np.isinf(values).any():

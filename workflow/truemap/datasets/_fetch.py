@@ -13,7 +13,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from truemap.runtime.files import DataError, SourceError, whole
-from truemap.runtime.log import log, progress
+from truemap.runtime.log import NOTICE, log, progress
 
 T = TypeVar("T")
 #: Seconds before the second attempt; doubled before each later one.
@@ -66,7 +66,7 @@ def insist(ask: Callable[[], T], what: str, attempts: int) -> T:
     for attempt in range(attempts):
         if attempt:
             pause = PAUSE * 2 ** (attempt - 1)
-            log.info("%s: %s, again in %g s", what, reason, pause)
+            log.log(NOTICE, "%s: %s, again in %g s", what, reason, pause)
             time.sleep(pause)
         try:
             return ask()
@@ -144,7 +144,7 @@ def store_all(files: Sequence[Remote], patience: Patience, parallel: int) -> Non
     if not missing:
         return
     known = sum(file.size or 0 for file in missing) / 1e6
-    log.info("fetching %d of %d files (%.0f MB), %d at a time", len(missing), len(set(files)), known, parallel)
+    log.log(NOTICE, "fetching %d of %d files (%.0f MB), %d at a time", len(missing), len(set(files)), known, parallel)
     pool = ThreadPoolExecutor(parallel)
     try:
         for future in progress([pool.submit(store, file, patience) for file in missing], "file"):

@@ -18,9 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from truemap.datasets._servers import configured_endpoint, other_server
-from truemap.runtime.files import DataError, SourceError, whole, write_text
-from truemap.runtime.log import log, progress
+from truemap.runtime.files import DataError, SourceError
+from truemap.runtime.log import NOTICE, log
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -30,9 +29,8 @@ TAG = "etag:"
 #: Tries for one request, and seconds before the second; the pause doubles.  botocore's own come on top.
 TRIES = 4
 PAUSE = 1.0
-#: Requests under way at once: small ones (listings, text files), and maps.
+#: Small requests (listings, text files) under way at once.
 WORKERS = 32
-DOWNLOADS = 4
 #: What logs in detail would put signed headers into the log.
 LOGGERS = ("botocore", "aiobotocore", "boto3", "s3fs", "fsspec", "aiohttp", "urllib3")
 SECRETS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
@@ -52,14 +50,6 @@ def split(url: str) -> tuple[str, str]:
     """Return the bucket and the key of ``s3://bucket/key``."""
     bucket, _, key = url.removeprefix(SCHEME).partition("/")
     return bucket, key
-
-
-def cached(url: str, cache: str | Path, endpoint_url: str | None = None) -> Path:
-    """Return where the cache folder keeps an object: the bucket's tree, which can be a `root` later.
-
-    Two servers may each have a bucket of that name: trees of others than Amazon's lie in a folder of their own.
-    """
-    return Path(cache, *other_server(endpoint_url or configured_endpoint()), *split(url))
 
 
 def scrub(text: object) -> str:
@@ -126,36 +116,17 @@ def fetch_tagged(url: str, endpoint_url: str | None = None) -> tuple[bytes, str]
 
 def size(url: str, endpoint_url: str | None = None) -> int | None:
     """Return an object's size in bytes, None where there is no object."""
-    head = _head(url, endpoint_url)
-    return head["ContentLength"] if head else None
+    answer = head(url, endpoint_url)
+    return answer["ContentLength"] if answer else None
 
 
-def _head(url: str, endpoint_url: str | None) -> dict[str, Any] | None:
+def head(url: str, endpoint_url: str | None) -> dict[str, Any] | None:
+    """Return what the server says of an object without its bytes, None where there is no object."""
     bucket, key = split(url)
     try:
         return _tries(url, endpoint_url, lambda files: files.call_s3("head_object", Bucket=bucket, Key=key))
     except MissingError:
         return None
-
-
-def store_all(urls: Iterable[str], cache: str | Path, endpoint_url: str | None = None) -> None:
-    """Bring objects into the cache, a few at a time; those that are there in their size stay."""
-    wanted = list(dict.fromkeys(urls))
-    fresh = each(lambda url: _bring(url, cache, endpoint_url), wanted, DOWNLOADS)
-    count = sum(new for _, new in zip(progress(wanted, "map"), fresh, strict=True))
-    log.info("fetched %d maps into %s, %d were there", count, cache, len(wanted) - count)
-
-
-def read_tagged(url: str, cache: str | Path | None, endpoint_url: str | None = None) -> tuple[bytes, str]:
-    """Return an object's bytes and its identity ``etag:…``, from the cache where there is one."""
-    if cache is None:
-        content, tag = fetch_tagged(url, endpoint_url)
-        return content, TAG + tag
-    path = cached(url, cache, endpoint_url)
-    content, tag = _kept(path) if path.is_file() else (b"", "")
-    if not tag:
-        content, tag = _store(url, path, endpoint_url)
-    return content, TAG + tag
 
 
 def tags_below(url: str, endpoint_url: str | None = None) -> dict[str, str]:
@@ -193,42 +164,6 @@ class MissingError(DataError):
 
 class DamagedError(OSError):
     """An object did not arrive as it is stored."""
-
-
-def _bring(url: str, cache: str | Path, endpoint_url: str | None) -> bool:
-    path = cached(url, cache, endpoint_url)
-    head = _head(url, endpoint_url)
-    if head and path.is_file() and _kept(path)[1] == head.get("ETag", "").strip('"'):
-        return False
-    _store(url, path, endpoint_url)
-    return True
-
-
-def _store(url: str, path: Path, endpoint_url: str | None) -> tuple[bytes, str]:
-    content, tag = fetch_tagged(url, endpoint_url)
-    _tag_file(path).unlink(missing_ok=True)
-    with whole(path) as temporary:
-        temporary.write_bytes(content)
-    write_text(_tag_file(path), f"{tag} {hashlib.md5(content, usedforsecurity=False).hexdigest()}")
-    return content, tag
-
-
-def _kept(path: Path) -> tuple[bytes, str]:
-    """Return an object's bytes in the cache and its ETag; that is empty where they are not what was stored.
-
-    The MD5 is kept beside, since not every ETag is one. A cache that was filled otherwise has neither: ETags of most
-    objects are the MD5 of their bytes, and others are fetched once more.
-    """
-    content, kept = path.read_bytes(), _tag_file(path)
-    checksum = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if not kept.is_file():
-        return content, checksum
-    tag, _, stored = kept.read_text().partition(" ")
-    return content, tag if stored == checksum else ""
-
-
-def _tag_file(path: Path) -> Path:
-    return path.with_name(f".{path.name}.etag")
 
 
 def listing(url: str, endpoint_url: str | None, delimiter: str) -> list[dict[str, Any]]:
@@ -271,7 +206,7 @@ def _tries(url: str, endpoint_url: str | None, request: Callable[[Any], T]) -> T
     reason = ""
     for number in range(TRIES):
         if number:
-            log.info("%s: %s; try %d of %d", url, reason, number + 1, TRIES)
+            log.log(NOTICE, "%s: %s; try %d of %d", url, reason, number + 1, TRIES)
             time.sleep(PAUSE * 2 ** (number - 1))
         try:
             return request(files)

@@ -21,7 +21,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from truemap.data.nifti import write_map
 from truemap.data.tables import read_tsv, require_columns
-from truemap.datasets.hcp import COPES, NEGATED, SIMULATED, map_path
+from truemap.datasets._layouts import COPES, NEGATED, map_path
+from truemap.datasets.hcp import SIMULATED
 from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError, checksum, joined
 

@@ -15,31 +15,16 @@ from truemap.config.options import Count, MethodOptions, NonNegative, Positive, 
 from truemap.data.nifti import decode_map, files_of, read_map
 from truemap.data.tables import read_tsv
 from truemap.datasets import _contrasts as contrasts
+from truemap.datasets._layouts import COPES, LAYOUTS, NEGATED, folder, locate
 from truemap.datasets._missing import incomplete
-from truemap.datasets._s3 import WORKERS, each, is_s3, read_tagged, store_all
+from truemap.datasets._s3 import WORKERS, each, is_s3
+from truemap.datasets._s3_cache import read_tagged, store_all
 from truemap.datasets._trees import Bucket, Disk, kept
 from truemap.runtime.files import DataError, joined
 from truemap.runtime.log import log
 
-#: Table 1 of McClure et al. 2020, with the cope that holds each condition in HCP's level-2 analyses.
-COPES = {
-    "WM": {"2-BACK": 9, "0-BACK": 10, "BODY": 15, "FACE": 16, "PLACE": 17, "TOOL": 18},
-    "GAMBLING": {"PUNISH": 1, "REWARD": 2},
-    "MOTOR": {"LF": 2, "LH": 3, "RF": 4, "RH": 5, "T": 6},
-    "LANGUAGE": {"MATH": 1, "STORY": 2},
-    "SOCIAL": {"RANDOM": 1, "TOM": 2},
-    "RELATIONAL": {"MATCH": 1, "REL": 2, "NEG_MATCH": 5, "NEG_REL": 6},
-    "EMOTION": {"FACES": 1, "SHAPES": 2, "NEG_FACES": 4, "NEG_SHAPES": 5},
-}
-NEGATED = "NEG_"
 #: What maps are called that no person made.
 SIMULATED = "simulated data, not HCP"
-#: Where HCP's pipelines put a map below the root: those of the S1200 release, and the newer ones.
-LEVEL2 = "{subject}/MNINonLinear/Results/tfMRI_{task}/tfMRI_{task}_hp200_s4_level2"
-LAYOUTS = {
-    "volume": LEVEL2 + "vol.feat/cope{cope}.feat/stats/{statistic}1.nii.gz",
-    "standard_volume": LEVEL2 + ".feat/StandardVolumeStats/cope{cope}.feat/{statistic}1.nii.gz",
-}
 
 
 class Simulate(MethodOptions):
@@ -138,11 +123,6 @@ def simulated_subjects(count: int) -> list[str]:
     return [f"sim-{number:04d}" for number in range(count)]
 
 
-def map_path(root: str | Path, subject: str, task: str, condition: str) -> Path:
-    """Return where HCP's layout keeps a condition's map."""
-    return Path(_locate(str(root), "volume", "cope", subject, task, condition))
-
-
 def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     """Return one row a map: all 25 conditions of each subject, the task as label.
 
@@ -157,10 +137,14 @@ def index(options: Options, seed: int, root: str | None = None) -> pd.DataFrame:
     subjects = kept(base, _subjects(store, base, options), options.exclude)
     if not subjects:
         raise DataError(f"{base}: no subject folder with MNINonLinear/ in it. Check `root`.")
-    store.look(_folder(base, options, subject, task) or f"{base}/{subject}" for subject in subjects for task in COPES)
+    store.look(
+        folder(base, options.layout, options.statistic, subject, task) or f"{base}/{subject}"
+        for subject in subjects
+        for task in COPES
+    )
     rows = [
         {
-            "image": _locate(base, options.layout, options.statistic, subject, task, condition),
+            "image": locate(base, options.layout, options.statistic, subject, task, condition),
             "subject": subject,
             "label": task,
             "condition": condition,
@@ -233,7 +217,7 @@ def verify(checksums: Mapping[str, str], options: Options, root: str | None) -> 
     wanted = {subject: was for table in lists for subject, was in zip(table["subject"], table["sha256"], strict=True)}
     for subject in simulated_subjects(options.simulate.subjects):
         own = [
-            checksums[_locate(str(root), "volume", "cope", subject, task, condition)]
+            checksums[locate(str(root), "volume", "cope", subject, task, condition)]
             for task, conditions in COPES.items()
             for condition in conditions
         ]
@@ -255,28 +239,9 @@ def _subjects(store: Bucket | Disk, base: str, options: Options) -> dict[str, st
     return listed
 
 
-def _pattern(layout: str) -> str:
-    return LAYOUTS.get(layout, layout).removeprefix("{root}/").lstrip("/")
-
-
-def _locate(base: str, layout: str, statistic: str, subject: str, task: str, condition: str) -> str:
-    cope = COPES[task][condition]
-    return f"{base}/{_pattern(layout).format(subject=subject, task=task, cope=cope, statistic=statistic)}"
-
-
-def _folder(base: str, options: Options, subject: str, task: str) -> str | None:
-    """Return the folder with a task's copes, the .feat folder where there is one; None where tasks share it."""
-    head = _pattern(options.layout).partition("{cope}")[0].rpartition("/")[0]
-    if "{task}" not in head or "{subject}" not in head:
-        return None
-    above = head.rpartition("/")[0]
-    head = above if above.endswith(".feat") and not head.endswith(".feat") else head
-    return f"{base}/{head.format(subject=subject, task=task, statistic=options.statistic)}"
-
-
 def _remedy(store: Bucket | Disk, base: str, options: Options, row: dict[str, Any]) -> str:
     for name in LAYOUTS:
-        other = _locate(base, name, options.statistic, row["subject"], row["label"], row["condition"])
+        other = locate(base, name, options.statistic, row["subject"], row["label"], row["condition"])
         if name != options.layout and other != row["image"] and store.exists(other):
             return f"It is there as {other.removeprefix(base + '/')}: set `layout: {name}`."
     if not is_s3(base) and Path(row["image"]).is_symlink():
@@ -293,8 +258,8 @@ def _check_names(store: Bucket | Disk, base: str, options: Options, subjects: li
 
     def check(design: tuple[str, str]) -> str | None:
         subject, task = design
-        folder = _folder(base, options, subject, task)
-        groups = contrasts.places(folder, task) if folder else []
+        place = folder(base, options.layout, options.statistic, subject, task)
+        groups = contrasts.places(place, task) if place else []
         if is_s3(base):
             groups = [list(filter(store.has, group)) for group in groups[:1]] + groups[1:] * (subject == subjects[0])
         return contrasts.check(store.text, groups, task, COPES[task])

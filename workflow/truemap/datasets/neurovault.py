@@ -36,12 +36,12 @@ from truemap.config.options import Count, MethodOptions, Positive, SourceOptions
 from truemap.data.grid import same_grid
 from truemap.data.nifti import read_map
 from truemap.datasets._fetch import Patience, Remote, fetch, store, store_all
+from truemap.datasets._layouts import COPES, NEGATED
 from truemap.datasets._servers import other_server
 from truemap.datasets._trees import check_excluded
-from truemap.datasets.hcp import COPES, NEGATED
 from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError, reworded, whole
-from truemap.runtime.log import log, progress
+from truemap.runtime.log import NOTICE, log, progress
 
 LOADS = {"2-BACK": "2BK", "0-BACK": "0BK"}
 STIMULI = ("BODY", "FACE", "PLACE", "TOOL")
@@ -251,7 +251,7 @@ def _images(folder: Path, address: str, page: int, patience: Patience) -> tuple[
     step = max(1, len(first["results"]))
     offsets = range(step, first["count"], step)
     missing = [offset for offset in offsets if not (folder / PAGE.format(offset)).is_file()]
-    log.info("%s: %d images; %d pages of the list to fetch", address, first["count"], len(missing))
+    log.log(NOTICE, "%s: %d images; %d pages of the list to fetch", address, first["count"], len(missing))
     for offset in progress(missing, "page") if missing else []:
         _page(folder, address, offset, step, patience)
     pages = [first, *(_page(folder, address, offset, step, patience) for offset in offsets)]

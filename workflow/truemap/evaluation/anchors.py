@@ -47,6 +47,7 @@ from truemap.references._contract import Reference
 from truemap.runtime.log import log
 from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
+from truemap.saliency._writer import in_chunks
 
 UNTRAINED, PERMUTED, OTHER_CLASS = "untrained network", "network of permuted labels", "truth of another class"
 FIXED = "the map is not made from the input: it cannot change with it"
@@ -139,6 +140,8 @@ class Known:
     decoder, batches, context
         As ways to explain get them; `batches` are of the volumes of `given`.
     network : NetworkTruth or None
+    memory : float
+        See `truemap.saliency._writer.chunk_size`.
     """
 
     given: ScoreInputs
@@ -148,6 +151,7 @@ class Known:
     batches: Batches
     context: Context
     network: NetworkTruth | None
+    memory: float
 
     def places(self, samples: list[int]) -> np.ndarray:
         """Return where samples are among the test maps."""
@@ -206,12 +210,15 @@ class Known:
             The columns of `truemap.evaluation.agreement.COLUMNS`.
         """
         blocks, kinds = [], anchor.options.traits() or set()
-        rows = self.given.volumes.table.iloc[places]
+        rows, asked = self.given.volumes.table.iloc[places], (self.decoder, self.batches)
+
+        def explain(x: torch.Tensor, targets: torch.Tensor, part: pd.DataFrame) -> np.ndarray:
+            found = anchor.explain(self.decoder, x, part["sample"].tolist(), anchor.options, self.context)
+            return found[torch.arange(len(found)), targets].flatten(1).cpu().numpy()
+
         for subject, part in rows.groupby("subject", sort=False):
             own, part = self._own(subject), part.assign(target=part["label"]).reset_index(drop=True)
-            x, targets = self.batches.get(torch.from_numpy(self.places(part["sample"].tolist())))
-            found = anchor.explain(self.decoder, x, part["sample"].tolist(), anchor.options, self.context)
-            maps = found[torch.arange(len(found)), targets].flatten(1).cpu().numpy()
+            maps = np.concatenate(list(in_chunks(*asked, self.places(part["sample"].tolist()), self.memory, explain)))
             truths = {(subject, self.conditions): self.given.truths[subject, self.conditions]}
             blocks.append(score_block(part, maps, truths, self.given.inside, own, True, self.given.chosen))
             if self.network:

@@ -11,7 +11,7 @@ import pandas as pd
 from truemap.config.names import ANGLE
 from truemap.evaluation.fragility import ALPHA, SEEDS, coded_names, coded_units, with_missing
 from truemap.evaluation.fragility_answers import COLUMNS, NO, OPEN, YES, Entry
-from truemap.evaluation.random_directions import KINDS
+from truemap.evaluation.random_directions import KINDS, random_mean
 from truemap.evaluation.statistics import bonferroni, compare, summarise
 
 #: What a mean is of, beside the seed.
@@ -30,6 +30,9 @@ NETWORKS = {
     "dimension": "first", "random": "first", "beta": "first", "epochs": "max", "accuracy": "mean",
     "accuracy_soft": "mean", "agreement": "min", "slope": "max", "refit_agreement": "min", "training_maps": "first",
 }  # fmt: skip
+#: Those that say nothing of the other kind.
+OF_KIND = {KINDS[0]: ["beta", "epochs", "accuracy", "accuracy_soft", "agreement"],
+           KINDS[1]: ["slope", "refit_agreement", "training_maps"]}  # fmt: skip
 INTERVAL = ["n", "mean", "se", "ci_low", "ci_high", "reason"]
 
 
@@ -49,8 +52,8 @@ def angle_summary(table: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame
         with an angle whose search has, ``mean_converged`` the mean over those; ``held`` and ``wrong``, of influences,
         means of what `truemap.evaluation.angles.influence_angles` calls so; the columns of `NETWORKS`; ``nearer``, the
         mean share of random directions that are nearer, one half for a random one. ``difference, t, df, p,
-        p_bonferroni, significant, test_reason``: `nearer` against one half, two-sided over subjects, corrected
-        (Bonferroni) over the networks of a kind; over seeds alone.
+        p_bonferroni, significant, test_reason``: angles less the mean of random directions, two-sided over subjects,
+        corrected (Bonferroni) over the networks of a kind; over seeds alone.
     """
     samples = with_missing(table.assign(value=table["angle"], converged=table["converged"].astype(float)))
     found = _means(samples, confidence)
@@ -60,6 +63,8 @@ def angle_summary(table: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame
     nearer = _means(samples.assign(value=samples["share"]), confidence)[[*OF, "seed", "mean"]]
     found = found.merge(nearer.rename(columns={"mean": "nearer"}), on=[*OF, "seed"])
     found = found.merge(_counts(samples), on=[*OF, "seed"]).merge(_tests(samples), on=OF, how="left")
+    for kind, columns in OF_KIND.items():
+        found.loc[found["kind"] != kind, columns] = np.nan
     over = found["seed"] == "mean"
     found.loc[~over, TEST[:-2]] = np.nan
     found["significant"] = found["significant"].eq(True) & over
@@ -86,12 +91,19 @@ def _counts(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tests(samples: pd.DataFrame) -> pd.DataFrame:
-    """Return the test of each kind and network: the share of random directions that are nearer, against one half."""
-    sides = [samples.assign(value=samples["share"], entry="own"), samples.assign(value=0.5, entry="random")]
+    """Return the test of each kind and network: angles against the mean of random directions."""
+    sides = [samples.assign(entry="own"), samples.assign(value=_random(samples), entry="random")]
     tests = compare(coded_units(pd.concat(sides), OF, "entry")).rename(columns={"reason": "test_reason"})
     tests = tests.join(coded_names(samples, OF), on="criterion")
     tests["p_bonferroni"] = bonferroni(tests, ["kind"])
     return tests.assign(significant=tests["p_bonferroni"] < ALPHA)[[*OF, *TEST]]
+
+
+def _random(samples: pd.DataFrame) -> list[float]:
+    """Return the mean angle of random directions beside each map's."""
+    sizes = zip(samples["dimension"], samples["kind"], strict=True)
+    known = {size: random_mean(size[0], LARGEST[size[1]] > 90) for size in sorted({*sizes})}
+    return [known[size] for size in zip(samples["dimension"], samples["kind"], strict=True)]
 
 
 def of_angles(summary: pd.DataFrame) -> pd.DataFrame:
@@ -137,12 +149,12 @@ def _found(row: Mapping[str, Any]) -> str:
         else "the gradients of the loss and of the most influential training map's influence"
     )
     ends = row["reason"] or f"95 % interval {row['ci_low']:.1f} to {row['ci_high']:.1f}"
-    test = row["test_reason"] or f"p = {row['p_bonferroni']:.2g}"
+    test = row["test_reason"] or f"Bonferroni p = {row['p_bonferroni']:.2g}"
     none = f"; {row['missing']:.0f} of {row['maps']:.0f} maps have no angle" if row["missing"] else ""
     return (
         f"{what} are {row['mean']:.1f} degrees apart on average ({ends}{none}); half of all random directions of "
         f"{row['dimension']:.0f} voxels are nearer than {row['random']:.1f} degrees, and {100 * row['nearer']:.0f} % "
-        f"are nearer than these two ({test})."
+        f"are nearer than these two (these less the mean of random ones: {row['difference']:+.1f}; {test})."
     )
 
 
@@ -156,7 +168,7 @@ def _told(row: Mapping[str, Any]) -> str:
     return (
         f"The search converged for {100 * row['converged']:.0f} % of the maps"
         f"{'' if row['converged'] == 1 else _of_converged(row['mean_converged'])}. It is the network with softplus of "
-        f"beta {row['beta']:g} trained for {row['epochs']:.0f} more epochs: accuracy {row['accuracy_soft']:.3f}, its "
+        f"beta {row['beta']:g} trained on for {row['epochs']:.0f} {'epoch' if row['epochs'] == 1 else 'epochs'}: accuracy {row['accuracy_soft']:.3f}, its "
         f"own {row['accuracy']:.3f}, the same prediction for {100 * row['agreement']:.3g} % of the test maps."
     )
 

@@ -44,7 +44,9 @@ def answers(prediction: pd.DataFrame) -> pd.DataFrame:
         for across in ("methods", "series")
     )
     rows = []
-    for key in of_all[of_all["across"] == "methods"][MEASURE].drop_duplicates().itertuples(index=False, name=None):
+    keys = of_all[of_all["across"] == "methods"][MEASURE].drop_duplicates()
+    shared = set(keys["measure"][keys["measure"].duplicated()])
+    for key in keys.itertuples(index=False, name=None):
         said, found, failed, tried = [], [], [], []
         for name in TRUTHS:
             row, steps = (of[name].loc[key].to_dict() if key in of[name].index else None for of in (tau, series))
@@ -56,7 +58,9 @@ def answers(prediction: pd.DataFrame) -> pd.DataFrame:
                 failed += [] if low > ROUNDING else [name]
                 tried.append(f"{name} {_said(steps)}")
         words = f"predicts {'; '.join(found)}" if found else "predicts neither truth"
-        sentence = f"{key[1]} ({key[2]} is called better) {words} here: {', '.join(said)}."
+        # Two metrics may give a measure of one name.
+        called = f"{key[1]} of {key[0]}" if key[1] in shared else key[1]
+        sentence = f"{called} ({key[2]} is called better) {words} here: {', '.join(said)}."
         if tried:
             fails = f"It fails to order {' and '.join(failed)}" if failed else "It orders what it should"
             sentence += f" {fails} when the truth is degraded in known steps: {', '.join(tried)}."
@@ -114,5 +118,5 @@ def _said(row: Mapping[str, Any] | None) -> str:
         return "was not asked for"
     if np.isnan(row["value"]):
         return f"is open ({row['reason']})"
-    ends = "no interval" if np.isnan(row["ci_low"]) else f"95% interval [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
-    return f"tau = {row['value']:.2f} ({ends}, p = {row['p']:.2g})"
+    ends = "no interval" if np.isnan(row["ci_low"]) else f"95% interval [{row['ci_low']:z.2f}, {row['ci_high']:z.2f}]"
+    return f"tau = {row['value']:z.2f} ({ends}, p = {row['p']:.2g})"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from truemap.attacks._measure import TOLERANCE, choose_maps
+from truemap.attacks._measure import TOLERANCE, sd_of
 from truemap.data.grid import Grid
 from truemap.data.rows import KEYS
 from truemap.evaluation.attacked_truth import Truths, lost
@@ -25,12 +25,10 @@ from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
 from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
-from truemap.saliency._writer import chunks
+from truemap.saliency._writer import in_chunks
 
 #: How many times the memory of explaining an attack takes: the graph of a gradient, and that of its own gradient.
 GRAPH = 4
-#: Training maps of which the sd is taken.
-MAPS = 50
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Fragile:
     grid: Grid
     settings: Mapping[str, Any]
 
-    def table(self, rows: np.ndarray) -> pd.DataFrame:
+    def tables(self, rows: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Attack the maps that explain what the decoder predicts of some samples, and measure what comes back.
 
         Parameters
@@ -68,7 +66,7 @@ class Fragile:
 
         Returns
         -------
-        DataFrame
+        table : DataFrame
             ``sample, subject, label, condition, negated, predicted, epsilon, bound, attacked, linf, l2, beta,
             surrogate_agreement, measure, conditions, truth, value, reason``: a row a sample, epsilon and measure, for
             agreement also a condition set and truth. `bound` is epsilon in the maps' own units, for L2 of the whole
@@ -79,15 +77,19 @@ class Fragile:
             ``_loss``, which is their difference. So of those of `truemap.evaluation.network`, for the map attacked: by
             what the network does with the sample as it was (truth ``network``), and if asked for, after the attack by
             what it does with the attacked sample (truth ``network_moved``), which that map explains.
+        example : DataFrame
+            The map of the first of the samples before the attack and after that of the largest epsilon: ``sample,
+            role`` (``before``, ``after``) and ``map``, all voxels as a list (float32).
 
         Raises
         ------
         RuntimeError
             If noise is longer than its bound, or makes the decoder predict another class: faults of the attack.
         """
-        smooth, sd, parts = self._surrogate(rows), self.sd, []
-        for x, _, samples in chunks(self.decoder, self.batches, rows, self.settings["memory"] / GRAPH):
-            attacked = self._attacked(x, samples, smooth)
+        smooth, sd, strongest = self._surrogate(rows), self.sd, max(self.settings["epsilon"])
+
+        def attack(x: torch.Tensor, _: torch.Tensor, samples: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+            parts, first, attacked = [], {}, self._attacked(x, samples, smooth)
             before = self._explained(attacked, x)
             unsigned = bool((before >= 0).all())
             agreed = self.truths.of(before, attacked, samples, unsigned)
@@ -103,26 +105,25 @@ class Fragile:
                 measured = pd.concat([as_rows(told, entry), lost(agreed, agrees, entry)])
                 entry = entry.assign(beta=smooth.beta, surrogate_agreement=smooth.agreement)
                 parts.append(entry.merge(measured, on="sample"))
-        return pd.concat(parts, ignore_index=True)
+                if epsilon == strongest:
+                    first = {"before": _first(before, attacked), "after": _first(after, attacked)}
+            example = pd.DataFrame({"sample": attacked.samples[0], "role": first.keys(), "map": first.values()})
+            return pd.concat(parts, ignore_index=True), example
+
+        memory = self.settings["memory"] / GRAPH
+        tables, examples = zip(*in_chunks(self.decoder, self.batches, rows, memory, attack), strict=True)
+        return pd.concat(tables, ignore_index=True), examples[0]
 
     @cached_property
     def sd(self) -> float:
-        """The maps' sd, in which epsilon is given: 1 where they are z-scored, else that of training maps.
-
-        Root mean square of sds over all voxels, zeros outside the mask too, as z-scores have it.
-        """
-        if self.settings["standardize"] == "volume":
-            return 1.0
-        training = self.context.training.volumes
-        rows = choose_maps(training.table.reset_index(drop=True), MAPS, self.settings["seed"])
-        squares = [training.take([row]).astype(np.float64).var() for row in rows]
-        return float(np.sqrt(np.mean(squares)))
+        """The maps' sd, in which epsilon is given (`truemap.attacks._measure.sd_of`)."""
+        return sd_of(self.context.training.volumes, self.settings["standardize"], self.settings["seed"])
 
     def _surrogate(self, rows: np.ndarray) -> Surrogate:
         options = self.attack.options
         if self.saliency.curved or not isinstance(options, DescentOptions):
             return Surrogate(self.decoder.network, np.nan, np.nan)
-        return surrogate(self.decoder, self.batches, rows, options.beta)
+        return surrogate(self.decoder, self.batches, rows, options.beta, self.settings["memory"])
 
     def _attacked(self, x: torch.Tensor, samples: pd.DataFrame, smooth: Surrogate) -> Attacked:
         ids, way = samples["sample"].tolist(), self.saliency
@@ -156,3 +157,8 @@ class Fragile:
 def _of_predicted(maps: torch.Tensor, attacked: Attacked) -> torch.Tensor:
     """Return the mask's voxels of the maps of the predicted classes, shape (n, voxels)."""
     return maps[torch.arange(len(maps), device=maps.device), attacked.predicted][:, attacked.inside]
+
+
+def _first(maps: torch.Tensor, attacked: Attacked) -> np.ndarray:
+    """Return the first sample's map of the predicted class, shape (all voxels,)."""
+    return maps[0, attacked.predicted[0]].flatten().float().cpu().numpy()

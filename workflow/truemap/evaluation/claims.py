@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from scipy import stats
 
-from truemap.config.names import ANGLE
+from truemap.config.names import ANGLE, ANGLES, INFLUENCE
 from truemap.data.tables import read_tsv, require_cells, require_columns
 from truemap.evaluation.statistics import STRENGTHS
 
@@ -35,6 +36,8 @@ OWN = "arXiv:2004.11114"
 TRENDS = {"rises": 1, "falls": -1}
 #: Kinds of claims that no number here can decide; their `value` says why.
 UNTESTABLE = "untestable"
+#: Kind of claims that two entries differ by the tolerance at most.
+EQUIVALENT = "equivalent"
 #: Of a mean's distance from the published one: what is rounding of decimal numbers.
 ROUNDING = 1e-9
 
@@ -70,15 +73,18 @@ def judge(
     published : DataFrame
         Rows of config/published.tsv, all text. `dataset` lists the datasets to look at, blanks between them. `kind` is
         ``value`` (our mean lies within `tolerance` of `value`), ``below`` (it is less), ``greater`` (a above b,
-        Bonferroni p < alpha), ``no_difference`` (p > alpha), ``rises`` or ``falls`` (with the strength of a's `sweep`,
-        p < alpha) or ``untestable`` (`value` says why). `about` lists what the data, models and methods must be:
+        Bonferroni p < alpha), ``no_difference`` (p > alpha), ``equivalent`` (they differ by `tolerance` at most, see
+        `_equivalent`), ``rises`` or ``falls`` (with the strength of a's `sweep`, p < alpha) or ``untestable`` (`value`
+        says why). `about` lists what the data, models and methods must be:
         settings of the dataset, ``source.noise=0.5``, blanks between them. Of a measure of maps `conditions` is the
         label of its metric; of attacked maps it is epsilon, and the method a way to explain and an attack
-        (``gradient/top_k``). Of angles of directions the method is ``angle/saliency`` or ``angle/influence``.
+        (``gradient/top_k``); of influences the method is ``influence/gradient_sign`` or ``influence/random_sign``;
+        of angles of directions ``angle/saliency`` or ``angle/influence``.
     summary, comparisons : DataFrame
         Of the dataset (see `truemap.evaluation.statistics`), and, in their form, of the measures of its maps
-        (`truemap.evaluation.measures`) and of attacked maps (`truemap.evaluation.fragility_pairs.of_attacks`);
-        of angles summaries alone (`truemap.evaluation.angle_summary.of_angles`).
+        (`truemap.evaluation.measures`), of attacked maps (`truemap.evaluation.fragility_pairs.of_attacks`) and of
+        influences (`truemap.evaluation.influence.of_influences`); of angles a summary alone
+        (`truemap.evaluation.angle_summary.of_angles`).
     dataset : str
         What it is called.
     defined : mapping
@@ -192,9 +198,9 @@ def _configuration(row: dict[str, Any], known: Mapping[str, str]) -> str:
         model = f"models.{row[f'model_{side}']}"
         shown += [f"{model}.{part}" for part in ("network", "training", "calibrate", "seeds")]
         way, _, attack = row[f"method_{side}"].partition("/")
-        shown += [f"{model}.saliency.{way}", *([f"fragility.attacks.{attack}", "fragility.maps"] if attack else [])]
-    if row["criterion"] == ANGLE:
-        shown.append("angles")
+        of_maps = [f"fragility.attacks.{attack}", "fragility.maps"]
+        of_attack = {INFLUENCE: [INFLUENCE], ANGLE: [ANGLES]}.get(way, of_maps)
+        shown += [f"{model}.saliency.{way}", *(of_attack if attack else [])]
     return SEPARATOR.join(
         f"{k}={v}" for k, v in known.items() if any(k == key or k.startswith(f"{key}.") for key in shown)
     )
@@ -234,12 +240,37 @@ def _difference(row: dict[str, Any], _: pd.DataFrame, comparisons: pd.DataFrame)
         ours = f"rank correlation with strength {difference:+.3f}" if trend else f"difference {difference:+.3f}"
         if math.isnan(p):
             return ours, entry["reason"], None
+        if row["kind"] == EQUIVALENT:
+            return ours, *_equivalent(difference, entry, float(row["tolerance"]), alpha)
         test = f"paired t({entry['df']:.0f}) = {sign * entry['t']:.2f}, Bonferroni p {_p(p)}"
         test += _beyond(entry, sign)
         rising = TRENDS.get(row["kind"], 1) * difference > 0
         holds = p > alpha if row["kind"] == "no_difference" else rising and p < alpha
         return ours, test, bool(holds)
     return "", "", None
+
+
+def _equivalent(difference: float, entry: pd.Series, tolerance: float, alpha: float) -> tuple[str, bool | None]:
+    """Return the test of whether a difference lies within the tolerance, in words, and whether it does.
+
+    Two one-sided t-tests (Schuirmann 1987): it does where the interval of 1 - 2 alpha lies within the tolerance, it
+    does not where all of it lies beyond, and else too little was measured to tell, which is no verdict. That no
+    difference is significant says nothing of the kind. A claim stands by itself, so that nothing is corrected: a wrong
+    "holds" has a probability of at most alpha.
+    """
+    if entry["t"] == 0:
+        return "no test: the mean difference is 0, and t does not tell the spread", None
+    half = float(stats.t.ppf(1 - alpha, entry["df"]) * abs(entry["difference"] / entry["t"]))
+    low, high = difference - half, difference + half
+    test = (
+        f"{100 * (1 - 2 * alpha):g}% CI [{low:+.3f}, {high:+.3f}] over {entry['n']:.0f} units, by two one-sided paired "
+        f"t-tests; allowed {tolerance:g}"
+    )
+    if -tolerance < low and high < tolerance:
+        return test, True
+    if low > tolerance or high < -tolerance:
+        return test, False
+    return f"{test}: too few units to tell", None
 
 
 def _beyond(entry: pd.Series, sign: int) -> str:

@@ -21,6 +21,7 @@ import torch
 from truemap.data.regions import EXACT, Regions
 from truemap.data.rows import by_target, choose_explained, subject_blocks
 from truemap.networks._batches import Batches
+from truemap.networks._chunks import Chunks
 from truemap.networks._decoder import Decoder
 from truemap.numerics import derive_seed
 from truemap.runtime.log import progress
@@ -47,7 +48,7 @@ class Game:
     """
 
     def __init__(self, decoder: Decoder, regions: Regions, start: torch.Tensor, size: int) -> None:
-        self.decoder, self.players, self.start, self.size = decoder, len(regions), start, size
+        self.decoder, self.players, self.start, self.chunks = decoder, len(regions), start, Chunks(size)
         self._labels = torch.from_numpy(regions.labels).to(start.device)
 
     def outputs(self, x: torch.Tensor, coalitions: np.ndarray) -> np.ndarray:
@@ -60,14 +61,15 @@ class Game:
         coalitions : ndarray of bool, shape (n, regions)
             Whether a region is as in the map.
         """
-        logits = []
         # In front those of label 0, outside the mask, which are always as in the map.
         members = np.concatenate([np.ones((len(coalitions), 1), bool), coalitions], axis=1)
-        for part in torch.from_numpy(members).to(x.device).split(self.size):
+
+        def logits(part: torch.Tensor) -> torch.Tensor:
             kept = part[:, self._labels].view(len(part), *x.shape)
             with torch.no_grad():
-                logits.append(self.decoder.network(torch.where(kept, x, self.start)).double())
-        found = torch.cat(logits)
+                return self.decoder.network(torch.where(kept, x, self.start)).double()
+
+        found = torch.cat(list(self.chunks.each(torch.from_numpy(members).to(x.device), logits)))
         both = torch.stack([found, torch.softmax(found / self.decoder.temperature, dim=1)]).cpu().numpy()
         for output, values in zip(OUTPUTS, both, strict=True):
             same = np.ptp(values, axis=0) <= ROUNDING[output] * np.abs(values).max(axis=0)

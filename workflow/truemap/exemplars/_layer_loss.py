@@ -10,6 +10,8 @@ from truemap.runtime.files import DataError
 CHUNK = 1024
 #: The search for an optimum ends where the gradient is this share of what it is for weights of 0; Newton steps at most.
 FLAT, STEPS = 1e-10, 100
+#: Steps that it takes, about.
+TYPICAL = 10
 #: A step is taken if it gains this share of what its slope promises (Armijo), else halved, so many times at most.
 ARMIJO, HALVINGS = 1e-4, 60
 #: Numbers of the same size, to float64: at the optimum a step's gain is below what the objective can show.
@@ -58,6 +60,16 @@ def hessian(features: torch.Tensor, logits: torch.Tensor, damping: float) -> tor
     flat = found.view(classes * width, classes * width)
     flat.diagonal().add_(damping)
     return flat
+
+
+def layer_sums(count: int, width: int, classes: int) -> float:
+    """Return about how many products are added up to find a layer's `optimum`, for what it will take.
+
+    Each of `TYPICAL` Newton steps builds a Hessian, (classes * (classes + 1) / 2) products of (width, n) by (n, width),
+    and factorises it; of more features than maps, n is their width (`truemap.exemplars.influence.influence_of`).
+    """
+    width = min(count, width)
+    return TYPICAL * (classes * (classes + 1) / 2 * count * width**2 + (classes * width) ** 3 / 6)
 
 
 def objective(weights: torch.Tensor, features: torch.Tensor, labels: torch.Tensor, damping: float) -> torch.Tensor:

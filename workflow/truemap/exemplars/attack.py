@@ -4,43 +4,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field
 
-from truemap.config.options import Count, MethodOptions, Positive
+from truemap.config.exemplars import GRADIENT, RANDOM, SignAttack
+from truemap.data.rows import KEYS
 from truemap.exemplars.influence import Influence
 from truemap.geometry import direction
 from truemap.networks._batches import Batches
+from truemap.networks._decoder import Decoder
 from truemap.numerics import derive_seed, pearson, ranks
-from truemap.runtime.log import progress
+from truemap.saliency._writer import in_chunks
 
-#: What of a sample stands in the table.
-COLUMNS = ["sample", "subject", "label"]
 #: Why a rank correlation is null.
 CONSTANT = "all influences are the same, before the attack or after it"
-
-
-class Options(MethodOptions):
-    """How far a test map is moved, and away from which training maps."""
-
-    epsilon: Annotated[list[Positive], Field(min_length=1)] = Field(
-        [0.035, 0.07, 0.14],
-        description="radius of the Linf ball in units of the data's sd; each is tried, from the map as it is. The "
-        "default is 2, 4 and 8 grey levels of 255 for ImageNet's pixels, whose sd is 0.226 of their range",
-    )
-    attacked: Count = Field(3, description="most influential training maps that the step acts on; 3 in the paper")
-    top: Count = Field(5, description="most influential training maps that are compared and listed; 5 in the paper")
-    influential: Literal["helpful", "harmful", "largest"] = Field(
-        "helpful",
-        description="which training maps are the most influential. helpful: those that lower the loss of the test map "
-        "most (eq. 3's influence is negative), which explain a prediction; so the paper's figures, and its footnote 1, "
-        "which leaves eq. 3's minus out. harmful: those that raise it most, eq. 3's largest as it is printed; largest: "
-        "in size. The step makes those attacked less so",
-    )
 
 
 def most(influences: torch.Tensor, influential: str, count: int) -> torch.Tensor:
@@ -57,7 +38,7 @@ def most(influences: torch.Tensor, influential: str, count: int) -> torch.Tensor
 
 
 def gradient_sign(
-    influence: Influence, x: torch.Tensor, labels: torch.Tensor, influences: torch.Tensor, options: Options
+    influence: Influence, x: torch.Tensor, labels: torch.Tensor, influences: torch.Tensor, options: SignAttack
 ) -> torch.Tensor:
     """Return the signs of the step that makes the most influential training maps less so, shape (n, *shape).
 
@@ -86,76 +67,150 @@ def random_sign(x: torch.Tensor, samples: Sequence[int], seed: int) -> torch.Ten
     return (2 * drawn - 1).to(x)
 
 
-def attack_table(
-    influence: Influence,
-    tested: Batches,
-    training: Sequence[int],
-    rows: Sequence[int],
-    inside: torch.Tensor,
-    sd: float,
-    options: Options,
-    seed: int,
-) -> pd.DataFrame:
-    """Attack the influences on test maps and return what is left of them, a row a map, epsilon and kind.
+@dataclass(frozen=True)
+class Exemplars:
+    """Influences of training maps on test maps, and what attacks them.
 
-    Influences are of the loss of a map's own class. Nothing is clipped but at the ball: z-scores have no range. The
-    same random signs serve all epsilons.
+    Influences are of the loss of a map's own class. Nothing is clipped but at the ball: z-scores have no range.
 
-    Parameters
+    Attributes
     ----------
+    influence : Influence
+    decoder : Decoder
+        As it was trained, before its last layer was refitted.
     tested : Batches
         Test maps.
-    training : sequence of int
-        Sample ids of the training maps, in the order of the influences.
-    rows : sequence of int
-        Positions in ``tested.volumes``.
+    training : DataFrame
+        ``label`` of each training map, in the order of the influences; the index is where it lies in the split.
     inside : Tensor of bool, shape ``shape``
         The mask; voxels outside it stay.
     sd : float
         Of the data, in whose units epsilon is.
-
-    Returns
-    -------
-    DataFrame
-        ``sample, subject, label``; ``epsilon`` (in sd), ``kind`` (``targeted`` or ``random``); ``kept``, whether the
-        prediction is as it was: where it is not, the row is to be counted, not averaged; ``spearman`` of all training
-        maps' influences before and after, null with a ``reason`` where these are constant; ``overlap``, how many of the
-        most influential are among them after; their sample ids ``before`` and ``after`` as lists, the most influential
-        first; ``attacked_before`` and ``attacked_after``, mean of I over the training maps that the step acts on.
+    options : SignAttack
+    seed : int
     """
-    parts = []
-    for chunk in progress(tested.chunks(torch.as_tensor(np.asarray(rows, dtype=np.int64))), "batch"):
-        x, labels = tested.get(chunk)
-        known = tested.volumes.table.iloc[chunk.tolist()][COLUMNS].reset_index(drop=True)
-        before, classes = influence.of(x, labels), _predicted(influence, x)
-        ways = {
-            "targeted": gradient_sign(influence, x, labels, before, options),
-            "random": random_sign(x, known["sample"].tolist(), seed),
-        }
-        for epsilon, (kind, signs) in itertools.product(options.epsilon, ways.items()):
-            moved = x + epsilon * sd * signs * inside
-            kept = (_predicted(influence, moved) == classes).cpu().numpy()
-            measured = _compared(before, influence.of(moved, labels), np.asarray(training), options)
-            parts.append(known.assign(epsilon=epsilon, kind=kind, kept=kept, **measured))
-    return pd.concat(parts, ignore_index=True)
+
+    influence: Influence
+    decoder: Decoder
+    tested: Batches
+    training: pd.DataFrame
+    inside: torch.Tensor
+    sd: float
+    options: SignAttack
+    seed: int
+
+    def table(self, rows: Sequence[int], megabytes: float) -> pd.DataFrame:
+        """Attack the influences on test maps and return what is left of them, a row a map, epsilon and attack.
+
+        A map whose prediction does not stay comes back as it was. The same random signs serve all epsilons.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Positions in ``tested.volumes``.
+        megabytes : float
+            See `truemap.saliency._writer.chunk_size`.
+
+        Returns
+        -------
+        DataFrame
+            ``sample, subject, label, condition, negated``; ``epsilon`` (in sd), ``attack`` (``gradient_sign`` or
+            ``random_sign``); ``attacked``, false where the prediction would not have stayed, so that the map is as it
+            was; ``spearman`` of all training maps' influences before and after, null with a ``reason`` where these are
+            constant; ``overlap``, how many of the most influential are among them after; lists of those ``before`` and
+            ``after``, the most influential first: where they lie among the training maps, their classes
+            (``before_label``) and their influences (``before_influence``); ``attacked_before`` and ``attacked_after``,
+            mean of I over the training maps that the step acts on. No training map's subject or number is in it.
+        """
+
+        def compare(x: torch.Tensor, labels: torch.Tensor, samples: pd.DataFrame) -> pd.DataFrame:
+            known, parts = samples[KEYS].reset_index(drop=True), []
+            before = self.influence.of(x, labels)
+            ways = {attack: self.signs(attack, x, labels, before, known["sample"]) for attack in (GRADIENT, RANDOM)}
+            for epsilon, (attack, signs) in itertools.product(self.options.epsilon, ways.items()):
+                moved, kept = self.moved(x, signs, epsilon)
+                measured = self._compared(before, self.influence.of(moved, labels))
+                facts = {"epsilon": epsilon, "attack": attack, "attacked": kept.cpu().numpy()}
+                parts.append(known.assign(**facts, **measured))
+            return pd.concat(parts, ignore_index=True)
+
+        positions = np.asarray(rows, dtype=np.int64)
+        return pd.concat(list(in_chunks(self.decoder, self.tested, positions, megabytes, compare)), ignore_index=True)
+
+    def signs(
+        self, attack: str, x: torch.Tensor, labels: torch.Tensor, before: torch.Tensor, samples: Sequence[int]
+    ) -> torch.Tensor:
+        """Return the signs of an attack's step on maps, whose influences are `before`, shape (n, *shape)."""
+        if attack == GRADIENT:
+            return gradient_sign(self.influence, x, labels, before, self.options)
+        return random_sign(x, samples, self.seed)
+
+    def moved(self, x: torch.Tensor, signs: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return maps after a step, as they were where the prediction would not stay, and whether it does, shape (n,).
+
+        Asked are the decoder as it was trained, and with the last layer that influences are of.
+        """
+        step = epsilon * self.sd * signs * self.inside
+        networks = [self.decoder.network, self.influence.decoder.network]
+        with torch.no_grad():
+            kept = torch.stack([net(x + step).argmax(dim=1) == net(x).argmax(dim=1) for net in networks]).all(dim=0)
+        return x + step * kept.view(-1, *[1] * (x.ndim - 1)), kept
+
+    def example(self, table: pd.DataFrame, training: Batches) -> pd.DataFrame:
+        """Return a typical test map, and its most influential training maps before and after the attack.
+
+        It is the one with the median rank correlation among those of the largest epsilon whose prediction stays; where
+        none does, of the next smaller one; at last, one that came back as it was.
+
+        Parameters
+        ----------
+        table : DataFrame
+            Of `table`.
+        training : Batches
+            Of the split that `training` tells the places in.
+
+        Returns
+        -------
+        DataFrame
+            ``role`` (``test``, ``attacked``, ``before``, ``after``), ``rank`` (from 1), ``label``, ``influence``,
+            ``stays`` (whether it is among the most influential before and after), ``epsilon, spearman, overlap,
+            attacked`` and ``map``, all voxels as a list (float32).
+        """
+        row = typical(table)
+        at = int(np.flatnonzero(self.tested.volumes.table["sample"] == row["sample"])[0])
+        x, labels = self.tested.get(torch.tensor([at]))
+        signs = self.signs(GRADIENT, x, labels, self.influence.of(x, labels), [row["sample"]])
+        maps = {"test": x, "attacked": self.moved(x, signs, row["epsilon"])[0]}
+        rows = [(role, 0, row["label"], np.nan, False, volume[0]) for role, volume in maps.items()]
+        for role, other in (("before", "after"), ("after", "before")):
+            stays, volumes = np.isin(row[role], row[other]), training.get(torch.tensor(row[role]))[0]
+            entries = zip(row[f"{role}_label"], row[f"{role}_influence"], stays.tolist(), volumes, strict=True)
+            rows += [(role, rank, *entry) for rank, entry in enumerate(entries, 1)]
+        found = pd.DataFrame(rows, columns=["role", "rank", "label", "influence", "stays", "map"])
+        told = {name: row[name] for name in ("epsilon", "spearman", "overlap", "attacked")}
+        return found.assign(**told, map=[volume.flatten().cpu().numpy() for volume in found["map"]])
+
+    def _compared(self, before: torch.Tensor, after: torch.Tensor) -> dict[str, Any]:
+        """Return the columns that compare influences, each shape (n, training maps)."""
+        places, classes = self.training.index.to_numpy(), self.training["label"].to_numpy()
+        acted = most(before, self.options.influential, self.options.attacked)
+        spearman = pearson(*(ranks(values.cpu().numpy()) for values in (before, after)))
+        found: dict[str, Any] = {"spearman": spearman, "reason": np.where(np.isnan(spearman), CONSTANT, "")}
+        tops = {}
+        for name, values in (("before", before), ("after", after)):
+            top = most(values, self.options.influential, self.options.top)
+            tops[name] = top.cpu().numpy()
+            found[name] = [places[top].tolist() for top in tops[name]]
+            found[f"{name}_label"] = [classes[top].tolist() for top in tops[name]]
+            found[f"{name}_influence"] = values.gather(1, top).cpu().numpy().tolist()
+            found[f"attacked_{name}"] = values.gather(1, acted).mean(dim=1).cpu().numpy()
+        found["overlap"] = [len(set(a) & set(b)) for a, b in zip(*tops.values(), strict=True)]
+        return found
 
 
-def _compared(before: torch.Tensor, after: torch.Tensor, training: np.ndarray, options: Options) -> dict[str, Any]:
-    """Return the columns that compare influences, each shape (n, training maps)."""
-    top, left = (most(values, options.influential, options.top).cpu().numpy() for values in (before, after))
-    acted = most(before, options.influential, options.attacked)
-    spearman = pearson(*(ranks(values.cpu().numpy()) for values in (before, after)))
-    return {
-        "spearman": spearman,
-        "reason": np.where(np.isnan(spearman), CONSTANT, ""),
-        "overlap": [len(set(a) & set(b)) for a, b in zip(top, left, strict=True)],
-        "before": [training[places].tolist() for places in top],
-        "after": [training[places].tolist() for places in left],
-        "attacked_before": before.gather(1, acted).mean(dim=1).cpu().numpy(),
-        "attacked_after": after.gather(1, acted).mean(dim=1).cpu().numpy(),
-    }
-
-
-def _predicted(influence: Influence, x: torch.Tensor) -> torch.Tensor:
-    with torch.no_grad():
-        return influence.decoder.network(x).argmax(dim=1)
+def typical(table: pd.DataFrame) -> pd.Series:
+    """Return the row of the gradient-sign attack that stands for the others (`Exemplars.example`)."""
+    own = table[table["attack"] == GRADIENT]
+    strongest = own["epsilon"] == own.loc[own["attacked"], "epsilon"].max()
+    kept = own[own["attacked"] & strongest].sort_values(["spearman", "sample"], na_position="last")
+    return kept.iloc[(len(kept) - 1) // 2] if len(kept) else own.sort_values(["epsilon", "sample"]).iloc[-1]

@@ -151,25 +151,12 @@ def influence_of(decoder: Decoder, training: Batches, options: Options, rows: to
     """
     rows = torch.arange(len(training)) if rows is None else rows
     last = last_layer(decoder.network, training.get(rows[:1])[0].to(_precision(decoder)), "influence")
-    width = last.weights.shape[1]
-    if len(rows) * width > FEATURES:
-        raise DataError(
-            f"influence: {len(rows)} training maps have {width} features each before the last layer, and at most "
-            f"{FEATURES} numbers are held. Set `train` to {max(1, FEATURES // width)} or less, or leave influence out "
-            "for this model."
-        )
+    check_held(len(rows), last.weights.shape[1], len(decoder.classes))
     with torch.no_grad():
         features = torch.cat([last.features(training.get(part)[0]) for part in training.chunks(rows)])
     labels = training.labels[rows].to(features.device)
     basis = torch.linalg.qr(features.T)[0] if len(features) < features.shape[1] else None
     known = features if basis is None else features @ basis
-    count = len(decoder.classes) * known.shape[1]
-    if count > PARAMETERS:
-        raise DataError(
-            f"influence: the last layer has {count} parameters that {len(features)} training maps tell of, and the "
-            f"largest Hessian that is held has {PARAMETERS} x {PARAMETERS} numbers. Leave influence out for this "
-            "model, set `train` to fewer maps, or take a network with fewer features before its last layer."
-        )
     before = features @ last.weights.T
     if options.refit:
         weights = optimum(known, labels, len(decoder.classes), options.damping)
@@ -180,6 +167,29 @@ def influence_of(decoder: Decoder, training: Batches, options: Options, rows: to
     start = slope(torch.zeros_like(last.weights), features, labels, options.damping).norm()
     agreement = (logits.argmax(dim=1) == before.argmax(dim=1)).double().mean().item()
     return Influence(decoder, last, known, residuals(logits, labels), basis, factor, (flat / start).item(), agreement)
+
+
+def check_held(maps: int, width: int, classes: int) -> None:
+    """Refuse more than is held: features of training maps, of so many each, and the Hessian of a layer on them.
+
+    Raises
+    ------
+    DataError
+        The message says what to set.
+    """
+    if maps * width > FEATURES:
+        raise DataError(
+            f"influence: {maps} training maps have {width} features each before the last layer, and at most {FEATURES} "
+            f"numbers are held. Set `train` to {max(1, FEATURES // width)} or less, or leave influence out for this "
+            "model."
+        )
+    count = classes * min(maps, width)
+    if count > PARAMETERS:
+        raise DataError(
+            f"influence: the last layer has {count} parameters that {maps} training maps tell of, and the largest "
+            f"Hessian that is held has {PARAMETERS} x {PARAMETERS} numbers. Leave influence out for this model, set "
+            "`train` to fewer maps, or take a network with fewer features before its last layer."
+        )
 
 
 def _precision(decoder: Decoder) -> torch.dtype:

@@ -118,13 +118,14 @@ def agreement_bars(
     rows : DataFrame
         Of `drawn_bars`.
     entries : sequence of dict
-        ``way`` of each: by that methods have their colours (`truemap.figures.palette.colour_of`).
+        ``way`` of each: by that methods have their colours and hatches (`truemap.figures.palette`).
     color : str, optional
         Of all bars, in place of the methods' own.
     panels : str
         Which of the panels.
     """
-    colours = {(e["model"], e["method"]): color or palette.colour_of(e.get("way", e["method"])) for e in entries}
+    ways = {(entry["model"], entry["method"]): entry.get("way", entry["method"]) for entry in entries}
+    looks = {key: (color or palette.colour_of(way), palette.hatch_of(way)) for key, way in ways.items()}
     names = list(rows[["model", "method", "name"]].drop_duplicates().itertuples(index=False, name=None))
     sets = list(rows["conditions"].drop_duplicates())
     width = WIDE if len(panels) > 1 else NARROW
@@ -137,7 +138,7 @@ def agreement_bars(
     for panel, axis in zip(panels, axes[0], strict=True):
         for number, name in enumerate(sets):
             part = rows[(rows["panel"] == panel) & (rows["conditions"] == name)]
-            _draw(axis, part, number, BAR / step, len(sets), colours)
+            _draw(axis, part, number, BAR / step, len(sets), looks)
         axis.axvline(0, color=palette.EDGE, linewidth=0.6, zorder=3)
         axis.set_xlabel(f"mean r with\n{CRITERIA[dict(zip('ab', CRITERIA, strict=True))[panel]]}")
         axis.spines[["top", "right"]].set_visible(False)
@@ -167,15 +168,17 @@ def _words(row: Any) -> str:
 
 
 def _draw(
-    axis: plt.Axes, part: pd.DataFrame, number: int, height: float, sets: int, colours: Mapping[tuple[str, str], str]
-) -> None:
+    axis: plt.Axes, part: pd.DataFrame, number: int, height: float, sets: int,
+    looks: Mapping[tuple[str, str], tuple[str, str]],
+) -> None:  # fmt: skip
     """Draw the bars of one condition set, the `number`-th of `sets`."""
     y = np.arange(len(part)) + (number - (sets - 1) / 2) * height
-    fill = [colours.get(key, palette.KNOWS_NOTHING) for key in zip(part["model"], part["method"], strict=True)]
-    fill = [palette.lighter(colour, LIGHTER[number]) for colour in fill]
+    keys = zip(part["model"], part["method"], strict=True)
+    found = [looks.get(key, (palette.KNOWS_NOTHING, "")) for key in keys]
+    fill = [palette.lighter(colour, LIGHTER[number]) for colour, _ in found]
     mean, se, both = (part[name].astype(float).to_numpy() for name in ("mean", "se", TWO_LEVEL))
     look = {"edgecolor": palette.EDGE, "linewidth": 0.4, "label": SETS[part["conditions"].iloc[0]]}
-    axis.barh(y, np.nan_to_num(mean), height, color=fill, **look)
+    axis.barh(y, np.nan_to_num(mean), height, color=fill, hatch=[hatch for _, hatch in found], **look)
     for error, wide in ((both, 0.6), (se, 1.4)):
         lines = axis.hlines(y, mean - error, mean + error, color=palette.INK, linewidth=wide, zorder=4)
         lines.set_path_effects(CASING)

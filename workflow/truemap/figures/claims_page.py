@@ -7,23 +7,35 @@ from html import escape
 
 import pandas as pd
 
-from truemap.evaluation.claims import SEPARATOR
+from truemap.evaluation.claims import NOT_RUN, SEPARATOR
 from truemap.figures.page import page, table_html
+from truemap.figures.wording import PLACES, criterion_words, kind_of, words
+
+#: Columns of the table, what a reader asks for first.
+COLUMNS = ["verdict", "statement", "ours", "test", "claimed", "dataset", "data", "criterion", "a", "b", "source"]
 
 
 def claims_page(claims: pd.DataFrame, outdated: Sequence[str] = ()) -> str:
-    """Return the claims as one HTML page that needs nothing from outside; it names the files that are left out."""
-    counts = claims["verdict"].str.split(r"[:(]", regex=True).str[0].str.strip().value_counts()
-    shown = claims.assign(a=_entry(claims, "a"), b=_entry(claims, "b"), claimed=claims["kind"] + " " + claims["value"])[
-        ["dataset", "data", "criterion", "statement", "a", "b", "claimed", "ours", "test", "verdict", "source"]
-    ]
+    """Return the claims as one HTML page that needs nothing from outside; it names the files that are left out.
+
+    What did not come out stands first, what was not run last.
+    """
+    places = [(verdict == NOT_RUN, PLACES.index(kind_of(verdict))) for verdict in claims["verdict"]]
+    claims = claims.iloc[sorted(range(len(claims)), key=places.__getitem__)]
+    counts = claims["verdict"].str.split(r"[:(]", regex=True).str[0].str.strip().value_counts(sort=False)
+    shown = claims.assign(
+        a=_entry(claims, "a"), b=_entry(claims, "b"), claimed=claims["kind"] + " " + claims["value"],
+        criterion=claims["criterion"].map(criterion_words),
+    )[COLUMNS]  # fmt: skip
     numbers = ", ".join(f"{name}: {count}" for name, count in counts.items())
     return page(
         "Published claims and what came out here",
         f"<p>{numbers}.</p>"
         "<p>A mean is reproduced if ours lies within the stated tolerance; an order if the difference has the same "
         "sign and the paired t-test, Bonferroni-corrected over all tests of its family, has p below the published "
-        "level. A difference without variance is no test. A claim is tested on the data, the kinds of network and "
+        "level. That two differ by a tolerance at most (equivalent) holds where the interval of two one-sided tests "
+        "lies within it, does not where all of that lies beyond, and is open else. A difference without variance is no "
+        "test. A claim is tested on the data, the kinds of network and "
         "training and the methods that it is about (column about of config/published.tsv), whatever they are called; "
         "numbers of others, and of simulated data, are shown and never counted. On people and tasks other than the "
         "study's a claim is replicated, or not. Claims of other studies are about methods, whatever the "
@@ -36,7 +48,8 @@ def claims_page(claims: pd.DataFrame, outdated: Sequence[str] = ()) -> str:
         f"{_left_out(outdated)}"
         "<p>These criteria alone do not tell a faithful explanation from a copy of the input or of the group average: "
         "each dataset's grid.html sets references that know nothing of a network beside the maps.</p>"
-        f"{table_html(shown)}{_configurations(claims)}",
+        "<p>a and b are what the claim sets against each other: a model, and how it is explained.</p>"
+        f"{table_html(shown, classes='claims')}{_configurations(claims)}",
     )
 
 
@@ -57,4 +70,4 @@ def _configurations(claims: pd.DataFrame) -> str:
 
 
 def _entry(claims: pd.DataFrame, side: str) -> pd.Series:
-    return (claims[f"model_{side}"] + " " + claims[f"method_{side}"]).str.strip()
+    return (claims[f"model_{side}"] + " " + claims[f"method_{side}"].map(words)).str.strip()

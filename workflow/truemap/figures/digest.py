@@ -14,7 +14,7 @@ from truemap.data.grid import Grid
 from truemap.evaluation.statistics import ENTRY, UNIT
 
 #: Of a digest: one that was written by other code is not read.
-FORMAT = 1
+FORMAT = 2
 #: Shares of maps, beside the agreement.
 SHARES = ("accuracy", "robust_accuracy")
 #: Units of which single values are shown; of more, as many at equal steps.
@@ -34,7 +34,7 @@ def about(samples: pd.DataFrame, grid: Grid) -> dict[str, Any]:
     `voxel_mm` is None where the maps are images.
     """
     splits = samples.groupby("split")
-    named = samples[samples["subject"] != ""]
+    named = samples[samples["subject"].notna() & (samples["subject"] != "")]
     image = 1 in grid.shape
     sides = np.sqrt((grid.affine[:3, :3] ** 2).sum(axis=0))
     return {
@@ -145,11 +145,13 @@ def share_rows(summary: pd.DataFrame, labels: Mapping[str, str]) -> list[dict[st
 
 def quality_counts(table: pd.DataFrame, skipped: pd.DataFrame) -> dict[str, Any]:
     """Return how many maps there are, how many are flagged for what, and how many subjects were skipped."""
-    flags = table["flags"].fillna("").str.split(",").explode()
+    # A column of nothing is read as numbers.
+    found = table["flags"].astype(object).fillna("")
+    flags = found.str.split(",").explode()
     counts = flags[flags != ""].value_counts()
     return {
         "maps": len(table),
-        "flagged": int((table["flags"].fillna("") != "").sum()),
+        "flagged": int((found != "").sum()),
         "flags": {str(flag): int(count) for flag, count in counts.items()},
         "skipped": int(skipped["subject"].nunique()) if len(skipped) else 0,
     }

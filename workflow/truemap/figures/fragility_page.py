@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from truemap.evaluation.dimension import QUESTION
 from truemap.evaluation.fragility_answers import DECOYS, LOSES, PROTECTS, RIGHT, TRAP, TRUE
 from truemap.figures.page import page, table_html
 
@@ -30,6 +31,10 @@ QUESTIONS = {
     ),
     RIGHT: (TRAP, ""),
     LOSES: ("", "One number of iterations was tried."),
+    QUESTION: (
+        "The same subjects, the same kind of network and noise of the same size a voxel, in two numbers of voxels.",
+        "No dataset with the same subjects in fewer voxels is named (fragility.coarser).",
+    ),
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from truemap.config.names import REFERENCE, SPLITS
+from truemap.evaluation.answers import ALPHA
 from truemap.evaluation.claims import SIMULATED
 from truemap.figures.page import Html, html, joined
 from truemap.figures.wording import CRITERIA, TRUTHS, entry_words, listed, number, p_words, plural, words
@@ -33,7 +34,8 @@ def answer_words(told: Mapping[str, Any]) -> Html:
     return html(
         '<div class="answer"><p><b><a href="#{name}">{name}</a></b> ({data}): maps of <b>{best}</b> agree best with '
         "the "
-        "{truth} ({criterion}): mean r {mean} over {n}{margin}.</p>\n<p>{references}</p>\n{order}</div>\n",
+        "{truth} ({criterion}): mean r {mean} over {n}{margin}. "
+        '<a href="{name}/statistics/comparisons.tsv">All tests</a>.</p>\n<p>{references}</p>\n{order}</div>\n',
         name=told["dataset"],
         data=told["data"],
         best=_named(told, first["best"]),
@@ -69,7 +71,8 @@ def _margin(told: Mapping[str, Any], found: Mapping[str, Any]) -> Html:
                 p_words(test["p_bonferroni"]))  # fmt: skip
     if test.get("p_two_level_bonferroni") is not None:
         said = html("{}; over trainings too p {}", said, p_words(test["p_two_level_bonferroni"]))
-    return html("{})", said)
+    told_apart = test["p_bonferroni"] < ALPHA
+    return html("{}{})", said, "" if told_apart else ": these two are not told apart")
 
 
 def _references(found: Mapping[str, Any]) -> Html:

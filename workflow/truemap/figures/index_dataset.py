@@ -7,19 +7,22 @@ from typing import Any
 
 import pandas as pd
 
-from truemap.evaluation.random_directions import TRAP
+from truemap.evaluation import influence, random_directions
 from truemap.figures.message import message_figure
 from truemap.figures.page import Html, html, joined, table_html
 from truemap.figures.wording import CRITERIA, number, plural, words
 
-#: Pixels of a picture that is shown by itself.
-WIDE = 1300
+#: Widest picture that stands beside another one, in points as printed.
+BESIDE = 300
+#: Pixels of a page to a printed point, at which the smallest letters (6 pt) can be read; where a screen has fewer, a
+#: picture is moved below it.
+READ = 1.75
 
 
 def dataset_sections(told: Mapping[str, Any], times: pd.DataFrame | None = None) -> Html:
     """Return all sections of a dataset; `times` is of `truemap.figures.resources.resource_table`."""
     name = told["dataset"]
-    sections = (_message, _figures, _grid, _maps, _measures, _fragility, _angles, _shares, _quality)
+    sections = (_message, _figures, _grid, _maps, _measures, _fragility, _influence, _angles, _shares, _quality)
     return html(
         '<section id="{name}" aria-label="{name}">\n<h2>{name} <span '
         'class="soft">({data})</span></h2>\n{}{}</section>\n',
@@ -51,15 +54,15 @@ def _figures(told: Mapping[str, Any]) -> Html:
     rest = [
         one
         for one in told["pictures"]
-        if not one["name"].startswith(("grid", "prediction", "strength", "fragility", "angles"))
+        if not one["name"].startswith(("grid", "prediction", "strength", "fragility", "influence", "angles"))
     ]
     return html("<h3>Figures of the paper</h3>\n{}", _pictures(rest)) if rest else Html("")
 
 
 def _pictures(found: Sequence[Mapping[str, Any]]) -> Html:
     """Return pictures, those that are not wide side by side."""
-    narrow = joined(_picture(one) for one in found if one["width"] <= WIDE)
-    rest = joined(_picture(one) for one in found if one["width"] > WIDE)
+    narrow = joined(_picture(one) for one in found if one["points"] <= BESIDE)
+    rest = joined(_picture(one) for one in found if one["points"] > BESIDE)
     return html('<div class="pair">\n{}</div>\n{}', narrow, rest) if narrow else rest
 
 
@@ -68,9 +71,10 @@ def _picture(one: Mapping[str, Any]) -> Html:
     links = joined((html('<a href="{}">{}</a>', path, path.rsplit(".", 1)[-1].upper()) for path in one["files"]), ", ")
     shown = {key: one[key] for key in ("source", "alt", "width", "height")}
     return html(
-        '<figure><a href="{}"><img src="{source}" alt="{alt}" width="{width}" height="{height}"></a>\n'
-        "<figcaption>{alt} {}</figcaption></figure>\n",
-        next((path for path in one["files"] if path.endswith(".png")), "#"), links, **shown,
+        '<figure><div class="moved"><a href="{}"><img src="{source}" alt="{alt}" width="{width}" height="{height}" '
+        'style="min-width: {least}px"></a></div>\n<figcaption>{alt} {}</figcaption></figure>\n',
+        next((path for path in one["files"] if path.endswith(".png")), "#"), links,
+        least=min(round(READ * one["points"]), one["width"]), **shown,
     )  # fmt: skip
 
 
@@ -147,11 +151,24 @@ def _fragility(told: Mapping[str, Any]) -> Html:
     )  # fmt: skip
 
 
+def _influence(told: Mapping[str, Any]) -> Html:
+    pictures = [one for one in told["pictures"] if one["name"].startswith("influence")]
+    # What was written by other code has none.
+    if not (sentences := told.get("influence")):
+        return Html("")
+    said = joined(html("<li>{}</li>\n", sentence) for sentence in [*sentences, influence.TRAP])
+    return html(
+        "<h3>Training maps that predictions hang on</h3>\n{}<details><summary>What attacks leave of influences"
+        "</summary><ul>\n{}</ul></details>\n",
+        _pictures(pictures), said,
+    )  # fmt: skip
+
+
 def _angles(told: Mapping[str, Any]) -> Html:
     # What was written by other code has none.
     if not (sentences := told.get("angles")):
         return Html("")
-    said = joined(html("<li>{}</li>\n", sentence) for sentence in [*sentences, TRAP])
+    said = joined(html("<li>{}</li>\n", sentence) for sentence in [*sentences, random_directions.TRAP])
     return html(
         "<h3>What changes a map, and what changes its score</h3>\n{}<details><summary>How far apart they are</summary>"
         "<ul>\n{}</ul></details>\n",

@@ -12,13 +12,11 @@ from truemap.figures.index_answer import answer_words, in_short, what_was_run
 from truemap.figures.index_dataset import dataset_sections
 from truemap.figures.page import Html, html, joined, page
 from truemap.figures.viewer import template
-from truemap.figures.wording import listed, plural
+from truemap.figures.wording import PLACES, criterion_words, kind_of, listed, plural
 from truemap.figures.words import WORDS
 
-#: How a claim's verdict begins -> its class of colour, and its place: what failed comes first.
-VERDICTS = {"not reproduced": "fails", "not replicated": "fails", "does not hold": "fails"}
-VERDICTS |= {"reproduced": "holds", "replicated": "holds", "holds": "holds"}
-PLACES = ("fails", "holds", "open")
+#: Claims that are shown at once; more are unfolded.
+SHOWN = 12
 TITLES = {"fails": "Did not come out", "holds": "Came out", "open": "Could not be tested on these data"}
 
 
@@ -93,11 +91,6 @@ def _left_out(outdated: Sequence[str]) -> Html:
 # Claims
 
 
-def kind_of(verdict: str) -> str:
-    """Return whether a verdict says that a claim holds, fails, or could not be tested."""
-    return next((kind for start, kind in VERDICTS.items() if verdict.startswith(start)), "open")
-
-
 def _claims(claims: pd.DataFrame) -> Html:
     run = claims[claims["verdict"] != NOT_RUN]
     kinds = run["verdict"].map(kind_of)
@@ -125,9 +118,16 @@ def _folded(kind: str, rows: Sequence[Mapping[str, str]]) -> Html:
     """Return claims that can be unfolded; those that failed are."""
     if not rows:
         return Html("")
-    listing = html('<ul class="chips">\n{}</ul>\n', joined(_claim(row, kind) for row in rows))
+    listing = _listing(rows[:SHOWN], kind)
+    if len(rows) > SHOWN:
+        form = "{}<details><summary>{} more</summary>\n{}</details>\n"
+        listing = html(form, listing, len(rows) - SHOWN, _listing(rows[SHOWN:], kind))
     form = "<details{}><summary>{}: {}</summary>\n{}</details>\n"
     return html(form, Html(" open" if kind == "fails" else ""), TITLES[kind], len(rows), listing)
+
+
+def _listing(rows: Sequence[Mapping[str, str]], kind: str) -> Html:
+    return html('<ul class="chips">\n{}</ul>\n', joined(_claim(row, kind) for row in rows))
 
 
 def _claim(row: Mapping[str, str], kind: str) -> Html:
@@ -140,7 +140,7 @@ def _claim(row: Mapping[str, str], kind: str) -> Html:
         '<li class="{kind}"><span class="chip">{}</span> <b>{}</b>, {}: {} <span class="soft">({})</span><br>{}; '
         'ours {}; '
         "{}</li>\n",
-        row["verdict"], row["dataset"], row["criterion"], row["statement"], row["source"],
+        row["verdict"], row["dataset"], criterion_words(row["criterion"]), row["statement"], row["source"],
         published.get(row["kind"], f"published: {row['kind'].replace('_', ' ')}"), row["ours"] or "–", row["test"],
         kind=kind,
     )  # fmt: skip

@@ -12,9 +12,9 @@ from truemap.figures.wording import TRUTHS, entry_words, number
 #: Entries of networks that are drawn, the best ones; the grid has all.
 DRAWN = 40
 #: Of a panel, in pixels: its width, that of names, the height of a row, and margins above and below.
-WIDTH, NAMES, ROW, ABOVE, BELOW = 430, 190, 22, 30, 44
-#: Letters of a name that fit.
-LETTERS = 29
+WIDTH, NAMES, ROW, ABOVE, BELOW = 390, 160, 30, 30, 44
+#: Letters of a line of a name that fit, and those that are shown of a longer one, set closer.
+FIT, LETTERS = 22, 26
 
 
 def message_figure(blocks: Sequence[Mapping[str, Any]], entries: Sequence[Mapping[str, str]], criterion: str) -> Html:
@@ -99,12 +99,24 @@ def _mark(name: str, block: Mapping[str, Any], at: int, across: Any, y: float, r
     if reference:
         corners = f"{x},{y - 6} {x + 6},{y} {x},{y + 6} {x - 6},{y}"
         shape = html('<polygon points="{}" stroke-width="2"/>', corners)
-    shown = name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
     return html(
-        '<text class="{kind}" x="{}" y="{}" text-anchor="end">{}</text><g class="{kind}">{}{}<title>{}: {} [{}, {}]'
-        "</title></g>\n",
-        NAMES - 10, y + 4, shown, interval, shape, name, number(mean), number(low), number(high), kind=kind,
+        '{}<g class="{}">{}{}<title>{}: {} [{}, {}]</title></g>\n',
+        _name(name, y, kind), kind, interval, shape, name, number(mean), number(low), number(high),
     )  # fmt: skip
+
+
+def _name(name: str, y: float, kind: str) -> Html:
+    """Return a row's name, a model above its way to explain, so that both fit beside the marks."""
+    lines = name.rsplit(": " if kind == "theirs" else ", ", 1)
+    places = [y + 4] if len(lines) == 1 else [y - 2, y + 11]
+    return joined(_line(text, place, kind) for text, place in zip(lines, places, strict=True))
+
+
+def _line(text: str, y: float, kind: str) -> Html:
+    shown = text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
+    close = html(' textLength="{}" lengthAdjust="spacingAndGlyphs"', NAMES - 12) if len(text) > FIT else ""
+    form = '<text class="name {}" x="{}" y="{}" text-anchor="end"{}>{}</text>'
+    return html(form, kind, NAMES - 10, y, close, shown)
 
 
 def _rule(x: str, tick: float, bottom: float) -> Html:

@@ -1,4 +1,4 @@
-"""One colour for each way to explain, wherever it is drawn; and which letters can be read on which ground."""
+"""One colour and hatch for each way to explain, wherever it is drawn; which letters can be read on which ground."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from truemap.figures.backend import plt
 
 #: Okabe and Ito's colours (Wong 2011, Nature Methods 8:441), which the colour-blind can tell apart, by kinds of ways
-#: to explain: there are more ways than colours that all can tell, so kin share one and the name stands beside.
+#: to explain: there are more ways than colours that all can tell, so kin share one and differ by `HATCHES`.
 KINDS = {
     "#0072b2": ("gradient", "absolute_gradient"),
     "#56b4e9": ("smoothgrad",),
@@ -19,6 +19,8 @@ KINDS = {
     "#d55e00": ("guided_backprop", "deconvnet", "guided_grad_cam"),
     "#f0e442": ("grad_cam",),
 }
+#: Of kin, in the order in which they stand above.
+HATCHES = ("", "/////", "....")
 #: Of methods that a user adds, and of what knows nothing of a network.
 OTHER, KNOWS_NOTHING = "#666666", "#bbbbbb"
 #: Outlines, so that a light bar ends somewhere on white; marks; words beside.
@@ -30,6 +32,11 @@ LETTERS, LINES = 4.5, 3.0
 def colour_of(method: str) -> str:
     """Return the colour of a way to explain, by its module's name."""
     return next((colour for colour, methods in KINDS.items() if method in methods), OTHER)
+
+
+def hatch_of(method: str) -> str:
+    """Return the hatch of a way to explain among those of its colour, by its module's name; of others none."""
+    return next((HATCHES[kin.index(method)] for kin in KINDS.values() if method in kin), "")
 
 
 def lighter(colour: Any, share: float) -> tuple[float, ...]:

@@ -10,6 +10,8 @@ from typing import Any
 
 from PIL import Image
 
+#: Of an inch.
+POINTS = 72
 #: Widest picture, in pixels: two to a point of a wide page.
 WIDEST = 1800
 #: Of WebP, which is smaller for maps; line drawings are smaller as PNG with a palette.
@@ -25,6 +27,7 @@ WORDS = {
     "fragility-top_k": ("Attacked maps: largest voxels", "share of the largest voxels that stay so, against the noise"),
     "fragility-shift": ("Attacked maps: centre", "shift of the maps' centre of mass, against the noise"),
     "fragility-truth": ("Attacked maps and the truth", "agreement of attacked maps with the truth, against the noise"),
+    "influence": ("Influential training maps", "those that a prediction hangs on, before and after an attack; curves"),
     "angles": ("Angles of directions", "histograms of angles, a line a network, beside those of random directions"),
     "prediction-tau": ("What measures predict", "rank correlation of each measure with each truth, with intervals"),
     "prediction-regret": ("What following a measure costs", "agreement lost by choosing by each measure, as bars"),
@@ -35,12 +38,14 @@ PANELS |= {"-informative": PANELS["a"], "-pairwise": PANELS["b"]}
 
 
 def picture(path: str | Path, folder: str, beside: Sequence[str], numbers: str = "") -> dict[str, Any]:
-    """Return a figure as ``name, title, alt, source`` (a data URI), ``width, height`` and ``files`` beside it.
+    """Return a figure as ``name, title, alt, source`` (a data URI), ``width, height, points`` and ``files`` beside it.
+
+    `width` and `height` are of the picture in pixels, `points` is the width that it is printed at.
 
     Parameters
     ----------
     path : path
-        A PNG.
+        A PNG that says its dots per inch.
     folder : str
         The dataset's, which links of the page begin with.
     beside : sequence of str
@@ -51,11 +56,12 @@ def picture(path: str | Path, folder: str, beside: Sequence[str], numbers: str =
     path = Path(path)
     title, shows = _words(path.stem)
     with Image.open(path) as image:
+        points = round(POINTS * image.width / image.info["dpi"][0])
         image = image.convert("RGB")
         if image.width > WIDEST:
             image = image.resize((WIDEST, round(image.height * WIDEST / image.width)), Image.Resampling.LANCZOS)
         kind, data = min(_encoded(image).items(), key=lambda found: len(found[1]))
-        size = {"width": image.width, "height": image.height}
+        size = {"width": image.width, "height": image.height, "points": points}
     same = sorted(f"{folder}/figures/{Path(file).name}" for file in beside if Path(file).stem == path.stem)
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     alt = f"{title}: {shows}.{f' {numbers}' if numbers else ''}"

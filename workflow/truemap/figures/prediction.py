@@ -24,8 +24,8 @@ TAUS = {
 }
 REGRETS = {key: look for key, look in TAUS.items() if key[1] == "all"}
 HELD = "held_out_relative"
-#: Inches of a line of the legend.
-LEGEND = 3.0
+#: Inches of a line of the legend; letters of a line of a measure's name.
+LEGEND, NAME = 3.0, 16
 
 
 def drawn_taus(prediction: pd.DataFrame) -> pd.DataFrame:
@@ -119,7 +119,7 @@ def _panels(rows: pd.DataFrame, title: str) -> tuple[plt.Figure, list[plt.Axes]]
     kinds = len(rows[["across", "methods"]].drop_duplicates())
     names = [measure_words(name) for _, name in lines]
     names = [
-        wrapped(f"{name}, {measure_words(metric)}") if names.count(name) > 1 else wrapped(name)
+        wrapped(f"{name}, {measure_words(metric)}" if names.count(name) > 1 else name, NAME)
         for name, (metric, _) in zip(names, lines, strict=True)
     ]
     deep = max([0.09 * kinds, *(0.11 * (name.count("\n") + 1) for name in names)])
@@ -132,6 +132,7 @@ def _panels(rows: pd.DataFrame, title: str) -> tuple[plt.Figure, list[plt.Axes]]
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_gid(truth)
         axis.set_xlabel(title)
+        axis.locator_params(axis="x", nbins=4)
     axes[0, 0].set_yticks(range(len(lines)), names)
     axes[0, 0].set_ylim(len(lines) - 0.4, -0.6)
     if rows["value"].isna().all():

@@ -38,8 +38,9 @@ LOOK = {
     "xtick.labelsize": SMALL, "ytick.labelsize": SMALL, "legend.fontsize": SMALL, "legend.title_fontsize": SMALL,
     "axes.linewidth": 0.5, "xtick.major.width": 0.5, "ytick.major.width": 0.5, "xtick.major.size": 2.5,
     "ytick.major.size": 2.5, "axes.titlepad": 3, "axes.labelpad": 2, "xtick.major.pad": 2, "ytick.major.pad": 2,
-    "lines.linewidth": 1, "figure.constrained_layout.h_pad": 0.03, "figure.constrained_layout.w_pad": 0.03,
-    "legend.handlelength": 1.4, "legend.borderaxespad": 0.2, "legend.columnspacing": 1.2,
+    "lines.linewidth": 1, "hatch.linewidth": 0.4, "figure.constrained_layout.h_pad": 0.03,
+    "figure.constrained_layout.w_pad": 0.03, "legend.handlelength": 1.4, "legend.borderaxespad": 0.2,
+    "legend.columnspacing": 1.2,
 }  # fmt: skip
 #: What XML, and so SVG, cannot hold.
 NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")

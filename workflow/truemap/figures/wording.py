@@ -8,8 +8,12 @@ from typing import Any
 from truemap.config.names import REFERENCE
 from truemap.figures.page import Html, html, joined
 from truemap.figures.words import CRITERIA as OF_FIGURES
-from truemap.figures.words import in_words
+from truemap.figures.words import in_words, measure_words
 
+#: How a claim's verdict begins -> its kind; in the order of `PLACES`, what failed comes first.
+VERDICTS = {"not reproduced": "fails", "not replicated": "fails", "does not hold": "fails"}
+VERDICTS |= {"reproduced": "holds", "replicated": "holds", "holds": "holds"}
+PLACES = ("fails", "holds", "open")
 #: Criteria and truths in words.
 CRITERIA = {
     **OF_FIGURES,
@@ -25,6 +29,11 @@ TRUTHS = {
 }
 
 
+def criterion_words(name: str) -> str:
+    """Return what a number is of, agreement or a measure, as words."""
+    return CRITERIA.get(name) or measure_words(name)
+
+
 def words(name: str) -> str:
     """Return a name as words."""
     return in_words(name).replace("_", " ")
@@ -35,6 +44,11 @@ def entry_words(entry: Mapping[str, Any]) -> str:
     if entry["model"] == REFERENCE:
         return f"reference: {words(entry['method'])}"
     return f"{entry['label']}, {words(entry['method'])}"
+
+
+def kind_of(verdict: str) -> str:
+    """Return whether a verdict says that a claim holds, fails, or could not be tested."""
+    return next((kind for start, kind in VERDICTS.items() if verdict.startswith(start)), "open")
 
 
 def number(value: float | None, digits: int = 3) -> str:

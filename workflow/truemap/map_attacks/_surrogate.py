@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from truemap.networks._batches import Batches
+from truemap.networks._chunks import Chunks, passing
 from truemap.networks._decoder import Decoder
 from truemap.networks._soft import softened
 from truemap.networks._structure import relu_layers
@@ -42,11 +43,12 @@ class Surrogate:
 
 
 @torch.no_grad()
-def surrogate(decoder: Decoder, batches: Batches, rows: np.ndarray, beta: float) -> Surrogate:
+def surrogate(decoder: Decoder, batches: Batches, rows: np.ndarray, beta: float, megabytes: float) -> Surrogate:
     """Return the softest copy, beta doubled from its start, that predicts the decoder's classes of all these maps.
 
-    Of a network without ReLUs the network itself. Where beta has been doubled `DOUBLINGS` times the last one is
-    returned, and its agreement tells.
+    That is not the copy by which attacks go farthest: classes agree long before maps do, and a sharper one from a
+    larger start may lead farther. Of a network without ReLUs the network itself. Where beta has been doubled
+    `DOUBLINGS` times the last one is returned, and its agreement tells.
 
     Parameters
     ----------
@@ -54,16 +56,23 @@ def surrogate(decoder: Decoder, batches: Batches, rows: np.ndarray, beta: float)
         Positions in ``batches.volumes``.
     beta : float
         The first one.
+    megabytes : float
+        See `truemap.networks._chunks.passing`.
     """
     if not relu_layers(decoder.network):
         return Surrogate(decoder.network, np.nan, 1.0)
-    parts = batches.chunks(torch.as_tensor(np.asarray(rows, dtype=np.int64)))
-    known = [decoder.network(batches.get(part)[0]).argmax(1) for part in parts]
+    places = torch.as_tensor(np.asarray(rows, dtype=np.int64))
+    size = passing(decoder.network, batches.get(places[:1])[0], megabytes)
+    chunks = Chunks(min(size, batches.at_once()))
+
+    def classes(network: nn.Module) -> torch.Tensor:
+        return torch.cat(list(chunks.each(places, lambda part: network(batches.get(part)[0]).argmax(1))))
+
+    known = classes(decoder.network)
     for number in range(DOUBLINGS + 1):
         value = beta * 2**number
         network = softened(decoder, value).network
-        same = [network(batches.get(part)[0]).argmax(1) == own for part, own in zip(parts, known, strict=True)]
-        agreement = float(torch.cat(same).double().mean())
+        agreement = float((classes(network) == known).double().mean())
         if agreement == 1:
             break
     log.info(

@@ -18,7 +18,7 @@ from truemap.networks._decoder import Decoder
 from truemap.runtime.files import DataError
 from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
-from truemap.saliency._writer import chunks
+from truemap.saliency._writer import in_chunks
 
 #: What of a sample stands beside its measures.
 COLUMNS = ["sample", "subject", "label"]
@@ -73,12 +73,13 @@ def measured_table(
         If a value is infinite, or NaN for a measure that is always defined.
     """
     mask = torch.from_numpy(inside).to(batches.device)
-    parts = []
-    for x, targets, table in chunks(decoder, batches, rows, megabytes):
+
+    def measure(x: torch.Tensor, targets: torch.Tensor, table: pd.DataFrame) -> pd.DataFrame:
         ids = table["sample"].tolist()
         explained = Explained(decoder, saliency, context, mask, x, ids, targets, untrained, twin)
-        parts.append(_rows(table[COLUMNS].reset_index(drop=True), metric, *_values(metric, explained)))
-    return pd.concat(parts, ignore_index=True)
+        return _rows(table[COLUMNS].reset_index(drop=True), metric, *_values(metric, explained))
+
+    return pd.concat(list(in_chunks(decoder, batches, rows, megabytes, measure)), ignore_index=True)
 
 
 def _values(metric: Metric, explained: Explained) -> tuple[Mapping[str, torch.Tensor | Curve], str]:

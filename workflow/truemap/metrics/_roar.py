@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 
 from truemap.data.volumes import Volumes
@@ -14,7 +15,7 @@ from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError
 from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
-from truemap.saliency._writer import chunks
+from truemap.saliency._writer import in_chunks
 
 
 def at_random(voxels: int, samples: Sequence[int], seed: int) -> torch.Tensor:
@@ -61,8 +62,9 @@ def ranked(
         If a map is not finite; or if maps differ between classes and within none: which voxels are gone would then
         tell the class.
     """
-    mask, orders, constant, classes = torch.from_numpy(inside).to(batches.device), [], [], []
-    for x, _, table in chunks(decoder, batches, rows, megabytes):
+    mask = torch.from_numpy(inside).to(batches.device)
+
+    def rank(x: torch.Tensor, _: torch.Tensor, table: pd.DataFrame) -> tuple[torch.Tensor, ...]:
         samples = table["sample"].tolist()
         with torch.no_grad():
             predicted = decoder.network(x).argmax(dim=1)
@@ -72,12 +74,12 @@ def ranked(
             raise DataError("roar: a saliency map is NaN or infinite: look at the training's log.")
         drawn = at_random(sizes.shape[1], samples, context.seed).long()
         places = sizes.gather(1, drawn).argsort(dim=1, descending=True, stable=True)
-        orders.append(drawn.gather(1, places).int())
-        constant.append(sizes.amin(dim=1) == sizes.amax(dim=1))
-        classes.append(predicted.cpu())
-    order = torch.cat(orders)
-    _refuse_told(order, torch.cat(classes), saliency.name)
-    return order, torch.cat(constant)
+        return drawn.gather(1, places).int(), sizes.amin(dim=1) == sizes.amax(dim=1), predicted.cpu()
+
+    parts = zip(*in_chunks(decoder, batches, rows, megabytes, rank), strict=True)
+    order, constant, classes = (torch.cat(part) for part in parts)
+    _refuse_told(order, classes, saliency.name)
+    return order, constant
 
 
 def _refuse_told(order: torch.Tensor, classes: torch.Tensor, name: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from truemap.data.volumes import Volumes
+from truemap.networks._chunks import Chunks, passing
 
 #: Share of a GPU's free memory that training data may take; beyond it they stream from the memory map.
 DEVICE_SHARE = 0.6
@@ -58,12 +59,33 @@ class Batches:
             self.labels[rows].to(self.device, non_blocking=True),
         )
 
-    def chunks(self, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return the rows in parts of as many maps as may meet a network at a time, by the size of a map."""
-        return rows.split(max(1, min(MAPS, VOXELS // math.prod(self.volumes.shape))))
+    def at_once(self) -> int:
+        """Return how many maps may meet a network at a time, by the size of a map alone."""
+        return max(1, min(MAPS, VOXELS // math.prod(self.volumes.shape)))
 
-    def logits(self, network: torch.nn.Module) -> torch.Tensor:
-        """Return the logits of all maps, shape (n, classes), float64 on the CPU."""
-        with torch.no_grad():
-            parts = [network(self.get(rows)[0]) for rows in self.chunks(torch.arange(len(self)))]
-        return torch.cat(parts).double().cpu()
+    def chunks(self, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the rows in parts of as many maps as `at_once` says."""
+        return rows.split(self.at_once())
+
+    def logits(
+        self, network: torch.nn.Module, megabytes: float | None = None, at_most: int | None = None
+    ) -> torch.Tensor:
+        """Return the logits of all maps, shape (n, classes), float64 on the CPU.
+
+        Parameters
+        ----------
+        megabytes : float, optional
+            See `truemap.networks._chunks.passing`.
+        at_most : int, optional
+            Maps at a time. Both only lower what `chunks` says.
+        """
+        size = self.at_once()
+        if megabytes is not None:
+            size = min(size, passing(network, self.get(torch.tensor([0]))[0], megabytes))
+        chunks = Chunks(min(size, at_most or size))
+
+        def of(rows: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                return network(self.get(rows)[0]).double().cpu()
+
+        return torch.cat(list(chunks.each(torch.arange(len(self)), of)))

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from truemap.runtime.files import DataError
-from truemap.runtime.log import log
+from truemap.runtime.log import NOTICE, log
 
 #: Open lock files; the lock lasts as long as the process, however that ends.
 _held: list[int] = []
@@ -62,7 +62,7 @@ def acquire(names: Sequence[str], folder: Path, wait: float = 1.0) -> int:
     tries = 0
     while True:
         if tries == 1:
-            log.info("all %d GPUs are held by other jobs of truemap, waiting for one", len(names))
+            log.log(NOTICE, "all %d GPUs are held by other jobs of truemap, waiting for one", len(names))
         for index, name in enumerate(names):
             descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:

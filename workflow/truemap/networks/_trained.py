@@ -243,8 +243,8 @@ def _better(other: np.ndarray, right: np.ndarray, ways: int) -> bool:
     return gained > lost and float(bdtrc(gained - 1, gained + lost, 0.5)) * ways < LEVEL
 
 
-def mirrored(network: nn.Module, batches: Batches, grid: Grid) -> np.ndarray:
+def mirrored(network: nn.Module, batches: Batches, grid: Grid, megabytes: float) -> np.ndarray:
     """Return the class number that a network gives each map with left and right exchanged, shape (n,)."""
     axis = int(np.flatnonzero(nib.io_orientation(grid.affine)[:, 0] == 0)[0])
     mirror = Adapter([axis], range(len(grid.shape)), grid.shape)
-    return batches.logits(nn.Sequential(mirror, network)).argmax(dim=1).numpy()
+    return batches.logits(nn.Sequential(mirror, network), megabytes).argmax(dim=1).numpy()

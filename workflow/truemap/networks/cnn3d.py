@@ -10,7 +10,7 @@ from torch import nn
 
 from truemap.config.options import BENT_BY_RELU, Count, NetworkOptions
 from truemap.networks._layers import InputConv3d, SamePool3d, initialise
-from truemap.runtime.log import log
+from truemap.runtime.log import NOTICE, log
 
 #: Filters of Table 2, for maps of 91 x 109 x 91 voxels, of which the last pool leaves 2 x 3 x 2.
 TABLE_2 = (32, 32, 64, 64, 64)
@@ -68,7 +68,7 @@ def build(shape: tuple[int, ...], classes: int, options: Options) -> nn.Module:
     if len(shape) != 3:
         raise ValueError(f"cnn3d needs maps with three axes (one may be 1 voxel thick), not shape {shape}")
     if options.filters is None:
-        log.info("cnn3d: filters %s, by the shape of the maps, %s", fitting(shape), tuple(shape))
+        log.log(NOTICE, "cnn3d: filters %s, by the shape of the maps, %s", fitting(shape), tuple(shape))
     layers: list[nn.Module] = [nn.Unflatten(1, (1, shape[0]))]
     channels, size = 1, tuple(shape)
     flat = tuple(n == 1 for n in shape)
@@ -77,7 +77,7 @@ def build(shape: tuple[int, ...], classes: int, options: Options) -> nn.Module:
     for number, filters in enumerate(wanted):
         after = tuple(n if thin else n // options.pool_stride for n, thin in zip(size, flat, strict=True))
         if 0 in after:
-            log.info("cnn3d: %d of %d blocks fit maps of shape %s", number, len(wanted), tuple(shape))
+            log.log(NOTICE, "cnn3d: %d of %d blocks fit maps of shape %s", number, len(wanted), tuple(shape))
             break
         pool = SamePool3d(kernel) if options.pool_stride == 1 else nn.AvgPool3d(kernel)
         activation = [nn.ReLU()] if options.activation == "relu" else []

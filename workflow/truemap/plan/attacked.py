@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from truemap.config.schema import Dataset, Fragility, Model
+from truemap.config.models import Model
+from truemap.config.probes import Fragility
+from truemap.config.schema import Dataset
 
 ITERATIONS = "iterations"
 NORMS = {"linf": "in any voxel", "l2": "root mean square over voxels"}
@@ -32,6 +34,16 @@ def done_of(dataset: Dataset, fragility: Fragility) -> dict[str, Any]:
         "unit": f"sd of the data, {NORMS[fragility.norm]}",
         "ways": dict(sorted(ways.items())),
         "seeds": {name: len(model.seeds) for name, model in sorted(models.items())},
+    }
+
+
+def influences_asked(dataset: Dataset) -> dict[str, Any]:
+    """Return what is asked of influences: see `truemap.evaluation.influence.influence_answers`."""
+    models = {name: dataset.networks[name] for name in dataset.influenced}
+    return {
+        "top": dataset.influence.top if dataset.influence else 0,
+        "standard": _beside_standard(models),
+        "labels": {name: model.label or name for name, model in sorted(models.items())},
     }
 
 

@@ -8,10 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from truemap.config.candidates import candidates
+from truemap.config.models import GivenMaps, Model
 from truemap.config.names import AT_RANDOM, ATTRIBUTION, BASELINES, DEGRADED, GRADIENT, SPLITS
 from truemap.config.options import TwinOptions
+from truemap.config.probes import Fragility
 from truemap.config.registry import resolved_options
-from truemap.config.schema import Config, Dataset, Fragility, GivenMaps, Model
+from truemap.config.schema import Config, Dataset
 from truemap.plan.record import named
 
 #: Wildcards of a job by name, but for its dataset's.
@@ -53,6 +55,10 @@ class Jobs:
             "robustness": self._attacks,
             "attack_maps": self._map_attacks,
             "fragility": self._if(lambda wildcards: self.dataset(wildcards).fragility),
+            "dimension": self._if(self._coarser),
+            "influence": self._influences,
+            "influences": self._if(lambda wildcards: self.dataset(wildcards).influence),
+            "figure_influence": self._if(lambda wildcards: self.dataset(wildcards).influence),
             "angles": self._angles,
             "angle_summary": self._if(lambda wildcards: self.dataset(wildcards).angles),
             "figure_angles": self._if(lambda wildcards: self.dataset(wildcards).angles),
@@ -274,6 +280,27 @@ class Jobs:
             for label in labels
             for attack in attacks
         ]
+
+    def _coarser(self, wildcards: Any) -> str | None:
+        fragility = self.dataset(wildcards).fragility
+        return fragility.coarser if fragility else None
+
+    def attacked(self, wildcards: Any) -> list[Job]:
+        """Return the attacks of which maps are drawn: on what figures show, or else on each network's first way."""
+        dataset, jobs = self.dataset(wildcards), self._map_attacks(wildcards)
+        cells = {f"{job['model']}/{job['method']}" for job in jobs} & set(dataset.drawn or ())
+        cells = cells or {f"{model}/{labels[0]}" for model, labels in dataset.fragile.items() if labels}
+        first = {model: dataset.networks[model].seeds[0] for model in dataset.fragile}
+        return [j for j in jobs if f"{j['model']}/{j['method']}" in cells and j["seed"] == first[j["model"]]]
+
+    def _influences(self, wildcards: Any) -> list[Job]:
+        """Return model and seed of every network that is asked on which training maps it hangs."""
+        dataset = self.dataset(wildcards)
+        return [{"model": name, "seed": seed} for name in dataset.influenced for seed in dataset.networks[name].seeds]
+
+    def exemplified(self, wildcards: Any) -> list[Job]:
+        """Return model and seed of the network whose influences are drawn: the first."""
+        return self._influences(wildcards)[:1]
 
     def _angles(self, wildcards: Any) -> list[Job]:
         """Return model and seed of every network of which angles of directions are told."""

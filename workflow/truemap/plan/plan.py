@@ -124,6 +124,16 @@ class Plan:
 
         return signed(files)
 
+    def coarser(self, rule: str, pattern: str) -> Files:
+        """Input function: as `each`, of the dataset that a dataset's attacked maps are compared with, if any."""
+
+        def files(wildcards: Any) -> list[str]:
+            fragility = self.jobs.dataset(wildcards).fragility
+            other = fragility.coarser if fragility else None
+            return list(self.each(rule, pattern)(SimpleNamespace(dataset=other))) if other else []
+
+        return signed(files)
+
     def every(self, patterns: Mapping[str, Iterable[str]]) -> Files:
         """Input function: the files of each job that rules have in the dataset, by rule -> some of its outputs."""
         found = [self.each(rule, pattern) for rule, of_rule in patterns.items() for pattern in of_rule]

@@ -12,12 +12,12 @@ from statistics import mean
 from typing import Any
 
 from truemap.config.candidates import candidates, strength, swept_point
+from truemap.config.models import GivenMaps, Model
 from truemap.config.names import CHOSEN, EPOCHS, GUIDED, HEADLINES, PEOPLE
 from truemap.config.options import SourceOptions
 from truemap.config.registry import resolved_options
-from truemap.config.schema import GivenMaps, Model
 from truemap.config.trained import beside, read_trained
-from truemap.plan.attacked import asked_of, at_random, done_of
+from truemap.plan.attacked import asked_of, at_random, done_of, influences_asked
 from truemap.plan.jobs import Job, Jobs
 from truemap.plan.record import Settings
 from truemap.runtime.privacy import pseudonym, read_salt
@@ -105,11 +105,14 @@ class JobSettings:
                 "retrained": self._again(name, wildcards),
                 "anchors": jobs.anchors(wildcards) if count(jobs.of("anchors", wildcards), model=name) else 0,
                 "games": count(jobs.of("shapley", wildcards), model=name),
+                "influenced": count(jobs.of("influence", wildcards), model=name),
                 "angled": count(jobs.of("angles", wildcards), model=name),
             }
         shared = self._shared(wildcards, "explained", "robustness", "metrics", "measured", "permutations")
         if dataset.fragility:
             shared = {**shared, **self._shared(wildcards, "fragility")}
+        if dataset.influence:
+            shared = {**shared, **self._shared(wildcards, "influence")}
         if dataset.angles:
             shared = {**shared, **self._shared(wildcards, "angles")}
         computed = {"memory": self._config.memory, "seed": self._config.seed, **self._torch()}
@@ -147,14 +150,15 @@ class JobSettings:
     def model(self, wildcards: Any) -> Settings:
         """The choice among candidates, and calibration; or the fit of trained weights to the data, and calibration."""
         model, of = self._jobs.model(wildcards), {"data": self.kind(wildcards)}
+        computed = {"memory": self._config.memory, **self._torch()}
         if model.weights:
             data = {**self._shared(wildcards, "standardize"), "pseudonyms": self.pseudonyms(wildcards)}
             checked = {"accuracy_within": model.accuracy_within, "calibrate": model.calibrate}
-            return {**of, "network": model.network, **data, **checked, **self._torch()}
+            return {**of, "network": model.network, **data, **checked, **computed}
         if model.planted:
-            return {**of, "network": model.network, "calibrate": model.calibrate, **self._torch()}
+            return {**of, "network": model.network, "calibrate": model.calibrate, **computed}
         choice = {"strength": strength(model), "tolerance": model.tolerance, "calibrate": model.calibrate}
-        return {**of, "network": model.network, **choice, **self._torch()}
+        return {**of, "network": model.network, **choice, **computed}
 
     def permute(self, wildcards: Any) -> Settings:
         """One twin, trained on permuted labels."""
@@ -176,7 +180,8 @@ class JobSettings:
         """One attack on one model."""
         robustness = self._jobs.dataset(wildcards).robustness
         shared = robustness.model_dump(mode="json", exclude={"attacks"})
-        return {"attack": robustness.attacks[wildcards.attack], **shared, "seed": self._config.seed, **self._torch()}
+        computed = {"seed": self._config.seed, "memory": self._config.memory, **self._torch()}
+        return {"attack": robustness.attacks[wildcards.attack], **shared, **computed}
 
     def measure(self, wildcards: Any) -> Settings:
         """One metric of one method's maps."""
@@ -194,6 +199,26 @@ class JobSettings:
     def fragility(self, wildcards: Any) -> Settings:
         """A dataset's table of attacked maps, and which attack the others are compared with."""
         return {"data": self._data(wildcards), "random": at_random(self._jobs.fragility(wildcards))}
+
+    def dimension(self, wildcards: Any) -> Settings:
+        """A dataset's attacked maps beside those in fewer voxels."""
+        return {"data": self._data(wildcards), "coarser": self._jobs.fragility(wildcards).coarser}
+
+    def influence(self, wildcards: Any) -> Settings:
+        """Influences of training maps on one network's predictions, and attacks on them."""
+        asked = self._shared(wildcards, "influence")["influence"]
+        asked = {key: value for key, value in asked.items() if key != "models"}
+        choice = {"seed": self._config.seed, **self._shared(wildcards, "explained", "standardize")}
+        return {"influence": asked, **choice, "memory": self._config.memory, **self._torch()}
+
+    def influences(self, wildcards: Any) -> Settings:
+        """A dataset's table of influences, and of how many most influential maps it tells."""
+        return {"data": self._data(wildcards), "top": self._shared(wildcards, "influence")["influence"]["top"]}
+
+    def figure_influence(self, wildcards: Any) -> Settings:
+        """The figure of influences, and what they come to in words."""
+        dataset, style = self._jobs.dataset(wildcards), self._style("colormap", "dpi")
+        return {"data": self._data(wildcards), **influences_asked(dataset), "style": style}
 
     def angles(self, wildcards: Any) -> Settings:
         """Angles of directions of one network."""
@@ -302,6 +327,8 @@ class JobSettings:
         }
         if self._jobs.dataset(wildcards).fragility:
             found.update(self._shared(wildcards, "fragility"))
+        if self._jobs.dataset(wildcards).influence:
+            found.update(self._shared(wildcards, "influence"))
         if self._jobs.dataset(wildcards).angles:
             found.update(self._shared(wildcards, "angles"))
         return {**found, "models": models, "swept": swept}
@@ -379,7 +406,7 @@ class JobSettings:
         dataset, fragility = self._jobs.dataset(wildcards), self._jobs.fragility(wildcards)
         asked = {**self._headline(wildcards), **asked_of(dataset, fragility)}
         done = done_of(dataset, fragility)
-        return {"data": self._data(wildcards), "asked": asked, "done": done, "style": self._style("dpi")}
+        return {"data": self._data(wildcards), "asked": asked, "done": done, "style": self._style("colormap", "dpi")}
 
     def pseudonyms(self, wildcards: Any) -> bool:
         """Return whether subjects get pseudonyms: as the config says, or else where they are people."""

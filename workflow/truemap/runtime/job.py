@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from truemap.runtime.files import DataError, guards
-from truemap.runtime.log import log
+from truemap.runtime.log import NOTICE, log
 from truemap.runtime.privacy import Scrubber, ScrubbingFormatter
 from truemap.runtime.work import Work, end_with_scheduler
 
@@ -24,7 +24,7 @@ NO_MEMORY = re.compile("out of memory|allocate memory|alloc_failed|bad_alloc", r
 
 @contextmanager
 def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any]]:
-    """Log to the rule's log file and the terminal; give the rule's settings; record what the outputs were made from.
+    """Log to the rule's log file, progress and warnings to the terminal; give its settings; record what outputs are of.
 
     A `DataError` ends the script with its message and exit status 1, without a traceback; any other error
     is a fault of the program and keeps its traceback.
@@ -42,6 +42,7 @@ def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any
     form = f"{snakemake.rule}: %(message)s"
     handlers: list[logging.Handler] = [logging.FileHandler(snakemake.log[0], mode="w", encoding="utf-8")]
     handlers.append(logging.StreamHandler(sys.stderr))
+    handlers[-1].setLevel(NOTICE)
     logging.basicConfig(level=logging.INFO, format=form, handlers=handlers, force=True)
     if scrub:
         for handler in handlers:
@@ -72,7 +73,7 @@ def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any
     finally:
         guards.clear()
         if scrub and (note := scrub.note()):
-            log.info(note)
+            log.log(NOTICE, note)
 
 
 def _remedy(error: Exception) -> str:

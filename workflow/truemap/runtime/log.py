@@ -14,6 +14,8 @@ T = TypeVar("T")
 log = logging.getLogger("truemap")
 #: Seconds between two lines of progress in a log.
 INTERVAL = 30.0
+#: Between a job's messages, which its log has, and its warnings: what the terminal shows too (progress, cost, choices).
+NOTICE = logging.INFO + 5
 
 
 def progress(items: Sequence[T], unit: str, done: int = 0) -> Iterator[T]:
@@ -25,5 +27,7 @@ def progress(items: Sequence[T], unit: str, done: int = 0) -> Iterator[T]:
         now = time.monotonic()
         if now - last >= INTERVAL and number < total:
             rate = (number - done) / (now - start)
-            log.info("%s %d of %d, %.3g a second, %.0f s left", unit, number, total, rate, (total - number) / rate)
+            log.log(
+                NOTICE, "%s %d of %d, %.3g a second, %.0f s left", unit, number, total, rate, (total - number) / rate
+            )
             last = now

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,14 @@ from torch import nn
 from truemap.data.maps import unit_peak
 from truemap.data.rows import by_target, choose_explained, subject_blocks
 from truemap.networks._batches import Batches
+from truemap.networks._chunks import MEGABYTE, Chunks
 from truemap.networks._decoder import Decoder
 from truemap.runtime.files import DataError
 from truemap.runtime.log import progress
 from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
 
-MEGABYTE = 1 << 20
+T = TypeVar("T")
 
 
 def chunk_size(decoder: Decoder, x: torch.Tensor, megabytes: float) -> int:
@@ -46,10 +48,14 @@ def chunk_size(decoder: Decoder, x: torch.Tensor, megabytes: float) -> int:
     return max(1, int(megabytes * MEGABYTE / (counted + 20 * len(decoder.classes) * x.numel())))
 
 
-def chunks(
-    decoder: Decoder, batches: Batches, rows: np.ndarray, megabytes: float
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, pd.DataFrame]]:
-    """Yield as many maps as may be explained at a time, their classes' numbers, and their rows of the table.
+def in_chunks(
+    decoder: Decoder,
+    batches: Batches,
+    rows: np.ndarray,
+    megabytes: float,
+    work: Callable[[torch.Tensor, torch.Tensor, pd.DataFrame], T],
+) -> Iterator[T]:
+    """Yield what comes of as many maps as may be explained at a time.
 
     Parameters
     ----------
@@ -57,10 +63,15 @@ def chunks(
         Positions in ``batches.volumes``.
     megabytes : float
         See `chunk_size`.
+    work : callable
+        Of maps, their classes' numbers, and their rows of the table; see `truemap.networks._chunks.Chunks.each`.
     """
-    size = chunk_size(decoder, batches.get(torch.tensor([0]))[0], megabytes)
-    for chunk in progress(torch.from_numpy(np.asarray(rows, dtype=np.int64)).split(size), "batch"):
-        yield *batches.get(chunk), batches.volumes.table.iloc[chunk.tolist()]
+    chunks = Chunks(chunk_size(decoder, batches.get(torch.tensor([0]))[0], megabytes))
+
+    def of(chunk: torch.Tensor) -> T:
+        return work(*batches.get(chunk), batches.volumes.table.iloc[chunk.tolist()])
+
+    yield from chunks.each(torch.from_numpy(np.asarray(rows, dtype=np.int64)), of, "map")
 
 
 def explain_blocks(
@@ -94,17 +105,18 @@ def explain_blocks(
     DataError
         If a map is not finite.
     """
-    size = chunk_size(decoder, batches.get(torch.tensor([0]))[0], megabytes)
+    chunks = Chunks(chunk_size(decoder, batches.get(torch.tensor([0]))[0], megabytes))
+
+    def explain(rows: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        x, _ = batches.get(rows)
+        ids = batches.volumes.table["sample"].iloc[rows.tolist()].tolist()
+        found = method.explain(decoder, x, ids, method.options, context)
+        missed = method.residual(decoder, x, ids, found, method.options, context)
+        return found.flatten(2).cpu().numpy(), missed.cpu().numpy().reshape(-1)
+
     chosen = choose_explained(batches.volumes.table, explained, context.seed)
     for block in progress(list(subject_blocks(chosen)), "subject"):
-        parts, residuals = [], []
-        for rows in torch.from_numpy(block.index.to_numpy().copy()).split(size):
-            x, _ = batches.get(rows)
-            ids = batches.volumes.table["sample"].iloc[rows.tolist()].tolist()
-            found = method.explain(decoder, x, ids, method.options, context)
-            parts.append(found.flatten(2).cpu().numpy())
-            missed = method.residual(decoder, x, ids, found, method.options, context)
-            residuals.append(missed.cpu().numpy().reshape(-1))
+        parts, residuals = zip(*chunks.each(torch.from_numpy(block.index.to_numpy().copy()), explain), strict=True)
         maps, scale = unit_peak(np.concatenate(parts).reshape(len(block) * len(decoder.classes), -1))
         table = by_target(block, decoder.classes).assign(scale=scale, residual=np.concatenate(residuals))
         if not np.isfinite(scale).all():

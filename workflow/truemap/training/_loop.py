@@ -16,7 +16,7 @@ from truemap.networks._batches import Batches
 from truemap.networks._decoder import build_network
 from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError
-from truemap.runtime.log import log, progress
+from truemap.runtime.log import NOTICE, log, progress
 from truemap.training._checkpoint import Checkpoint
 from truemap.training._contract import Training
 
@@ -57,7 +57,7 @@ def fit(
     size = options.batch_size or len(training)
     history = checkpoint.restore(network, optimizer, random) if checkpoint else []
     if history:
-        log.info("resumed after epoch %d", len(history))
+        log.log(NOTICE, "resumed after epoch %d", len(history))
     for epoch in progress(range(1, options.epochs + 1), "epoch", done=len(history)):
         network.train()
         losses = []
@@ -65,7 +65,7 @@ def fit(
             x, y = training.get(rows)
             losses.append(len(rows) * method.update(network, optimizer, x, y, options, random))
         network.eval()
-        row = {"epoch": epoch, "loss": sum(losses) / len(training), **_validate(network, validation)}
+        row = {"epoch": epoch, "loss": sum(losses) / len(training), **_validate(network, validation, size)}
         if not all(math.isfinite(value) for value in row.values()):
             raise DataError(
                 f"training: the loss is not finite in epoch {epoch}. Lower `learning_rate`, `epsilon` or `strength`, "
@@ -99,13 +99,14 @@ def trained(
     return network, fit(network, found, training, validation, seed, checkpoint)
 
 
-def accuracy(network: nn.Module, maps: Batches) -> float:
-    """Return the share of maps whose label a network gives."""
-    return (maps.logits(network).argmax(1) == maps.labels).double().mean().item()
+def accuracy(network: nn.Module, maps: Batches, at_most: int | None) -> float:
+    """Return the share of maps whose label a network gives; so many maps at a time at most."""
+    return (maps.logits(network, at_most=at_most).argmax(1) == maps.labels).double().mean().item()
 
 
-def _validate(network: nn.Module, validation: Batches) -> dict[str, Any]:
-    logits = validation.logits(network)
+def _validate(network: nn.Module, validation: Batches, size: int) -> dict[str, Any]:
+    # As many maps as of a minibatch take less than a step does. By `memory`, another one would train all again.
+    logits = validation.logits(network, at_most=size)
     return {
         "validation_nll": functional.cross_entropy(logits, validation.labels).item(),
         "validation_accuracy": (logits.argmax(1) == validation.labels).double().mean().item(),

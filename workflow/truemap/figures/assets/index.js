@@ -136,7 +136,7 @@ function grid(place) {
     if (entry.model !== "reference") {
       const base = `${told.dataset}/`, tail = `${entry.model}/seed-${told.seeds[k]}/${entry.method}`, links = make("p", "Files: ");
       [["mean maps", `saliency/${tail}.mean.nii.gz`], ["r of each map", `scores/${tail}.parquet`]].forEach(([words, path], n) => {
-        links.append(n ? ", " : "", make("a", words, {href: base + path}));
+        links.append(n ? ", " : "", FRAMED ? words : make("a", words, {href: base + path}));
       });
       box.append(links);
     }

@@ -69,6 +69,14 @@ function sortable(table) {
 }
 
 for (const table of document.querySelectorAll("table:not(.grid)")) if (table.tHead && table.tBodies.length) sortable(table);
+// Within another page (Snakemake's report) no other page or file lies where a link of this one leads: words stay.
+const FRAMED = window.top !== window;
+if (FRAMED) {
+  for (const link of document.querySelectorAll('a[href]:not([href^="#"], [href^="http"])')) link.replaceWith(...link.childNodes);
+  const nav = document.querySelector("nav");
+  nav.replaceChildren(...nav.querySelectorAll("a"));
+  nav.append(make("span", "Links to other pages and files are left out here; they lead on in the folder results/", {class: "soft"}));
+}
 // A box that scrolls can be scrolled by keyboard.
 for (const box of document.querySelectorAll(".scroll")) {
   box.tabIndex = 0;
