@@ -30,8 +30,8 @@ class Angles(Strict):
         description="of the softplus log(1 + exp(beta x)) / beta in place of each ReLU: without curvature a score has "
         "no direction in which its gradient changes most. 1 is softplus as Keras has it, which the paper took; the "
         "network is trained on with it, and need not be near the ReLU network, as that of attacks on maps (beta 10): "
-        "its accuracy and agreement stand beside each angle. Where beta is large some maps lie where nothing bends, and "
-        "have none",
+        "its accuracy and agreement stand beside each angle. Where beta is large some maps lie where nothing bends, "
+        "and have none",
     )
     epochs: Count | None = Field(
         None,

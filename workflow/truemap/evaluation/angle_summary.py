@@ -165,11 +165,12 @@ def _told(row: Mapping[str, Any]) -> str:
             f"proportional to these, which a step along the loss changes. With its last layer at the optimum the "
             f"network predicts the same class of {100 * row['refit_agreement']:.3g} % of the training maps."
         )
+    passes = f"{row['epochs']:.0f} {'epoch' if row['epochs'] == 1 else 'epochs'}"
     return (
         f"The search converged for {100 * row['converged']:.0f} % of the maps"
         f"{'' if row['converged'] == 1 else _of_converged(row['mean_converged'])}. It is the network with softplus of "
-        f"beta {row['beta']:g} trained on for {row['epochs']:.0f} {'epoch' if row['epochs'] == 1 else 'epochs'}: accuracy {row['accuracy_soft']:.3f}, its "
-        f"own {row['accuracy']:.3f}, the same prediction for {100 * row['agreement']:.3g} % of the test maps."
+        f"beta {row['beta']:g} trained on for {passes}: accuracy {row['accuracy_soft']:.3f}, its own "
+        f"{row['accuracy']:.3f}, the same prediction for {100 * row['agreement']:.3g} % of the test maps."
     )
 
 
