@@ -37,6 +37,7 @@ def model(
     games=0,
     attacked=False,
     influenced=0,
+    angled=0,
 ):
     return {
         "network": resolve_method("networks", network),
@@ -57,6 +58,7 @@ def model(
         "anchors": anchors,
         "games": games,
         "influenced": influenced,
+        "angled": angled,
     }
 
 
@@ -138,6 +140,11 @@ def test_passes_are_counted_by_epochs_minibatches_maps_and_jobs(monkeypatch):
     layer = 10 * (3 * 20 * width**2 + (2 * width) ** 3 / 6) / sums
     assert told["influence_seconds"] == pytest.approx(2 * (10 + 20 + 2 * 4 * (2 + 2) + layer))
     assert found["influence_seconds"] == 0
+    angles = {"angles": {"maps": 4, "train": 20, "epochs": 2, "iterations": 50, "beta": 1.0}}
+    net = {"name": "mlp", "hidden": 4}
+    curved = costs(model(net, angled=3), start=10.0, **angles).of("m")
+    # Each of two searches takes 50 products at most; of all else a second a pass.
+    assert curved["angles_seconds"] > 3 * (10 + 4 * 2 * 50 / 8) and found["angles_seconds"] == 0
     none = costs(model(), robustness={"attacks": {}, "epsilon": 0.1, "epsilon_unit": "voxel", "maps": None}).of("m")
     assert none["robustness_seconds"] == 0
 
@@ -225,6 +232,7 @@ def test_the_cost_is_said_in_words():
         "regions_seconds": 0.0,
         "attacking_seconds": 0.0,
         "influence_seconds": 0.0,
+        "angles_seconds": 0.0,
     }
     parts["robustness_seconds"] = 9000.0
     assert sentence({**cost, **parts}, True) == (

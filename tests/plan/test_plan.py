@@ -63,7 +63,8 @@ SETTINGS = [
     for name, member in vars(JobSettings).items()
     if not name.startswith("_")
     and name not in ("of", "kind", "pseudonyms", "simulate", "adopt", "attack_maps", "fragility", "figure_fragility")
-    and name not in ("influence", "influences", "figure_influence", "dimension")
+    and name
+    not in ("influence", "influences", "figure_influence", "dimension", "angles", "angle_summary", "figure_angles")
 ]
 
 
