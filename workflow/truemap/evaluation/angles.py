@@ -22,7 +22,7 @@ from truemap.geometry import direction, lengths, unit_vectors
 from truemap.networks._batches import Batches
 from truemap.networks._decoder import Decoder
 from truemap.numerics import derive_seed
-from truemap.saliency._writer import chunks
+from truemap.saliency._writer import in_chunks
 from truemap.training._objective import negative_log_probability
 
 #: What of a sample stands in the table.
@@ -184,18 +184,21 @@ def angle_table(
         ``sample, subject, label, kind`` (``saliency`` or ``influence``), ``target``, and the columns of
         `saliency_angles` and `influence_angles`; null where a kind has none.
     """
-    parts = []
-    groups = [rows[first : first + TOGETHER] for first in range(0, len(rows), TOGETHER)]
-    for x, labels, table in (part for group in groups for part in chunks(soft, tested, group, megabytes / GRAPHS)):
+    search = asked["iterations"], asked["tolerance"]
+
+    def tell(x: torch.Tensor, labels: torch.Tensor, table: pd.DataFrame) -> pd.DataFrame:
         known, samples = table[COLUMNS].reset_index(drop=True), table["sample"].tolist()
         with torch.no_grad():
             predicted = soft.network(x).argmax(dim=1)
-        search = asked["iterations"], asked["tolerance"]
         of_maps = saliency_angles(soft, x, predicted, samples, inside, seed, "logit", *search)
         of_influences = influence_angles(influence, x, labels, samples, inside)
+        parts = []
         for kind, targets, found in zip(KINDS, (predicted, labels), (of_maps, of_influences), strict=True):
             names = [soft.classes[number] for number in targets.tolist()]
             parts.append(known.assign(kind=kind, target=names).join(found.drop(columns="sample")))
+        return pd.concat(parts, ignore_index=True)
+
+    parts = list(in_chunks(soft, tested, rows, megabytes / GRAPHS, tell, TOGETHER))
     found = pd.concat(parts, ignore_index=True).sort_values(["kind", "sample"], kind="stable", ignore_index=True)
     return found.astype({"converged": "boolean"})
 

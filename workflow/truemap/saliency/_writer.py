@@ -54,6 +54,7 @@ def in_chunks(
     rows: np.ndarray,
     megabytes: float,
     work: Callable[[torch.Tensor, torch.Tensor, pd.DataFrame], T],
+    at_most: int | None = None,
 ) -> Iterator[T]:
     """Yield what comes of as many maps as may be explained at a time.
 
@@ -65,8 +66,11 @@ def in_chunks(
         See `chunk_size`.
     work : callable
         Of maps, their classes' numbers, and their rows of the table; see `truemap.networks._chunks.Chunks.each`.
+    at_most : int, optional
+        Maps at a time, though there were memory for more.
     """
-    chunks = Chunks(chunk_size(decoder, batches.get(torch.tensor([0]))[0], megabytes))
+    fitting = chunk_size(decoder, batches.get(torch.tensor([0]))[0], megabytes)
+    chunks = Chunks(min(fitting, at_most or fitting))
 
     def of(chunk: torch.Tensor) -> T:
         return work(*batches.get(chunk), batches.volumes.table.iloc[chunk.tolist()])
