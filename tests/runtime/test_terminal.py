@@ -56,6 +56,15 @@ def test_a_job_is_a_line_with_its_wildcards_its_time_and_what_is_left(clock):
     assert said(shown, *ended(4, 4, 4)) == ["4 of 4  all  0 s"]
 
 
+def test_where_a_part_is_asked_for_its_jobs_alone_are_counted(clock):
+    shown = Terminal(None, False, dry=False)
+    said(shown, record(LogEvent.RUN_INFO, "Job stats: ...", stats={"train": 2, "total": 2}))
+    said(shown, started(1), started(2))
+    clock[0] += 10
+    assert said(shown, *ended(1, 1, 40)) == ["1 of 2  train  10 s  (about 10 s left)"]
+    assert said(shown, *ended(2, 2, 40)) == ["2 of 2  train  10 s"]
+
+
 def test_no_warning_and_no_error_is_left_out():
     shown = Terminal(None, False, dry=False)
     assert said(shown, record(None, "Building DAG of jobs...")) == []

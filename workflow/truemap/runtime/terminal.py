@@ -64,6 +64,7 @@ class Terminal(DefaultFormatter):
         self._starts: dict[int, float] = {}
         self._ended: list[int] = []
         self._left: Counter[str] = Counter()
+        self._total = 0
         self._took: defaultdict[str, list[float]] = defaultdict(list)
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -78,6 +79,7 @@ class Terminal(DefaultFormatter):
             # A dry run says it again at its end.
             again, self._left = bool(self._left), Counter(record.__dict__["stats"])
             self._left.pop("total", None)
+            self._total = self._left.total()
             return not again
         elif event == LogEvent.PROGRESS:
             return bool(self._ended)
@@ -102,6 +104,8 @@ class Terminal(DefaultFormatter):
     def format_progress(self, msg: dict[str, Any]) -> str:
         """Return a line for each job that ended since: how many are done, what it was, its time, what time is left."""
         lines, first = [], msg["done"] - len(self._ended) + 1
+        # Snakemake counts jobs beyond those that it was asked for (`--until`) too.
+        total = self._total or msg["total"]
         for number, jobid in enumerate(self._ended, first):
             job = self._jobs.pop(jobid, None)
             rule = job["rule_name"] if job else "?"
@@ -109,9 +113,9 @@ class Terminal(DefaultFormatter):
             self._left[rule] -= 1
             self._took[rule].append(took)
             name = f"{rule} {format_wildcards(job['wildcards'])}" if job else rule
-            lines.append(f"{number} of {msg['total']}  {name.strip()}  {spoken(took)}")
+            lines.append(f"{number} of {total}  {name.strip()}  {spoken(took)}")
         self._ended.clear()
-        if msg["done"] < msg["total"]:
+        if msg["done"] < total:
             lines[-1] += f"  (about {self._remaining()} left)"
         return "\n".join(lines)
 
