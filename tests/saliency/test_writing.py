@@ -53,6 +53,9 @@ def test_unit_peak_times_scale_is_the_map(maps):
     for row, peak in zip(scaled, scale, strict=True):
         assert np.abs(row).max() == (1.0 if peak > 0 else 0.0)
     assert (np.abs(scaled * scale[:, None] - maps) <= 1e-15 * scale[:, None]).all()
+    own = maps.copy()
+    assert unit_peak(own, out=own)[0] is own
+    np.testing.assert_array_equal(own, scaled)
 
 
 def test_a_zero_map_stays_zero_with_scale_zero():

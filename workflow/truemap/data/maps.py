@@ -19,13 +19,21 @@ from truemap.runtime.files import DataError, whole, write_json
 from truemap.runtime.log import log
 
 
-def unit_peak(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def unit_peak(maps: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return maps divided by their largest absolute value, and that value; maps of zero, or not finite, stay.
 
     Float16 has 11 bits but a narrow range: at unit peak a map keeps its shape however small it is.
+
+    Parameters
+    ----------
+    maps : ndarray, shape (rows, voxels)
+    out : ndarray, shape (rows, voxels), optional
+        Where the divided maps go; may be `maps`.
     """
-    peak = np.abs(maps).max(axis=1)
-    return maps / np.where((peak > 0) & np.isfinite(peak), peak, 1.0)[:, None], peak
+    # No array of sizes is made: a subject's maps of 2 mm are gigabytes.
+    peak = np.abs(np.maximum(maps.max(axis=1), -maps.min(axis=1)))
+    divisor = np.where((peak > 0) & np.isfinite(peak), peak, 1.0)[:, None]
+    return np.divide(maps, divisor, out=out), peak
 
 
 class MapWriter:
@@ -176,10 +184,10 @@ class MeanMaps:
 
     def add(self, rows: pd.DataFrame, maps: np.ndarray) -> None:
         """Add maps at their own scale (not unit peak), as averaging the method's output would."""
-        scaled = maps * rows["scale"].to_numpy()[:, None]
         for (label, target), part in rows.groupby(["label", "target"]):
             a, b = self.classes.index(label), self.classes.index(target)
-            self.total[a, b] += scaled[part.index].sum(axis=0).reshape(self.total.shape[2:])
+            scaled = maps[part.index] * part["scale"].to_numpy()[:, None]
+            self.total[a, b] += scaled.sum(axis=0).reshape(self.total.shape[2:])
             self.count[a, b] += len(part)
 
     def write(

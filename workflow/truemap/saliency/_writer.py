@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -118,10 +119,15 @@ def explain_blocks(
         missed = method.residual(decoder, x, ids, found, method.options, context)
         return found.flatten(2).cpu().numpy(), missed.cpu().numpy().reshape(-1)
 
-    chosen = choose_explained(batches.volumes.table, explained, context.seed)
+    chosen, voxels = choose_explained(batches.volumes.table, explained, context.seed), math.prod(batches.volumes.shape)
     for block in progress(list(subject_blocks(chosen)), "subject"):
-        parts, residuals = zip(*chunks.each(torch.from_numpy(block.index.to_numpy().copy()), explain), strict=True)
-        maps, scale = unit_peak(np.concatenate(parts).reshape(len(block) * len(decoder.classes), -1))
+        maps, residuals, first = np.empty((len(block), len(decoder.classes), voxels)), [], 0
+        for part, missed in chunks.each(torch.from_numpy(block.index.to_numpy().copy()), explain):
+            maps[first : first + len(part)] = part
+            residuals.append(missed)
+            first += len(part)
+        maps = maps.reshape(-1, voxels)
+        _, scale = unit_peak(maps, out=maps)
         table = by_target(block, decoder.classes).assign(scale=scale, residual=np.concatenate(residuals))
         if not np.isfinite(scale).all():
             first = table[~np.isfinite(scale)].iloc[0]
