@@ -15,6 +15,7 @@ from snakemake.utils import update_config
 from statsmodels.stats.weightstats import DescrStatsW, ttost_paired
 
 from truemap.config.exemplars import GRADIENT, RANDOM, Influential
+from truemap.config.names import ANGLE
 from truemap.config.schema import parse
 from truemap.evaluation.claims import (
     COLUMNS,
@@ -27,6 +28,7 @@ from truemap.evaluation.claims import (
     read_claims,
 )
 from truemap.evaluation.measures import measure_units, of_measures
+from truemap.evaluation.random_directions import KINDS
 from truemap.evaluation.statistics import compare
 from truemap.figures.claims_page import claims_page
 from truemap.plan.plan import Plan
@@ -218,7 +220,7 @@ def test_an_order_is_found_whichever_way_round_the_pair_is_stored(difference, ex
     row = verdict(order(), comparisons=stored)
     assert row["verdict"] == expected
     assert row["ours"] == f"difference {-difference:+.3f}"
-    assert f"paired t(9) = {-40 * difference:.2f}, Bonferroni p = 1e-05" in row["test"]
+    assert f"paired t(9) = {-40 * difference:.2f}, p = 1.7e-06, Bonferroni p = 1e-05" in row["test"]
 
 
 @pytest.mark.parametrize(
@@ -511,6 +513,8 @@ MEASURES = {
 ATTACKED = ("spearman", "top_k", "shift", "sensitivity", "sensitivity_equal")
 #: And of influences, by `truemap.evaluation.influence`.
 ATTACKED += ("overlap",)
+#: Of angles of directions, by `truemap.evaluation.angle_summary`: they are of no way to explain.
+OF_ANGLES = [f"{ANGLE}/{kind}" for kind in KINDS]
 
 
 @pytest.mark.parametrize("row", PUBLISHED.to_dict("records"), ids=list(PUBLISHED["id"]))
@@ -521,7 +525,7 @@ def test_published_claim_can_be_judged(row):
     assert row["statement"]
     needed = NEEDED[row["kind"]]
     reliabilities = RELIABILITIES if row["kind"] == "below" else ()
-    assert row["criterion"] in {*CRITERIA, *MEASURES, *ATTACKED, *reliabilities}
+    assert row["criterion"] in {*CRITERIA, *MEASURES, *ATTACKED, ANGLE, *reliabilities}
     metrics = {key.split(".")[1] for key in row["about"].split() if key.startswith("metrics.")}
     of_measure = row["criterion"] not in CRITERIA
     if row["criterion"] in ATTACKED:
@@ -529,6 +533,8 @@ def test_published_claim_can_be_judged(row):
         influence = row["method_a"].startswith("influence/")
         told = ["influence.influential="] if influence else [f"fragility.attacks.{attack}.name=" for attack in attacks]
         assert all(words in row["about"] for words in told)
+    elif row["criterion"] == ANGLE:
+        assert row["method_a"] in OF_ANGLES and row["conditions"] == "all"
     else:
         assert row["conditions"] in (metrics if of_measure else ("all", "no_negated"))
     if row["criterion"] in MEASURES:
@@ -568,6 +574,8 @@ def test_published_claims_are_about_entries_of_the_shipped_configs():
                 signs = [f"influence/{attack}" for attack in (GRADIENT, RANDOM)]
                 entries |= {(dataset, name, sign, f"{bound:g}") for sign in signs for bound in own.epsilon}
             entries |= {(dataset, name, way) for way in ways}
+            if config["datasets"][dataset].get("angles") is not None:
+                entries |= {(dataset, name, kind) for kind in OF_ANGLES}
             entries |= {(dataset, name, entry, bound) for entry in both for bound in bounds}
     rows = PUBLISHED.assign(dataset=PUBLISHED["dataset"].str.split()).explode("dataset")
     for row in rows[~simulated(rows)].to_dict("records"):

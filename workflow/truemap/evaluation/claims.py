@@ -242,7 +242,8 @@ def _difference(row: dict[str, Any], _: pd.DataFrame, comparisons: pd.DataFrame)
             return ours, entry["reason"], None
         if row["kind"] == EQUIVALENT:
             return ours, *_equivalent(difference, entry, float(row["tolerance"]), alpha)
-        test = f"paired t({entry['df']:.0f}) = {sign * entry['t']:.2f}, Bonferroni p {_p(p)}"
+        # Of a claim that fails for the number of tests beside it, one should see that.
+        test = f"paired t({entry['df']:.0f}) = {sign * entry['t']:.2f}, p {_p(entry['p'])}, Bonferroni p {_p(p)}"
         test += _beyond(entry, sign)
         rising = TRENDS.get(row["kind"], 1) * difference > 0
         holds = p > alpha if row["kind"] == "no_difference" else rising and p < alpha
