@@ -94,13 +94,15 @@ def test_a_dry_run_says_why_by_reason_and_rule():
     table = record(LogEvent.RUN_INFO, "Job stats:\njob count", stats={"train": 2, "total": 2})
     assert said(shown, table) == ["Job stats:\njob count"]
     changed = "Params have changed since last execution: Union of exclusive params before and now across all output: "
-    code = changed + "before: 'truemap.a._loop@0a1b', 'voxels = 1' now: 'truemap.a._loop@2c3d', 'voxels = 2'"
+    code = (
+        changed + "before: 'voxels = 1','truemap.a._loop@0a1b','on = [1, 2]' now: 'truemap.a._loop@2c3d', 'voxels = 2'"
+    )
     said(shown, started(1, reason=f"Missing output files: x; {code}"), started(2, reason=code), started(3, "score"))
     # Said again at the end of a dry run.
     assert said(shown, table) == []
     (text,) = said(shown, record(None, "Reasons:\n    (check individual jobs above for details)"))
     assert text.splitlines()[1:] == [
-        "  changed: code of truemap.a._loop, before: 'voxels = 1' now: 'voxels = 2':",
+        "  changed: code of truemap.a._loop, before: 'voxels = 1', 'on = [1, 2]' now: 'voxels = 2':",
         "    train (2)",
         "  missing output files:",
         "    score (1), train (1)",

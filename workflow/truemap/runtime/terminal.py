@@ -158,7 +158,7 @@ def reasons(jobs: Iterable[Mapping[str, Any]]) -> str:
     lines = ["Why (jobs one by one: add -p):"]
     for reason, rules in sorted(found.items()):
         listed = ", ".join(f"{rule} ({count})" for rule, count in sorted(rules.items()))
-        lines += [f"  {reason}:", wrapped(listed, "    ")]
+        lines += [wrapped(f"{reason}:", "  "), wrapped(listed, "    ")]
     return "\n".join(lines)
 
 
@@ -169,7 +169,9 @@ def _kind(reason: str) -> str:
     if not changed:
         return what[0].lower() + what[1:].rstrip(".") if what else "no reason given"
     modules = sorted({name for part in changed.groups() for name in MODULE.findall(part)})
-    rest = [re.sub(r"(, )?" + MODULE.pattern, "", part).strip(", ") for part in changed.groups()]
+    # What is left of the list, without the gaps of modules.
+    parts = [[word.strip() for word in MODULE.sub("", part).split(",")] for part in changed.groups()]
+    rest = [", ".join(filter(None, part)) for part in parts]
     said = [f"code of {name}" for name in modules]
     if any(part not in ("", "<nothing exclusive>") for part in rest):
         said.append(f"before: {rest[0]} now: {rest[1]}")
