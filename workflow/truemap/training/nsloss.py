@@ -159,8 +159,8 @@ def _check_longer_than_rounding(options: Options, training: Batches) -> None:
     share = (lengths(x, options.epsilon, options.epsilon_unit) / norms(x)).item()
     if share < SHORTEST:
         raise DataError(
-            f"nsloss: the noise is {share:.2g} times as long as the first training map, and bf16 rounds a map by .002 of its "
-            f"length. Set `precision: float32`, or an `epsilon` that makes it {SHORTEST:g} at least."
+            f"nsloss: the noise is {share:.2g} times as long as the first training map, and bf16 rounds a map by .002 "
+            f"of its length. Set `precision: float32`, or an `epsilon` that makes it {SHORTEST:g} at least."
         )
 
 
