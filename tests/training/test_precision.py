@@ -141,7 +141,7 @@ def test_what_is_in_closed_form_has_none():
 def counted(method, precision, place):
     """Bytes of one update, on tensors without numbers."""
     module = importlib.import_module(f"truemap.training.{method}")
-    with pretended(place) as shapes:
+    with pretended(place, seconds=3600) as shapes:
         x, net = torch.zeros(4, 4, 5, 4), network("cnn3d", torch.float32)
         optimizer, random = torch.optim.SGD(net.parameters(), lr=0.1), torch.Generator("cpu").manual_seed(0)
         before = shapes.peak = shapes.now
