@@ -6,10 +6,11 @@ import pytest
 import torch
 from methods import as_method, made_up
 from pydantic import ValidationError
-from small import after_update, batches, minibatch, network, weights
+from small import CLASSES, SHAPE, after_update, batches, minibatch, network, weights
 from torch import nn
 
 from truemap.config.registry import names, resolve_method
+from truemap.networks import cnn3d
 from truemap.networks._shapes import pretended
 from truemap.runtime.files import DataError
 from truemap.training import free, standard
@@ -142,7 +143,7 @@ def counted(method, precision, place):
     """Bytes of one update, on tensors without numbers."""
     module = importlib.import_module(f"truemap.training.{method}")
     with pretended(place, seconds=3600) as shapes:
-        x, net = torch.zeros(4, 4, 5, 4), network("cnn3d", torch.float32)
+        x, net = torch.zeros(4, *SHAPE), cnn3d.build(SHAPE, CLASSES, cnn3d.Options(filters=[3, 4]))
         optimizer, random = torch.optim.SGD(net.parameters(), lr=0.1), torch.Generator("cpu").manual_seed(0)
         before = shapes.peak = shapes.now
         passing, y = computed_in(precision, net), torch.arange(4) % 3
