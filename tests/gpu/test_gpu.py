@@ -20,6 +20,7 @@ from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
 from truemap.training._contract import Training
 from truemap.training._loop import trained
+from truemap.training._precision import computed_in
 
 PLACE = os.environ.get("TRUEMAP_GPU", "cuda")
 pytestmark = [
@@ -88,6 +89,26 @@ def test_training_twice_gives_the_same_bits_and_follows_the_cpu(device, network,
     torch.testing.assert_close(weights(device), first, rtol=0, atol=0)
     # Adam's first steps are as long as the learning rate whatever the gradient: signs of near zeros may differ.
     assert (weights(torch.device("cpu")) - first).abs().max() <= 3 * 2 * 1e-4 + 1e-5
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_training_in_bf16_is_close_to_that_in_float32(device, name):
+    """One update down the gradient, of a network of 8 bits beside one of 24; the same bits twice."""
+    found, given = method("training", resolve_method("training", name), Training), batches(device)
+
+    def step(precision):
+        torch.manual_seed(0)
+        network = build_network(resolve_method("networks", NETWORKS[2]), SHAPE, len(CLASSES)).to(device)
+        before = torch.cat([p.detach().flatten() for p in network.parameters()])
+        optimizer, random = torch.optim.SGD(network.parameters(), lr=1.0), torch.Generator().manual_seed(0)
+        passing, (x, y) = computed_in(precision, network), given.get(torch.arange(8))
+        found.update(passing, optimizer, x, y, found.options, random)
+        return torch.cat([p.detach().flatten() for p in network.parameters()]) - before
+
+    full, half = step("float32"), step("bf16")
+    assert half.dtype == torch.float32
+    assert 0 < (half - full).norm() < 0.1 * full.norm()
+    torch.testing.assert_close(step("bf16"), half, rtol=0, atol=0)
 
 
 @pytest.mark.skipif(PLACE == "cpu", reason="memory of a GPU")

@@ -89,7 +89,8 @@ def test_other_networks_are_refused_with_the_remedy(kind):
         templates.update(network(kind), None, x, y, templates.Options(), generator())
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 2}, {"l2": 0.1}, {"learning_rate": 0.001}, {"batch_size": 0}])
+@pytest.mark.parametrize("wrong", [{"epochs": 2}, {"l2": 0.1}, {"learning_rate": 0.001}, {"batch_size": 0},
+                                   {"precision": "bf16"}])  # fmt: skip
 def test_options_without_a_meaning_here_are_refused(wrong):
     with pytest.raises(ValidationError):
         templates.Options(**wrong)

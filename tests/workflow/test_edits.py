@@ -103,6 +103,10 @@ def add_model(raw: dict) -> None:
     }
 
 
+def half(raw: dict) -> None:
+    hcp_models(raw)["cnn"]["training"]["precision"] = "bf16"
+
+
 def add_strength(raw: dict) -> None:
     hcp_models(raw)["cnn"]["training"]["epsilon"] = [0.05, 0.1, 0.2]
 
@@ -247,6 +251,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
      {"networks", *AFTER_TRAINING} - {"figure_1", "anchors", *SYNTHETIC_ONLY, *OF_ONE}),
     ("one more saliency method", config(add_method), {"networks", "explain", *AFTER_HCP_MAPS}),
     ("one more model", config(add_model), {"networks", *AFTER_TRAINING} - {*SYNTHETIC_ONLY, *OF_ONE}),
+    ("the precision of a training", config(half), {"networks", *AFTER_TRAINING} - OF_SYNTHETIC),
     ("one more strength", config(add_strength), {"networks", *AFTER_TRAINING} - OF_SYNTHETIC),
     ("one more reference", config(add_reference),
      {"networks", "refer", "anchors", *PREDICTED, *TABLES} - {"figure_strength"}),

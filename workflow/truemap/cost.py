@@ -49,6 +49,7 @@ from truemap.saliency._contract import Saliency
 from truemap.saliency._writer import chunk_size
 from truemap.training._contract import Training
 from truemap.training._objective import log_odds
+from truemap.training._precision import computed_in
 
 #: Seconds after which what was timed is not timed again.
 ENOUGH = 0.5
@@ -296,12 +297,13 @@ class Costs:
         size, random = self._batch(model), torch.Generator().manual_seed(0)
         tried = min(size, len(batches))
         minibatches, options = math.ceil(maps / size), []
-        prepare = self._once(lambda: options.append(training.prepare(network, training.options, batches, 0)))
+        passing = computed_in(training.options.precision, network)
+        prepare = self._once(lambda: options.append(training.prepare(passing, training.options, batches, 0)))
         optimizer = torch.optim.Adam(network.parameters(), lr=training.options.learning_rate)
         network.train()
 
         def update() -> None:
-            training.update(network, optimizer, *batches.get(torch.arange(tried)), options[0], random)
+            training.update(passing, optimizer, *batches.get(torch.arange(tried)), options[0], random)
 
         epoch = minibatches * self._seconds(update) * size / tried + held_out * one_pass
         whole = prepare * maps / len(batches) + (epochs or training.options.epochs) * epoch

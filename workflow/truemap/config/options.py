@@ -113,6 +113,13 @@ class TrainingOptions(MethodOptions):
     l2: Grid[NonNegative] = Field(
         0.0, description="penalty l2/2 times the sum of squared weights (biases excluded) added to the loss"
     )
+    precision: Literal["float32", "bf16"] = Field(
+        "float32",
+        description="of the training's passes, forward and backward; bf16: by PyTorch's autocast, for GPUs that have "
+        "it (docs/gpu.md). Weights, their updates and losses are float32 in either case, and so is all that a "
+        "trained network is asked: validation, temperature, maps. In what type maps are stored says the dataset's "
+        "`precision`",
+    )
 
 
 class TwinOptions(MethodOptions):

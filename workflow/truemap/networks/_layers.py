@@ -92,7 +92,8 @@ class InputConv3d(nn.Conv3d):
     """The convolution that meets the map: one channel in, an odd kernel, output of the input's size.
 
     The same numbers as nn.Conv3d. On a CPU its input gradient takes another way, since PyTorch's takes many times as
-    long for one channel (benchmarks/explain.py): every saliency map and every attack needs it.
+    long for one channel (benchmarks/explain.py): every saliency map and every attack needs it. Autocast knows
+    PyTorch's alone.
     """
 
     def __init__(self, filters: int, kernel: int) -> None:
@@ -100,7 +101,7 @@ class InputConv3d(nn.Conv3d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return feature maps ``(n, filters, *shape)`` of maps ``(n, 1, *shape)``."""
-        if x.device.type != "cpu":
+        if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
             return super().forward(x)
         return _InputConvolution.apply(x, self.weight, self.bias)
 

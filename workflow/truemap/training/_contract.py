@@ -28,6 +28,9 @@ class Update(Protocol):
 
         Parameters
         ----------
+        network : nn.Module
+            Maps (n, *shape) to logits (n, classes), float32 both; for ``precision: bf16`` the network stands behind
+            `truemap.training._precision.Bf16`.
         x : Tensor, shape (n, *shape), float32
         y : Tensor of int, shape (n,)
             True classes.

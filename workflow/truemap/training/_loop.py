@@ -19,6 +19,7 @@ from truemap.runtime.files import DataError
 from truemap.runtime.log import NOTICE, log, progress
 from truemap.training._checkpoint import Checkpoint
 from truemap.training._contract import Training
+from truemap.training._precision import computed_in
 
 
 def fit(
@@ -51,7 +52,8 @@ def fit(
         If the loss or the validation likelihood is not finite.
     """
     # Before a checkpoint is restored: a resumed run then finds what the broken one found.
-    options = method.prepare(network, method.options, training, seed)
+    passing = computed_in(method.options.precision, network)
+    options = method.prepare(passing, method.options, training, seed)
     random = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
     size = options.batch_size or len(training)
@@ -63,7 +65,7 @@ def fit(
         losses = []
         for rows in torch.randperm(len(training), generator=random).split(size):
             x, y = training.get(rows)
-            losses.append(len(rows) * method.update(network, optimizer, x, y, options, random))
+            losses.append(len(rows) * method.update(passing, optimizer, x, y, options, random))
         network.eval()
         row = {"epoch": epoch, "loss": sum(losses) / len(training), **_validate(network, validation, size)}
         if not all(math.isfinite(value) for value in row.values()):

@@ -22,6 +22,8 @@ from truemap.training._objective import loss
 
 #: Minibatches over which NsLoss_0 is averaged (section 4.4).
 BATCHES = 10
+#: Noise that bf16 can tell from its rounding: a share of a map's norm. It keeps 8 bits, .002 of a map of noise.
+SHORTEST = 0.01
 
 
 class Options(TrainingOptions):
@@ -135,8 +137,10 @@ def prepare(network: nn.Module, options: Options, training: Batches, seed: int) 
     Raises
     ------
     DataError
-        If NsLoss_0 is not a positive number.
+        If NsLoss_0 is not a positive number; or if bf16 would round by about as much as the noise is long.
     """
+    if options.precision == "bf16":
+        _check_longer_than_rounding(options, training)
     if options.strength_unit == "absolute":
         return options
     found = standard_nsloss(network, options, training, torch.Generator().manual_seed(derive_seed(seed, "nsloss")))
@@ -148,6 +152,16 @@ def prepare(network: nn.Module, options: Options, training: Batches, seed: int) 
     unit = math.log2(len(training.labels.unique())) / found
     log.info("NsLoss_0 %.6g, lambda_0 %.6g, strength %.6g", found, unit, options.strength * unit)
     return options.model_copy(update={"strength": options.strength * unit, "strength_unit": "absolute"})
+
+
+def _check_longer_than_rounding(options: Options, training: Batches) -> None:
+    x, _ = training.get(torch.arange(1))
+    share = (lengths(x, options.epsilon, options.epsilon_unit) / norms(x)).item()
+    if share < SHORTEST:
+        raise DataError(
+            f"nsloss: the noise is {share:.2g} times as long as the first training map, and bf16 rounds a map by .002 "
+            f"of its length. Set `precision: float32`, or an `epsilon` that makes it {SHORTEST:g} at least."
+        )
 
 
 def update(

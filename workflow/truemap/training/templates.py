@@ -22,6 +22,7 @@ class Options(TrainingOptions):
     batch_size: Count | None = Field(32, description="maps read at a time; null is all. The means do not depend on it")
     learning_rate: Literal[1] = Field(1, description="not used")
     l2: Literal[0] = Field(0, description="not used: a correlation does not depend on the length of a template")
+    precision: Literal["float32"] = Field("float32", description="means are float32; nothing passes the network")
 
     def traits(self) -> set[str]:
         """Nothing is searched for."""
