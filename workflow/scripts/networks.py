@@ -23,7 +23,7 @@ with job(snakemake) as settings:
     samples, grid = read(snakemake.input.samples), read_grid(snakemake.input.grid)
     names = read_regions(*snakemake.input.regions).names if snakemake.input.regions else []
     # Before anything is tried: what cannot fit would end in an error of the card's.
-    if card := settings["card"] * 1e9 if settings["card"] else memory_of(device):
+    if card := memory_of(device) or (settings["card"] or 0) * 1e9:
         kind = "cpu" if settings["device"] == "cpu" else "cuda"
         check_fits(settings, Counter(maps_of(samples, grid.shape, settings["explained"]), kind, SECONDS), card)
     costs = Costs(samples, grid, settings, device, start, len(names), names)

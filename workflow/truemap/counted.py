@@ -307,7 +307,7 @@ def check_fits(settings: Settings, counter: Counter, card: float) -> None:
                 continue
             raise DataError(
                 f"model {name}: {what} takes at least {counted.peak / 1e9:.1f} GB (maps at a time: {counted.at_once}), "
-                f"the card has {card / 1e9:.1f}. {help_}, or `downsample`; or set `card`, if it is another."
+                f"the card has {card / 1e9:.1f}. {help_}, or `downsample`; or take a larger card."
             )
 
 
