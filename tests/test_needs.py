@@ -67,8 +67,7 @@ def test_a_config_is_counted_row_by_row(monkeypatch, capsys):
 
 
 def test_the_command_line_goes_before_the_configs_card(monkeypatch, capsys):
-    few = {**RAW, "datasets": {"mine": {**RAW["datasets"]["mine"], "robustness": {"attacks": {}}}}}
-    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(few)))
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(RAW)))
     assert main(["-", "--card-gb", "1e-5", "--teraflops", "7"]) == 0
     said = capsys.readouterr().out
     assert "hours: at 7 * 10^12" in said
