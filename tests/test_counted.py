@@ -56,12 +56,28 @@ def test_as_much_is_counted_without_numbers_as_with_them(job, monkeypatch):
     what, arguments = JOBS[job]
     found = getattr(Counter(MAPS, "cpu"), what)(*arguments)
     monkeypatch.setattr("truemap.counted.pretended", real)
-    assert getattr(Counter(MAPS, "cpu"), what)(*arguments) == found
-    assert found.peak > 4 * 6 * 7 * 6 and found.at_once >= 1
+    really = getattr(Counter(MAPS, "cpu"), what)(*arguments)
+    assert (really.operations, really.at_once) == (found.operations, found.at_once)
+    # What `torch.tensor` makes of numbers is from before where it has them: labels, the steps of Adam.
+    assert really.peak > 1000 and 0 <= found.peak - really.peak <= 8 * 8
+
+
+class Nowhere:
+    """In place of what tells modules apart, which cannot follow gradients by maps that are leaves."""
+
+    parents = frozenset({"Global"})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
 
 
 def flops(work):
-    with FlopCounterMode(display=False) as counter:
+    counter = FlopCounterMode(display=False)
+    counter.mod_tracker = Nowhere()
+    with counter:
         work()
     return counter.get_total_flops()
 
