@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: run report test test-full test-faults test-slurm test-gpu docs check clean
+.PHONY: run report needs test test-full test-faults test-slurm test-gpu docs check clean
 
 # Stage by stage, as Snakemake cuts off early between calls: what is made again with the same bytes ends there. Where
 # nothing was made before there is nothing to end.
@@ -16,6 +16,12 @@ run: .venv/installed
 
 report: run
 	$(BIN)/snakemake --cores $(CORES) --report results/report.zip
+
+# What a config will take, counted before it runs: make needs CONFIG=config/paper.yaml
+CONFIG ?= config/config.yaml
+
+needs: .venv/installed
+	PYTHONPATH=workflow $(BIN)/python -m truemap.needs $(CONFIG)
 
 # Side by side, each with one thread; more processes than 8 would want more memory than time.
 test: .venv/installed

@@ -21,6 +21,8 @@ if os.path.realpath(workflow.main_snakefile) in map(os.path.realpath, doors):
                 {rule.name: [plain(str(file)) for file in rule.output] for rule in workflow.rules},
                 {rule.name: plain(str(rule.benchmark)) for rule in workflow.rules if rule.benchmark},
             )
+            if plan.config.card and workflow.output_settings.dryrun and not workflow.output_settings.quiet:
+                print(terminal.needed(config), file=sys.stderr)
     except DataError as error:
         raise WorkflowError(without_ids(str(error))) from None
     except OSError as error:

@@ -17,7 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from truemap.config.angles import Angles
 from truemap.config.exemplars import Influential
-from truemap.config.general import Maps, Provenance, Style
+from truemap.config.general import Card, Maps, Provenance, Style
 from truemap.config.models import GivenMaps, Model
 from truemap.config.options import MethodOptions
 from truemap.config.probes import Fragility, Roar, Robustness
@@ -60,7 +60,12 @@ def tables() -> str:
     parts += [_section("`datasets.<name>.roar`", Roar), _section("`datasets.<name>.fragility`", Fragility)]
     parts += [_section("`datasets.<name>.influence`", Influential)]
     parts += [_section("`datasets.<name>.angles`", Angles)]
-    parts += [_section("`maps`", Maps), _section("`style`", Style), _section("`provenance`", Provenance)]
+    parts += [
+        _section("`card`", Card),
+        _section("`maps`", Maps),
+        _section("`style`", Style),
+        _section("`provenance`", Provenance),
+    ]
     for family, key in FAMILIES.items():
         parts.append(f"## Methods: `{key}`\n\nOne module in `workflow/truemap/{family}/` each.\n")
         for name in names(family):

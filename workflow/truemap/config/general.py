@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from truemap.config.options import Count, Strict
+from truemap.config.options import Count, Positive, Strict
 from truemap.runtime.versions import installed
 
 
@@ -22,6 +22,15 @@ class Maps(Strict):
         True,
         description="false: a method's maps go once they are scored; whatever asks for single maps later makes them "
         "again",
+    )
+
+
+class Card(Strict):
+    """The GPU that jobs will run on, where it is not this machine's."""
+
+    memory_gb: Positive = Field(description="its memory in GB (10^9 bytes)")
+    teraflops: Positive = Field(
+        20.0, description="10^12 operations that it does a second in float32, for a floor of the hours"
     )
 
 

@@ -16,7 +16,7 @@ from pydantic import (
 from truemap.config.angles import Angles, without_angles
 from truemap.config.exemplars import Influential
 from truemap.config.folders import check_folders
-from truemap.config.general import Maps, Provenance, Style
+from truemap.config.general import Card, Maps, Provenance, Style
 from truemap.config.models import AnyModel, GivenMaps, Model
 from truemap.config.names import (
     AT_RANDOM,
@@ -495,6 +495,11 @@ class Config(Strict):
         100,
         description="MB that the maps explained, attacked or predicted at a time, and the network's activations for "
         "them, may take (counted, not measured); a training takes what its minibatch needs",
+    )
+    card: Card | None = Field(
+        None,
+        description="the GPU that jobs will run on: a dry run then says what they take, and what cannot fit is refused before "
+        "any trains (where a GPU is at hand, by its own memory). null: a dry run says nothing, `make needs` does",
     )
     methods: list[str] = Field(
         [],

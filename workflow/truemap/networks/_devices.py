@@ -74,3 +74,8 @@ def acquire(names: Sequence[str], folder: Path, wait: float = 1.0) -> int:
             return index
         tries += 1
         time.sleep(wait)
+
+
+def memory_of(device: torch.device) -> int | None:
+    """Return the bytes of a GPU's memory; None for a CPU."""
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None

@@ -52,7 +52,8 @@ class Shapes(Live):
             raise Uncounted("it takes too long to count")
         if func in NUMBERS:
             kind = args[0].dtype
-            return False if func in COMPARED or kind == torch.bool else 1.0 if kind.is_floating_point else 1
+            # A whole number may say which row is next: there is a first one.
+            return False if func in COMPARED or kind == torch.bool else 1.0 if kind.is_floating_point else 0
         if func is aten.nonzero.default:
             return args[0].new_zeros((args[0].numel(), args[0].ndim), dtype=torch.long)
         if func in INDEXED:

@@ -115,7 +115,8 @@ class JobSettings:
             shared = {**shared, **self._shared(wildcards, "influence")}
         if dataset.angles:
             shared = {**shared, **self._shared(wildcards, "angles")}
-        computed = {"memory": self._config.memory, "seed": self._config.seed, **self._torch()}
+        card = self._config.card.memory_gb if self._config.card else None
+        computed = {"memory": self._config.memory, "seed": self._config.seed, "card": card, **self._torch()}
         return {"models": models, **shared, **computed}
 
     def volumes(self, wildcards: Any) -> Settings:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
+import os
 import re
+import subprocess
+import sys
 import textwrap
 import time
 from collections import Counter, defaultdict
@@ -200,3 +204,19 @@ def outcome(page: Path, claims: Path) -> str:
     return (
         f"Claims: {said} ({claims.with_suffix('.html')})\nWhat came out, on which data: {page} (open it in a browser)"
     )
+
+
+def needed(config: Mapping[str, Any]) -> str:
+    """Return what the jobs of a config will take, counted in a process of its own: this one loads no torch.
+
+    Parameters
+    ----------
+    config : mapping
+        Snakemake's.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    call = [sys.executable, "-m", "truemap.needs", "-"]
+    done = subprocess.run(
+        call, input=json.dumps(config, default=str), capture_output=True, text=True, env=environment, check=False
+    )
+    return (done.stdout + done.stderr).strip()
