@@ -41,6 +41,8 @@ with job(snakemake, scrub) as settings:
             writer.write(rows, maps)
             means.add(rows, maps)
             negative |= bool((maps < 0).any())
+            # The next subject's are made before a loop lets go of these.
+            del maps
     if seen.look(found, found) != found:
         raise DataError(f"{tables[0]}: maps were written while this job read them. Run again.")
     files = (snakemake.output[name] for name in ("mean", "mean_table", "mean_about"))

@@ -34,6 +34,8 @@ with job(snakemake) as settings:
         for rows, maps in blocks:
             writer.write(rows, maps)
             means.add(rows, maps)
+            # The next subject's are made before a loop lets go of these.
+            del maps
     files = (snakemake.output[name] for name in ("mean", "mean_table", "mean_about"))
     means.write(*files, grid.affine, data, **of_job(snakemake.wildcards))
     log.info("%d maps for %d classes each", means.count.trace(), len(decoder.classes))

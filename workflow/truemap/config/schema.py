@@ -498,8 +498,9 @@ class Config(Strict):
     )
     card: Card | None = Field(
         None,
-        description="the GPU that jobs will run on: a dry run then says what they take, and what cannot fit is refused "
-        "before any trains (where a GPU is at hand, by its own memory). null: a dry run says nothing, `make needs` does",
+        description="the GPU that jobs will run on: a dry run then says what they take, and what cannot fit is "
+        "refused before any trains (where a GPU is at hand, by its own memory). null: a dry run says nothing, `make "
+        "needs` does",
     )
     methods: list[str] = Field(
         [],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -58,9 +59,14 @@ class SheetReader:
             rows = by_target(block, classes)
             pairs = pd.MultiIndex.from_frame(rows[["sample", "target"]])
             rows = rows[pairs.isin(self._places.index)].reset_index(drop=True)
-            maps, scale = unit_peak(np.stack([self.read(row.sample, row.target) for row in rows.itertuples()]))
+            maps = np.empty((len(rows), math.prod(self._grid.shape)))
+            for number, row in enumerate(rows.itertuples()):
+                maps[number] = self.read(row.sample, row.target)
+            scale = unit_peak(maps, out=maps)[1]
             self.odd.add(rows, maps)
             yield rows.assign(scale=scale, residual=np.nan), maps
+            # Else they stay while the next subject's are made.
+            del maps
 
     def read(self, sample: int, target: str) -> np.ndarray:
         """Return one map, shape (voxels,), float64.

@@ -127,7 +127,7 @@ def explain_blocks(
             residuals.append(missed)
             first += len(part)
         maps = maps.reshape(-1, voxels)
-        _, scale = unit_peak(maps, out=maps)
+        scale = unit_peak(maps, out=maps)[1]
         table = by_target(block, decoder.classes).assign(scale=scale, residual=np.concatenate(residuals))
         if not np.isfinite(scale).all():
             first = table[~np.isfinite(scale)].iloc[0]
@@ -137,3 +137,5 @@ def explain_blocks(
                 "the training's log and the method's options."
             )
         yield table, maps
+        # Else they stay while the next subject's are made.
+        del maps
