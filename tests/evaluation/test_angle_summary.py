@@ -35,9 +35,9 @@ def table(seeds=(0, 1), subjects=6, maps=3):
 
 
 def row(summary, kind="saliency", model="plain", seed="mean"):
-    (found,) = summary[
-        (summary["kind"] == kind) & (summary["model"] == model) & (summary["seed"] == seed)
-    ].to_dict("records")
+    (found,) = summary[(summary["kind"] == kind) & (summary["model"] == model) & (summary["seed"] == seed)].to_dict(
+        "records"
+    )
     return found
 
 
@@ -123,7 +123,9 @@ def test_sentences_say_the_numbers_and_the_answer_goes_by_the_mean():
         for model, label in LABELS.items():
             found, said = row(summary, kind, model), answers.loc[(question, model)]
             assert said["answer"] == ("yes" if abs(found["mean"] - 90) <= NEARLY else "no")
-            assert said["sentence"].startswith(f"{label}: ") and f"{found['mean']:.1f} degrees apart" in said["sentence"]
+            assert (
+                said["sentence"].startswith(f"{label}: ") and f"{found['mean']:.1f} degrees apart" in said["sentence"]
+            )
     softened = answers.loc[(ORTHOGONAL["saliency"], "robust"), "sentence"]
     assert "converged for 67 % of the maps, which alone have a mean of" in softened
     assert "beta 2 trained on for 3 epochs: accuracy 0.850, its own 0.900, the same prediction for 85 %" in softened
