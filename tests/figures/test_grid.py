@@ -283,7 +283,7 @@ def test_the_foot_says_what_frames_are_where_there_are_any():
     summary = summary_of().assign(n=20)
     assert (
         foot(summary, comparisons_of(), "informative", "images")
-        == "n = 20 images; red: maps that know nothing of the network"
+        == "n = 20 images; |r|: of sizes without signs; red: maps that know nothing of the network"
     )
     tests = comparisons_of([("gradient", "smoothgrad"), ("gradient", "lrp")])
     assert "frame: better than each other way to explain the model" in foot(summary, tests, "informative", "subjects")
