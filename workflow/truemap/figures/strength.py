@@ -118,6 +118,7 @@ def _label(line: Sequence[plt.Axes], entry: dict[str, Any], strengths: pd.Series
         # The last panel's colours are the first one's.
         if axis is not line[3] and axis.get_legend_handles_labels()[0]:
             axis.legend(frameon=False, title=option if x == "epoch" else None)
+    line[2].locator_params(axis="x", integer=True)
     for axis in line[:2]:
         axis.set_xscale("log")
         axis.set_xticks(strengths, [f"{value:g}" for value in strengths])
