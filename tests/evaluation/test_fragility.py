@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from truemap.evaluation.fragility import ITSELF, NOTHING, fragility_summary
+from truemap.evaluation.fragility import ITSELF, NOTHING, can_be, fragility_summary
 
 
 def table(attacks=("top_k", "mass_center", "random_sign"), seeds=(0,), models=("m",), subjects=6, each=2):
@@ -93,3 +93,13 @@ def test_truths_and_condition_sets_are_families_of_their_own():
     assert means.loc[("informative_after", "chosen", "full"), "mean"] == pytest.approx(
         means.loc[("informative_after", "all", "full"), "mean"] + 0.02
     )
+
+
+def test_an_interval_ends_where_a_measure_can_be_no_more():
+    rows = table(subjects=2)
+    rows["value"] = np.where(rows["subject"] == "s0", 0.1, 1.0)
+    found = fragility_summary(rows, ["random_sign"]).query("seed == 'mean'")
+    assert set(found["ci_high"]) == {1.0}
+    assert set(found.loc[found["measure"] == "top_k", "ci_low"]) == {0.0}
+    assert set(found.loc[found["measure"] == "spearman", "ci_low"]) == {-1.0}
+    assert can_be("informative_after") == (-1.0, 1.0) and can_be("shift") == (0.0, np.inf)

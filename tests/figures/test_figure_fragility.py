@@ -46,7 +46,7 @@ def test_each_panel_has_a_ways_and_networks_means_and_intervals_a_line_an_attack
         assert set(drawn) == set(ATTACKS)
         for attack, (x, y, ends) in drawn.items():
             own = mine[mine["attack"] == attack]
-            assert list(x) == list(BOUNDS)
+            np.testing.assert_allclose(x, BOUNDS, rtol=0.1)
             np.testing.assert_allclose(y.astype(float), own["mean"])
             np.testing.assert_allclose(ends, own[["ci_low", "ci_high"]])
 
@@ -127,7 +127,9 @@ def test_the_page_says_each_answer_and_names_the_trap():
     assert TRAP.replace("'", "&#x27;") in page and "not asked for (fragility.moved)" in page
     assert "iterations 30" in page and "masks 4" in page and "robust: 3 trainings" in page
     assert "made &lt;up&gt;" in page and "<up>" not in page
-    assert page.count("<h2>") == 8
+    assert page.count("<h2>") == 9
+    assert all(f'href="fragility-{panel}.png"' in page for panel in (*PANELS, "maps"))
+    assert "<td>centre of mass</td>" in page and "<td>mass_center</td>" not in page
 
 
 def test_questions_without_an_answer_say_why():

@@ -132,6 +132,17 @@ def test_bars_of_a_set_that_was_not_made_start_with_all_conditions():
     np.testing.assert_allclose(next(bars_of(figure))[0], [0.1, 0.2, 0.3, 0.4])
 
 
+def test_bars_of_fifty_entries_fit_on_a_page():
+    entries = [{"model": f"cnn-{k}", "method": "integrated_gradients", "label": f"network {k}"} for k in range(50)]
+    shown = itertools.product(style.CRITERIA, entries)
+    columns = ["criterion", "conditions", "model", "method", "seed", "mean", "se"]
+    table = pd.DataFrame([(c, "all", e["model"], e["method"], "mean", 0.5, 0.01) for c, e in shown], columns=columns)
+    rows = bars.drawn_bars(table, NO_TESTS, NOTHING, entries)
+    figure = bars.agreement_bars(rows, entries, None, "a")
+    assert figure.get_figheight() * style.MM < 230
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()][7] == "network 7, integrated gradients"
+
+
 def test_panels_name_their_criterion_and_have_equal_axes():
     rows = summary_of([[0.1, 0.2, 0.3, 0.4]])
     pairs = rows[(rows["seed"] == "mean") & (rows["criterion"] == "informative")]

@@ -15,7 +15,7 @@ from truemap.figures import style
 from truemap.figures.cells import cells_of
 from truemap.figures.grid import drawn_grid, foot, grid_figure, winner
 from truemap.figures.grid_table import grid_page
-from truemap.figures.words import in_words
+from truemap.figures.words import WORDS, in_words
 
 matplotlib.use("Agg")
 pytestmark = pytest.mark.usefixtures("drawing")
@@ -283,7 +283,7 @@ def test_the_foot_says_what_frames_are_where_there_are_any():
     summary = summary_of().assign(n=20)
     assert (
         foot(summary, comparisons_of(), "informative", "images")
-        == "n = 20 images; red: maps that know nothing of the network"
+        == "n = 20 images; |r|: of sizes without signs; red: maps that know nothing of the network"
     )
     tests = comparisons_of([("gradient", "smoothgrad"), ("gradient", "lrp")])
     assert "frame: better than each other way to explain the model" in foot(summary, tests, "informative", "subjects")
@@ -370,12 +370,12 @@ def test_page_leaves_null_means_blank():
 def test_page_warns_first_with_the_means_of_references_and_the_best_map():
     page = grid_page(whole_summary(), "pgd", "group_truth")
     said = page[page.index("Read this first") : page.index("<table")]
-    for truth, shift in (("full", 0.0), ("leave_out", 0.02)):
-        for criterion, lower in (("informative", 0.0), ("pairwise", 0.05)):
+    for truth, shift in (("truth of all maps", 0.0), ("truth without the map explained", 0.02)):
+        for criterion, lower in (("class-informative activation", 0.0), ("pairwise class differences", 0.05)):
             down = shift + lower
-            (line,) = re.findall(rf"<li>{criterion}, {truth} truth: (.*?)</li>", said)
+            (line,) = re.findall(rf"<li>{criterion}, {truth}: (.*?)</li>", said)
             for name, mean in REFERENCES.items():
-                assert f"{name} {mean - down:.3f}" in line
+                assert f"{WORDS[name]} {mean - down:z.3f}" in line
             assert line.endswith(f"best map {0.711 - down:.3f}")
     assert said.count("<li>") == 4
 

@@ -10,6 +10,7 @@ from pages import asked_for, read_text
 from told import CLAIMS, ENTRIES, HOSTILE, TIMES, told_of, units_of
 
 from truemap.config.names import REFERENCE
+from truemap.evaluation.claims import NOT_RUN
 from truemap.evaluation.statistics import compare, summarise
 from truemap.figures.digest import about, best_first, grid_numbers, quality_counts, short, wholes
 from truemap.figures.index_page import SHOWN, index_page, kind_of
@@ -169,6 +170,16 @@ def test_claims_that_failed_come_first_and_unfolded_and_those_not_run_are_folded
     )
     assert open_ < folded < part.index("<details><summary>Could not be tested") < part.index("Not run here: 1")
     assert "one &amp; another" in part and "ours 0.49; 95% CI [0.4, 0.6]" in part
+
+
+def test_claims_alike_that_were_not_run_are_said_once_and_what_has_no_number_says_none():
+    row = dict.fromkeys(CLAIMS.columns, "") | {"dataset": "one two", "statement": "mean agreement", "source": "x"}
+    alike = [row | {"verdict": NOT_RUN, "kind": "value"}] * 3
+    judged = row | {"verdict": "not testable here (by eye)", "kind": "untestable", "criterion": "informative"}
+    said = unescape(re.sub("<.*?>", "", index_page([], pd.DataFrame([*alike, judged]), {}, [], "")))
+    assert "Not run here: 3" in said and said.count("one or two: mean agreement (x) × 3") == 1
+    (line,) = re.findall("one or two, class-informative activation: .*", said)
+    assert line.endswith("mean agreement (x)")
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,38 @@ import itertools
 import re
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 
+import attacked_tables
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+import test_before_after as before_and_after
+import test_figure_angles as directions
+import test_figure_influence as influences
 from matplotlib import pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from truemap.config.names import NO_NETWORK
 from truemap.data.grid import Grid
 from truemap.datasets._simulation import hcp_grid
+from truemap.evaluation.fragility import fragility_summary
 from truemap.evaluation.prediction import COLUMNS
 from truemap.evaluation.ranks import AT_RANDOM, HELD_OUT, RELATIVE, TAU
-from truemap.figures import bars, brains, grid, images, prediction, strength, style
+from truemap.figures import (
+    angles,
+    bars,
+    before_after,
+    brains,
+    fragility,
+    grid,
+    images,
+    influence,
+    prediction,
+    strength,
+    style,
+)  # fmt: skip
 from truemap.figures.palette import LETTERS, contrast
 
 matplotlib.use("Agg")
@@ -174,8 +192,37 @@ def figure_prediction(kind):
     return prediction.regret_figure(prediction.drawn_regrets(table))
 
 
+def figure_fragility(panel):
+    rows = fragility.drawn_fragility(fragility_summary(attacked_tables.table(), ["random_sign"]), "full", "all")
+    labels = attacked_tables.ASKED["labels"]
+    return fragility.fragility_figure(rows, panel, {**labels, "robust": LONG}, ["random_sign"], "sd of the data")
+
+
+def figure_fragility_of_one(panel):
+    attacked = attacked_tables.table(models=("plain",), methods=("gradient",))
+    rows = fragility.drawn_fragility(fragility_summary(attacked, ["random_sign"]), "full", "all")
+    return fragility.fragility_figure(rows, panel, {"plain": LONG}, ["random_sign"], "sd of the data")
+
+
+def figure_fragility_maps(_):
+    measures, examples = before_and_after.tables(before_and_after.BRAIN)
+    rows = before_after.drawn_maps(measures, examples, "full", "all")
+    return before_after.before_after_figure(rows, before_and_after.BRAIN, {"plain": "NN", "robust": LONG}, "RdBu_r")
+
+
+def figure_influence(_):
+    labels = {"plain": "NN", "robust": LONG}
+    return influence.influence_figure(influences.example(), influences.SUMMARY, influences.IMAGE, labels, 5, "RdBu_r")
+
+
+def figure_angles(_):
+    return angles.angles_figure(angles.drawn_angles(directions.table()), {"plain": "NN", "robust": LONG})
+
+
 MANY = ("gradient", "smoothgrad", "integrated_gradients", "guided_backprop", "lrp_epsilon", "deeplift_shap", "grad_cam",
         "gradient_x_input", "gradient_shap", "deconvnet", "guided_grad_cam", "absolute_gradient", "x")  # fmt: skip
+#: The head of a function that draws a figure.
+FIGURE = r"^def ([a-z]\w+)\((?:[^()]|\([^()]*\))*\) -> plt\.Figure:"
 FIGURES = [
     ("1a", figure_1, "a", 89), ("1b", figure_1, "b", 183), ("1", figure_1, "ab", 183),
     ("2a", figure_2, "a", 89), ("2b", figure_2, "b", 89), ("2", figure_2, "ab", 183),
@@ -184,6 +231,10 @@ FIGURES = [
     ("strength", figure_strength, None, 183),
     ("tau", figure_prediction, "tau", 183), ("narrow tau", figure_prediction, "narrow tau", 89),
     ("narrow regret", figure_prediction, "narrow regret", 89), ("regret", figure_prediction, "regret", 183),
+    *((f"fragility {panel}", figure_fragility, panel, 183) for panel in fragility.PANELS),
+    *((f"narrow fragility {panel}", figure_fragility_of_one, panel, 89) for panel in fragility.PANELS),
+    ("fragility maps", figure_fragility_maps, None, 183), ("influence", figure_influence, None, 183),
+    ("angles", figure_angles, None, 183),
 ]  # fmt: skip
 
 
@@ -270,3 +321,12 @@ def test_letters_can_be_read_on_their_ground(drawn):
         colours, counts = np.unique(pixels, axis=0, return_counts=True)
         read = sum(n for c, n in zip(colours, counts, strict=True) if contrast(c, color) >= LETTERS)
         assert read >= 0.8 * counts.sum(), (text.get_text(), color)
+
+
+def test_every_kind_of_figure_is_looked_at():
+    folder, here = Path(style.__file__).parent, Path(__file__).read_text(encoding="utf-8")
+    made = {
+        f"{path.stem}.{name}(" for path in folder.glob("*.py")
+        for name in re.findall(FIGURE, path.read_text("utf-8"), re.M)
+    }  # fmt: skip
+    assert len(made) >= 10 and not {call for call in made if call not in here}

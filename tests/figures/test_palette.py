@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import truemap
 from truemap.figures.palette import KINDS, KNOWS_NOTHING, LETTERS, colour_of, contrast, hatch_of, ink_on, lighter
-from truemap.figures.words import WORDS, in_words, measure_words, wrapped
+from truemap.figures.words import WORDS, attack_words, in_words, measure_words, wrapped
 
 ROOT = Path(truemap.__path__[0])
 #: From linear RGB to what the red- and the green-blind see (Machado, Oliveira & Fernandes 2009, severity 1).
@@ -60,6 +60,8 @@ def test_a_label_that_a_config_made_up_stays():
     assert in_words("my_own") == "my_own" and in_words("group_truth") == "group average"
     assert measure_words("max_sensitivity") == "max sensitivity"
     assert measure_words("cascade_absolute") == "cascade, by size"
+    assert measure_words("lerf") == "least relevant first"
+    assert attack_words("mass_center") == "centre of mass" and attack_words("my_own") == "my own"
     assert wrapped("CNN adversarial, integrated gradients") == "CNN adversarial,\nintegrated gradients"
 
 

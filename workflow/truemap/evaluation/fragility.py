@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from truemap.config.names import BY_DESIGN
+from truemap.config.names import AFTER, BEFORE, BY_DESIGN
 from truemap.evaluation.statistics import ENTRY, bonferroni, compare, summarise, to_units
 
 #: What a mean is of, beside the seed.
@@ -16,6 +16,8 @@ CELL = [*OF_MEASURE, "epsilon", "model", "method", "attack"]
 #: What is the same for two attacks that are compared.
 PAIRED = ["measure", "conditions", "truth", "epsilon", "model", "method"]
 LIMITS = (-np.inf, np.inf)
+#: What measures can be; others have no end, but for agreement with a truth.
+CAN_BE = {"spearman": (-1.0, 1.0), "top_k": (0.0, 1.0), "shift": (0.0, np.inf)}
 TEST = ["difference", "t", "df", "p", "p_bonferroni", "significant", "test_reason"]
 #: Why an attack has no test.
 ITSELF, NOTHING = "no test: this is what others are compared with", "no test: the config has no attack random_sign"
@@ -39,16 +41,19 @@ def fragility_summary(table: pd.DataFrame, random: Sequence[str], confidence: fl
         ``measure, conditions, truth, epsilon, model, method, attack, seed, maps, unattacked, beta,
         surrogate_agreement, n, mean, se, ci_low, ci_high, missing, reason, difference, t, df, p, p_bonferroni,
         significant, test_reason``; seed is a number or ``mean``. n counts subjects (samples, where there are none),
-        over which the interval is Student's t. Of `maps` attacked, `unattacked` came back as they were; of several
-        networks `beta` is the largest, and the agreement the smallest. The difference is that of the attack's mean less
-        that of random signs, by the two-sided paired t-test over subjects, Bonferroni-corrected over all attacks,
-        networks, ways to explain and epsilons of a measure.
+        over which the interval is Student's t, clipped to what can be. Of `maps` attacked, `unattacked` came back as
+        they were; of several networks `beta` is the largest, and the agreement the smallest. The difference is that of
+        the attack's mean less that of random signs, by the two-sided paired t-test over subjects, Bonferroni-corrected
+        over all attacks, networks, ways to explain and epsilons of a measure.
     """
     samples = with_missing(table)
     found = summarise(coded_units(samples, CELL), confidence, limits=LIMITS)
     found = found.drop(columns=["conditions", "truth", *ENTRY, "share"]).join(
         coded_names(samples, CELL), on="criterion"
     )
+    least, most = np.array([can_be(measure) for measure in found["measure"]]).reshape(-1, 2).T
+    for end in ("ci_low", "ci_high"):
+        found[end] = found[end].to_numpy(dtype=float).clip(least, most)
     found = found.merge(_counts(table), on=[*CELL[3:], "seed"], how="left")
     found = found.merge(_tests(samples, random), on=CELL, how="left")
     # The test is over seeds, and stands there alone.
@@ -59,6 +64,11 @@ def fragility_summary(table: pd.DataFrame, random: Sequence[str], confidence: fl
     found["test_reason"] = np.where(over, found["test_reason"].astype(object).fillna(none), SEEDS)
     counted = ["seed", "maps", "unattacked", "beta", "surrogate_agreement"]
     return found[[*CELL, *counted, "n", "mean", "se", "ci_low", "ci_high", "missing", "reason", *TEST]]
+
+
+def can_be(measure: str) -> tuple[float, float]:
+    """Return between what a mean can be: a correlation, a share, a distance, or anything."""
+    return (-1.0, 1.0) if measure.endswith((BEFORE, AFTER)) else CAN_BE.get(measure, LIMITS)
 
 
 def with_missing(table: pd.DataFrame) -> pd.DataFrame:

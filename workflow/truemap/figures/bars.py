@@ -14,12 +14,14 @@ from truemap.evaluation.letters import compact_letters, differing
 from truemap.figures import palette
 from truemap.figures.backend import plt, withStroke
 from truemap.figures.style import NARROW, POINTS, SETS, SMALL, WIDE, count_range, letter, sheet
-from truemap.figures.words import CRITERIA, entry_label, in_words, wrapped
+from truemap.figures.words import CRITERIA, LINE, entry_label, in_words, wrapped
 
 #: The standard error over subjects and trainings.
 TWO_LEVEL = "se_two_level"
 #: Heights of a bar, of the gap between entries, of what is above and below the bars, in inches.
 BAR, GAP, REST = 0.115, 0.06, 0.55
+#: Entries above which each name has one line and half the gap: a page is 247 mm high.
+MANY = 25
 #: How much lighter the bars of the second and third set of conditions are.
 LIGHTER = (0.0, 0.5, 0.8)
 #: White around what crosses bars, so that it is seen on each.
@@ -129,9 +131,10 @@ def agreement_bars(
     names = list(rows[["model", "method", "name"]].drop_duplicates().itertuples(index=False, name=None))
     sets = list(rows["conditions"].drop_duplicates())
     width = WIDE if len(panels) > 1 else NARROW
-    labels = [wrapped(words) for _, _, words in names]
+    letters = LINE if len(names) <= MANY else 3 * LINE
+    labels = [wrapped(words, letters) for _, _, words in names]
     lines = max(text.count("\n") + 1 for text in labels)
-    step = max(len(sets) * BAR, 1.25 * lines * SMALL / POINTS) + GAP
+    step = max(len(sets) * BAR, 1.25 * lines * SMALL / POINTS) + (GAP if len(names) <= MANY else GAP / 2)
     figure, axes = plt.subplots(
         1, len(panels), figsize=sheet(width, len(names) * step + REST), sharey=True, squeeze=False, layout="constrained"
     )

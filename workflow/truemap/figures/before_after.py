@@ -14,17 +14,16 @@ from truemap.config.names import ABSOLUTE
 from truemap.data.grid import Grid
 from truemap.figures.backend import plt
 from truemap.figures.slices import slices
-from truemap.figures.style import MM, SMALL, WIDE, fitted, sheet
-from truemap.figures.words import in_words
+from truemap.figures.style import MM, SMALL, WIDE, fitted, sheet, signed_bar
+from truemap.figures.words import attack_words, in_words
 
 BEFORE, AFTER = "before", "after"
-#: Height of the words under a map, in inches; of a map at most; share of the width for the names of rows.
-WORDS, HIGHEST, NAMES = 0.42, 1.5, 0.14
+#: Height of the words under a map, in inches; of a map at most; share of the width for the names of rows;
+#: height of the colour bar, in inches.
+WORDS, HIGHEST, NAMES, BAR = 0.42, 1.5, 0.14, 0.5
 #: Measure -> what stands before its value, and after it.
 MEASURES = {"spearman": ("ρ = ", ""), "top_k": ("top ", ""), "shift": ("", " mm")}
 CRITERION = "informative"
-#: Attacks, by the modules of `truemap.map_attacks`; another label stands as the config has it.
-ATTACKS = {"top_k": "top-k", "mass_center": "centre of mass", "target": "target", "random_sign": "random signs"}
 
 
 def drawn_maps(measures: pd.DataFrame, examples: pd.DataFrame, truth: str, conditions: str) -> pd.DataFrame:
@@ -85,7 +84,7 @@ def before_after_figure(rows: pd.DataFrame, grid: Grid, labels: Mapping[str, str
     }
     shape = next(iter(pictures.values()))[0].shape
     tall = min(width * shape[0] / shape[1], HIGHEST)
-    figure = plt.figure(figsize=sheet(WIDE, len(lines) * (tall + WORDS)), layout="constrained")
+    figure = plt.figure(figsize=sheet(WIDE, len(lines) * (tall + WORDS) + BAR), layout="constrained")
     axes = figure.subplots(len(lines), columns, squeeze=False)
     for axis in axes.ravel():
         axis.set_axis_off()
@@ -98,11 +97,12 @@ def before_after_figure(rows: pd.DataFrame, grid: Grid, labels: Mapping[str, str
             axis.set(xticks=[], yticks=[])
             axis.set_gid(f"{cell[0]}-{cell[1]}-{row['attack'] if row['role'] == AFTER else BEFORE}")
             axis.set_xlabel(_words(row, width), fontsize=SMALL, labelpad=2)
-            head = "before" if row["role"] == BEFORE else ATTACKS.get(row["attack"], row["attack"])
+            head = "before" if row["role"] == BEFORE else attack_words(row["attack"])
             if number == 0:
                 axis.set_title(fitted(head, width), fontsize=SMALL)
         name = fitted(f"{labels[cell[0]]}, {in_words(cell[1])}", NAMES * WIDE / MM)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=SMALL)
+    signed_bar(figure, colormap, "row")
     return figure
 
 
@@ -110,7 +110,7 @@ def foot(rows: pd.DataFrame, grid: Grid) -> str:
     """Return what is drawn, in words."""
     one = rows.iloc[0]
     words = slices([one["map"]], grid, one["map"])[1]
-    came = sorted({ATTACKS.get(name, name) for name in rows.loc[~rows["attacked"], "attack"]})
+    came = sorted({attack_words(name) for name in rows.loc[~rows["attacked"], "attack"]})
     back = f"; came back as it was in some row: {', '.join(came)}" if came else ""
     return (
         f"the first of the attacked test maps ({one['label']}), explained for the class that each network predicts, "

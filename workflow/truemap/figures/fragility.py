@@ -11,8 +11,8 @@ from truemap.config.names import ABSOLUTE, AFTER, BEFORE
 from truemap.evaluation.fragility_answers import sizes_alone
 from truemap.figures.backend import plt
 from truemap.figures.palette import SOFT
-from truemap.figures.style import NARROW, SMALL, USUAL, WIDE, fitted, sheet
-from truemap.figures.words import in_words
+from truemap.figures.style import NARROW, SMALL, USUAL, WIDE, columns_of, fitted, sheet
+from truemap.figures.words import attack_words, in_words
 
 #: Panel -> what is on its axis. Of `truth` the measure is that of the criterion which a way to explain has.
 PANELS = {
@@ -26,6 +26,10 @@ CRITERION = "informative"
 COLORS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee")
 MARKERS = "osD^vP"
 RANDOM = "0.45"
+#: By what factor of epsilon series of one epsilon stand apart.
+APART = 1.03
+#: Inches of a row of panels.
+HIGH = 1.1
 SHOWN = ["epsilon", "model", "method", "attack", "n", "maps", "unattacked", "mean", "ci_low", "ci_high", "reason"]
 
 
@@ -71,7 +75,7 @@ def fragility_figure(
     models, methods, attacks = (list(dict.fromkeys(rows[name])) for name in ("model", "method", "attack"))
     width, few = max(len(methods), 1), len(methods) < 3
     figure, axes = plt.subplots(
-        max(len(models), 1), width, figsize=sheet(NARROW if few else WIDE, 1.1 * max(len(models), 1) + 1.0),
+        max(len(models), 1), width, figsize=sheet(NARROW if few else WIDE, HIGH * max(len(models), 1) + 1.0),
         squeeze=False, sharex=True, sharey=True,
         layout="constrained",
     )  # fmt: skip
@@ -88,6 +92,11 @@ def fragility_figure(
         axis.set_title(fitted(name, 0.85 * figure.get_figwidth() / width, USUAL))
     _finish(figure, axes, rows, unit, PANELS[panel])
     return figure
+
+
+def beside(epsilons: pd.Series, turn: int, count: int) -> pd.Series:
+    """Return where the `turn`-th of so many series stands on a log axis: none hides the whiskers of another."""
+    return epsilons * APART ** (turn - (count - 1) / 2)
 
 
 def foot(rows: pd.DataFrame, panel: str) -> str:
@@ -120,12 +129,13 @@ def _panel(axis: plt.Axes, own: pd.DataFrame, looks: Mapping[str, Mapping[str, A
     if len(before):
         axis.axhline(before.mean(), color="0.2", linewidth=0.8, linestyle="--", label="before the attack")
     after = own[~own["measure"].str.endswith(BEFORE)]
-    for attack, look in looks.items():
+    for turn, (attack, look) in enumerate(looks.items()):
         points = after[after["attack"] == attack].sort_values("epsilon")
         ends = [(points["mean"] - points["ci_low"]).fillna(0), (points["ci_high"] - points["mean"]).fillna(0)]
         axis.errorbar(
-            points["epsilon"], points["mean"], yerr=ends, markersize=3, linewidth=1, capsize=1.5, label=attack, **look
-        )
+            beside(points["epsilon"], turn, len(looks)), points["mean"], yerr=ends, markersize=3, linewidth=1,
+            capsize=1.5, label=attack, **look,
+        )  # fmt: skip
     if after["mean"].isna().all():
         axis.text(0.5, 0.5, "no value", ha="center", fontsize=SMALL, color=SOFT, transform=axis.transAxes)
 
@@ -141,16 +151,11 @@ def _finish(figure: plt.Figure, axes: Any, rows: pd.DataFrame, unit: str, words:
             axis.set_xticks([], minor=True)
     for axis in axes[-1]:
         axis.set_xlabel(f"ε, {unit}")
-    figure.supylabel(words, fontsize=USUAL)
+    figure.supylabel(fitted(words, HIGH * len(axes) + 0.2, USUAL), fontsize=USUAL)
     found = {
         label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     if found:
-        names = [name.replace("_", " ") for name in found]
-        figure.legend(
-            found.values(),
-            names,
-            frameon=False,
-            loc="outside upper center",
-            ncols=4,
-        )
+        names = [attack_words(name) for name in found]
+        columns = columns_of(names, figure.get_figwidth())
+        figure.legend(found.values(), names, frameon=False, loc="outside upper center", ncols=columns)

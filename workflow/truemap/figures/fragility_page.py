@@ -10,7 +10,9 @@ import pandas as pd
 
 from truemap.evaluation.dimension import QUESTION
 from truemap.evaluation.fragility_answers import DECOYS, LOSES, PROTECTS, RIGHT, TRAP, TRUE
+from truemap.figures.fragility import PANELS
 from truemap.figures.page import page, table_html
+from truemap.figures.words import attack_words, in_words
 
 #: Question -> what a reader needs to know of its answers, and what is said where there are none.
 QUESTIONS = {
@@ -53,8 +55,12 @@ def fragility_page(answers: pd.DataFrame, rows: pd.DataFrame, done: Mapping[str,
         The dataset's name, and what its data are called.
     """
     body = "".join(_question(answers, *entry) for entry in QUESTIONS.items())
-    numbers = rows.drop(columns=["reason"])
+    named = {"method": rows["method"].map(in_words), "attack": rows["attack"].map(attack_words)}
+    numbers = rows.drop(columns=["reason"]).assign(**named)
+    drawn = {**PANELS, "maps": "one map before and after each attack"}
+    links = ", ".join(f'<a href="fragility-{name}.png">{escape(words)}</a>' for name, words in drawn.items())
     body += (
+        f"<h2>Figures</h2><p>{links}.</p>"
         "<h2>Numbers</h2><p>Means over subjects with 95 % intervals; every test stands in "
         "statistics/fragility_pairs.tsv.</p>"
         f"{table_html(numbers, na_rep='', float_format='{:.3g}'.format)}"

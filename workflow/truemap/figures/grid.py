@@ -86,18 +86,21 @@ def grid_figure(
         ``model, method, label`` in the order wanted.
     references : sequence of str
     attack : str, optional
-        Whose robust accuracy is shown; None: it was not asked for, and the figure says so.
+        Whose robust accuracy is shown; None: it was not asked for, and has no column.
     """
     found = summary[summary["seed"] == "mean"].set_index(["criterion", "model", "method"])
     found = found.assign(said=np.where(found["reason"] == NO_NETWORK, "no\nnetwork", "no r"))
-    beside = {"accuracy": "", "robust_accuracy": attack}
-    titles = [BESIDE[name] + ("\nnot asked for" if method is None else "") for name, method in beside.items()]
+    beside: dict[str, str | None] = {"accuracy": ""}
+    if attack is not None:
+        beside["robust_accuracy"] = attack
+    titles = [BESIDE[name] for name in beside]
     cells = cells_of(entries)
     lines = {in_words(name): found["mean"].get((criterion, REFERENCE, name), np.nan) for name in references}
     lines = {name: value for name, value in lines.items() if np.isfinite(value)}
-    width, short = _width(cells)
+    width, short = _width(cells, len(beside))
     texts = _texts(cells, found, criterion, short)
-    figure, (axis, side, scale) = _frame(cells, width, max(text.count("\n") + 1 for row in texts for text in row))
+    lines_of_cell = max(text.count("\n") + 1 for row in texts for text in row)
+    figure, (axis, side, scale) = _frame(cells, width, lines_of_cell, len(beside))
     values = cells.values(found["mean"], criterion)
     shown = [*values[np.isfinite(values)], *lines.values(), 0.0]
     image = axis.imshow(values, cmap=colormap, vmin=min(shown), vmax=max(shown), aspect="auto")
@@ -119,18 +122,18 @@ def grid_figure(
     return figure
 
 
-def _width(cells: Cells) -> tuple[float, bool]:
+def _width(cells: Cells, beside: int) -> tuple[float, bool]:
     """Return how wide a figure is in mm, and whether numbers have no room for the zero before their point."""
     names = max(text_width(line) for name, _ in cells.rows for line in wrapped(name).split("\n"))
-    wanted = names + CELL * max(len(cells.columns), LIST) + SIDE * len(BESIDE) + BAR + WORDS
+    wanted = names + CELL * max(len(cells.columns), LIST) + SIDE * beside + BAR + WORDS
     return (NARROW if wanted <= NARROW / MM else WIDE), wanted > WIDE / MM
 
 
-def _frame(cells: Cells, width: float, lines: int) -> tuple[plt.Figure, Any]:
+def _frame(cells: Cells, width: float, lines: int, beside: int) -> tuple[plt.Figure, Any]:
     """Return a figure and its axes (grid, accuracies, colour bar), cells as high as so many lines take."""
     most = max(lines, *(wrapped(name).count("\n") + 1 for name, _ in cells.rows))
     height = max(len(cells.rows) * (1.2 * most + 0.7) * SMALL / POINTS, 1.5) + 1.1
-    ratios = [CELL * max(len(cells.columns), LIST), SIDE * len(BESIDE), BAR]
+    ratios = [CELL * max(len(cells.columns), LIST), SIDE * beside, BAR]
     return plt.subplots(1, 3, figsize=sheet(width, height), width_ratios=ratios, layout="constrained")
 
 
@@ -207,6 +210,9 @@ def foot(summary: pd.DataFrame, comparisons: pd.DataFrame, criterion: str, unit:
     if any(winner(tests, model) for model in own["model"].unique()):
         dotted = ", dotted: not over trainings too" if "p_two_level" in tests else ""
         words.append(f"frame: better than each other way to explain the model (Bonferroni p < .05{dotted})")
+    sizes = summary[(summary["seed"] == "mean") & (summary["criterion"] == f"{criterion}{ABSOLUTE}")]
+    if sizes["mean"].notna().any():
+        words.append("|r|: of sizes without signs")
     if (summary["model"] == REFERENCE).any():
         words.append("red: maps that know nothing of the network")
     return "; ".join(words)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from truemap.config.names import NO_NETWORK, REFERENCE
 from truemap.figures.page import page, table_html
+from truemap.figures.wording import CRITERIA, TRUTHS, words
 
 NOT_ASKED = " Robust accuracy was not asked for (<code>robustness: {attacks: pgd}</code> does)."
 BESIDE = (
@@ -81,9 +82,9 @@ def _warning(table: pd.DataFrame, conditions: str) -> str:
     said = []
     for (criterion, truth), part in full[full["model"] == REFERENCE].groupby(["criterion", "truth"], sort=False):
         methods = ours[(ours["criterion"] == criterion) & (ours["truth"] == truth)]["mean"]
-        best = f"{methods.max():.3f}" if methods.notna().any() else "has no r with signs"
-        names = ", ".join(f"{row.method} {row.mean:.3f}" for row in part.itertuples(index=False))
-        said.append(f"<li>{criterion}, {truth} truth: {escape(names)}; best map {best}</li>")
+        best = f"{methods.max():z.3f}" if methods.notna().any() else "has no r with signs"
+        names = ", ".join(f"{words(row.method)} {row.mean:z.3f}" for row in part.itertuples(index=False))
+        said.append(f"<li>{CRITERIA[criterion]}, {TRUTHS[truth]}: {escape(names)}; best map {best}</li>")
     return (
         "<p>Read this first: agreement with these truths does not show by itself that a map explains the network. "
         "References that know nothing of any network are scored beside it: noise, the input itself, and the average "

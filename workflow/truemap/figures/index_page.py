@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -97,8 +98,9 @@ def _claims(claims: pd.DataFrame) -> Html:
     chips = [_count(kind, (kinds == kind).sum()) for kind in PLACES]
     parts = [_folded(kind, run[kinds == kind].to_dict("records")) for kind in PLACES]
     others = claims[claims["verdict"] == NOT_RUN].to_dict("records")
-    form = '<li>{dataset}: {statement} <span class="soft">({source})</span></li>\n'
-    names = joined(html(form, **row) for row in others)
+    told = Counter((_datasets(row), row["statement"], row["source"]) for row in others)
+    form = '<li>{}: {} <span class="soft">({})</span>{}</li>\n'
+    names = joined(html(form, *said, f" × {count}" if count > 1 else "") for said, count in told.items())
     unrun = html("<details><summary>Not run here: {}</summary>\n<ul>\n{}</ul>\n</details>\n", len(others), names)
     return html(
         '<h2 id="claims">Published claims, and what came out</h2>\n<p>Each with the published value, ours and its '
@@ -135,15 +137,21 @@ def _claim(row: Mapping[str, str], kind: str) -> Html:
         "value": f"published {row['value']}",
         "below": f"published: below {row['value']}",
         "greater": "published: the first is greater",
+        "untestable": "",
     }
+    claimed = published.get(row["kind"], f"published: {row['kind'].replace('_', ' ')}")
+    found = [claimed, f"ours {row['ours']}" if row["ours"] else "", row["test"]]
+    numbers = "; ".join(part for part in found if part)
     return html(
-        '<li class="{kind}"><span class="chip">{}</span> <b>{}</b>, {}: {} <span class="soft">({})</span><br>{}; '
-        'ours {}; '
-        "{}</li>\n",
-        row["verdict"], row["dataset"], criterion_words(row["criterion"]), row["statement"], row["source"],
-        published.get(row["kind"], f"published: {row['kind'].replace('_', ' ')}"), row["ours"] or "–", row["test"],
-        kind=kind,
+        '<li class="{kind}"><span class="chip">{}</span> <b>{}</b>, {}: {} <span class="soft">({})</span>{}{}</li>\n',
+        row["verdict"], _datasets(row), criterion_words(row["criterion"]), row["statement"], row["source"],
+        Html("<br>" if numbers else ""), numbers, kind=kind,
     )  # fmt: skip
+
+
+def _datasets(row: Mapping[str, str]) -> Html:
+    """Return the datasets that a claim can be tested on, in words."""
+    return listed(row["dataset"].split(), "or")
 
 
 # The end

@@ -12,9 +12,9 @@ from truemap.config.exemplars import GRADIENT, RANDOM
 from truemap.data.grid import Grid
 from truemap.evaluation.influence import MEASURES
 from truemap.figures.backend import plt
-from truemap.figures.fragility import COLORS, MARKERS
+from truemap.figures.fragility import COLORS, MARKERS, beside
 from truemap.figures.slices import slices
-from truemap.figures.style import MM, SMALL, WIDE, fitted, letter, sheet, text_width
+from truemap.figures.style import MM, SMALL, WIDE, columns_of, fitted, letter, sheet
 
 #: Rows of training maps: what they are beside, and what stands before it.
 ROWS = {"before": ("test", "as it is"), "after": ("attacked", "attacked")}
@@ -77,7 +77,8 @@ def influence_figure(
     for line, (role, (own, words)) in zip(axes, ROWS.items(), strict=True):
         for axis, key in zip(line, [(own, 0), *((role, rank) for rank in range(1, columns))], strict=True):
             row = example[(example["role"] == key[0]) & (example["rank"] == key[1])].iloc[0]
-            said = (row["label"], f"test map, {words}" if key[1] == 0 else f"I = {row['influence']:.2g}")
+            influence = f"I = {row['influence']:.2g}".replace("-", "−")
+            said = (row["label"], f"test map, {words}" if key[1] == 0 else influence)
             axis.set_gid(f"{key[0]}-{key[1]}")
             axis.imshow(images[key], cmap=colormap, vmin=-limit, vmax=limit, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
@@ -87,8 +88,8 @@ def influence_figure(
     letter(axes[0, 0], "a")
     scale = plt.matplotlib.cm.ScalarMappable(plt.matplotlib.colors.Normalize(-limit, limit), colormap)
     bar = above.colorbar(scale, ax=axes, location="right", fraction=0.02, aspect=40, ticks=[-limit, 0, limit])
-    bar.set_ticklabels([f"{-limit:.2g}", "0", f"{limit:.2g}"])
-    bar.set_label("value of the map", fontsize=SMALL)
+    bar.set_ticklabels([f"−{limit:.2g}", "0", f"{limit:.2g}"])
+    bar.set_label("value of the map (z over its voxels)", fontsize=SMALL)
     _curves(below, summary, labels, top)
     return figure
 
@@ -128,15 +129,15 @@ def _curves(
     for axis, name, measure, said in zip(figure.subplots(1, 2), "bc", MEASURES, words, strict=True):
         axis.set_gid(measure)
         for turn, model in enumerate(labels):
-            for attack, line in ((GRADIENT, "-"), (RANDOM, ":")):
+            for second, (attack, line) in enumerate(((GRADIENT, "-"), (RANDOM, ":"))):
                 own = means[(means["measure"] == measure) & (means["model"] == model) & (means["attack"] == attack)]
                 points = own.sort_values("epsilon")
                 ends = [(points["mean"] - points["ci_low"]).fillna(0), (points["ci_high"] - points["mean"]).fillna(0)]
                 look = {"color": COLORS[turn % len(COLORS)], "marker": MARKERS[turn // len(COLORS) % len(MARKERS)]}
                 label = f"{labels[model]}{', random signs' if attack == RANDOM else ''}"
                 axis.errorbar(
-                    points["epsilon"], points["mean"], yerr=ends, markersize=3, linewidth=1, capsize=1.5,
-                    linestyle=line, label=label, **look,
+                    beside(points["epsilon"], 2 * turn + second, 2 * len(labels)), points["mean"], yerr=ends,
+                    markersize=3, linewidth=1, capsize=1.5, linestyle=line, label=label, **look,
                 )  # fmt: skip
         bounds = sorted({*means["epsilon"]})
         axis.set_xscale("log")
@@ -148,5 +149,5 @@ def _curves(
         axis.spines[["top", "right"]].set_visible(False)
         letter(axis, name)
     handles, names = axis.get_legend_handles_labels()
-    widest = max(text_width(name) for name in names) + 0.5
-    figure.legend(handles, names, frameon=False, loc="outside upper center", ncols=max(1, int(WIDE / MM / widest)))
+    columns = columns_of(names, WIDE / MM)
+    figure.legend(handles, names, frameon=False, loc="outside upper center", ncols=columns)

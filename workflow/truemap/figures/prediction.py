@@ -24,8 +24,10 @@ TAUS = {
 }
 REGRETS = {key: look for key, look in TAUS.items() if key[1] == "all"}
 HELD = "held_out_relative"
+#: Ground of every second measure, so that marks can be told from those of the next.
+BAND = "0.95"
 #: Inches of a line of the legend; letters of a line of a measure's name.
-LEGEND, NAME = 3.0, 16
+LEGEND, NAME = 3.0, 21
 
 
 def drawn_taus(prediction: pd.DataFrame) -> pd.DataFrame:
@@ -122,8 +124,8 @@ def _panels(rows: pd.DataFrame, title: str) -> tuple[plt.Figure, list[plt.Axes]]
         wrapped(f"{name}, {measure_words(metric)}" if names.count(name) > 1 else name, NAME)
         for name, (metric, _) in zip(names, lines, strict=True)
     ]
-    deep = max([0.09 * kinds, *(0.11 * (name.count("\n") + 1) for name in names)])
-    size = sheet(WIDE if len(shown) > 1 else NARROW, (0.06 + deep) * max(len(lines), 1) + 1.3)
+    deep = max([0.06 * kinds, *(0.08 * (name.count("\n") + 2) for name in names)])
+    size = sheet(WIDE if len(shown) > 1 else NARROW, (0.05 + deep) * max(len(lines), 1) + 1.3)
     figure, axes = plt.subplots(1, len(shown), figsize=size, sharey=True, squeeze=False, layout="constrained")
     for name, axis, truth in zip("ab", axes[0], shown, strict=False):
         axis.set_title(truth)
@@ -132,7 +134,9 @@ def _panels(rows: pd.DataFrame, title: str) -> tuple[plt.Figure, list[plt.Axes]]
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_gid(truth)
         axis.set_xlabel(title)
-        axis.locator_params(axis="x", nbins=4)
+        axis.locator_params(axis="x", nbins=5)
+        for place in range(1, len(lines), 2):
+            axis.axhspan(place - 0.5, place + 0.5, color=BAND, zorder=0)
     axes[0, 0].set_yticks(range(len(lines)), names)
     axes[0, 0].set_ylim(len(lines) - 0.4, -0.6)
     if rows["value"].isna().all():

@@ -32,7 +32,7 @@ def slices(maps: Sequence[np.ndarray], grid: Grid, leading: np.ndarray) -> tuple
         return [flat(volume) for volume in volumes], ""
     sizes = _canonical(np.abs(np.asarray(leading, dtype=np.float64).reshape(grid.shape)) * grid.mask, grid)
     level = int(sizes.sum(axis=(0, 1)).argmax())
-    words = f"axial slices at z = {_height(level, grid):.0f} mm, left is left"
+    words = f"axial slices at z = {_height(level, grid):.0f} mm, left is left".replace("-", "−")
     return [_canonical(volume, grid)[:, ::-1, level].T for volume in volumes], words
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from truemap.figures.backend import plt
-from truemap.figures.style import SMALL, WIDE, count_range, letter, sheet
+from truemap.figures.style import WIDE, count_range, letter, sheet
 from truemap.figures.words import in_words, measure_words, wrapped
 
 COLORS = {"informative": "#0072b2", "pairwise": "#d55e00", "accuracy": "#008a65", "robust_accuracy": "#a3497f"}
@@ -16,6 +17,10 @@ COLORS = {"informative": "#0072b2", "pairwise": "#d55e00", "accuracy": "#008a65"
 AGREEMENT, OF_MODELS = ("informative", "pairwise"), ("accuracy", "robust_accuracy")
 #: What the accuracy by epoch is called.
 CURVE = "validation_accuracy"
+#: Of agreement, in the room of a legend.
+NAMES = {"informative": "class-informative"}
+#: Area of the marks of the weakest and of the strongest training, in points squared.
+MARKS = (6.0, 40.0)
 #: Inches of a row of panels.
 HIGH = 1.7
 
@@ -82,9 +87,11 @@ def _draw(line: Sequence[plt.Axes], rows: pd.DataFrame) -> None:
     """Draw one model's panels."""
     series = {name: rows[rows["series"] == name] for name in COLORS}
     for name, points in series.items():
+        if points["mean"].isna().all():
+            continue
         line[1 if name in OF_MODELS else 0].errorbar(
             points["value"], points["mean"], yerr=points["se"], color=COLORS[name], marker="o", markersize=3,
-            capsize=2, label=measure_words(name),
+            capsize=2, label=NAMES.get(name) or measure_words(name),
         )  # fmt: skip
     curves = list(rows[rows["series"] == CURVE].groupby("value"))
     for number, (value, curve) in enumerate(curves):
@@ -92,9 +99,8 @@ def _draw(line: Sequence[plt.Axes], rows: pd.DataFrame) -> None:
         line[2].plot(curve["epoch"], curve["mean"], color=shade, marker=".", markersize=3, label=f"{value:g}")
     for name in AGREEMENT:
         x, y = series["accuracy"]["mean"], series[name]["mean"]
-        line[3].plot(x, y, color=COLORS[name], marker="o", markersize=3, label=name)
-        for value, a, b in zip(series[name]["value"], x, y, strict=True):
-            line[3].annotate(f"{value:g}", (a, b), (3, 3), textcoords="offset points", fontsize=SMALL)
+        line[3].plot(x, y, color=COLORS[name], label=name)
+        line[3].scatter(x, y, np.linspace(*MARKS, len(x)), COLORS[name], zorder=3)
 
 
 def _label(line: Sequence[plt.Axes], entry: dict[str, Any], strengths: pd.Series) -> None:
@@ -110,8 +116,9 @@ def _label(line: Sequence[plt.Axes], entry: dict[str, Any], strengths: pd.Series
         axis.set_ylabel(y)
         axis.spines[["top", "right"]].set_visible(False)
         # The last panel's colours are the first one's.
-        if axis is not line[3]:
+        if axis is not line[3] and axis.get_legend_handles_labels()[0]:
             axis.legend(frameon=False, title=option if x == "epoch" else None)
+    line[2].locator_params(axis="x", integer=True)
     for axis in line[:2]:
         axis.set_xscale("log")
         axis.set_xticks(strengths, [f"{value:g}" for value in strengths])
@@ -127,4 +134,4 @@ def foot(rows: pd.DataFrame, unit: str) -> str:
         ``subjects`` or ``images``.
     """
     words = f"n = {count_range(rows['n'])} {unit}; whiskers: standard error over {unit}"
-    return f"{words}; numbers at points: the strength"
+    return f"{words}; d: marks grow with what a has across"

@@ -32,6 +32,8 @@ NARROW, WIDE, MM, POINTS = 89, 183, 25.4, 72
 SMALL, USUAL = 6, 7
 #: Height of a line of the foot, as a share of its letters; its distance from the edges, in inches.
 LINE, MARGIN = 1.3, 0.03
+#: What a legend's mark and its distances take beside a name, in inches.
+HANDLE = 0.5
 #: How letters, lines and distances look (rcParams).
 LOOK = {
     "font.size": USUAL, "axes.titlesize": USUAL, "axes.labelsize": USUAL, "figure.titlesize": USUAL,
@@ -68,6 +70,11 @@ def text_width(text: str, size: float = SMALL) -> float:
     return of.get_text_width_height_descent(text, font, False)[0] / POINTS
 
 
+def columns_of(names: Iterable[str], width: float) -> int:
+    """Return in how many columns a legend of these names has room in so many inches."""
+    return max(1, int(width / (max(map(text_width, names)) + HANDLE)))
+
+
 def fitted(text: str, width: float, size: float = SMALL) -> str:
     """Return a text in lines of at most this width in inches; a longer word stands on a line of its own."""
     lines: list[str] = []
@@ -87,13 +94,13 @@ def letter(axis: plt.Axes, name: str, beside: bool = False) -> None:
         axis.set_title(name, loc="left", **look)
 
 
-def signed_bar(figure: plt.Figure, colormap: str) -> None:
-    """Draw the colour bar of maps that are each at their own scale, below the figure."""
+def signed_bar(figure: plt.Figure, colormap: str, of: str = "map") -> None:
+    """Draw the colour bar of maps, or rows of them, that are each at their own scale, below the figure."""
     scale = plt.matplotlib.cm.ScalarMappable(plt.matplotlib.colors.Normalize(-1, 1), colormap)
     bar = figure.colorbar(
         scale, ax=figure.axes, location="bottom", fraction=0.02, aspect=40, shrink=0.5, panchor=False, ticks=[-1, 0, 1]
     )
-    bar.set_label("share of a map's own largest size (scales differ between maps)", fontsize=SMALL)
+    bar.set_label(f"share of a {of}'s own largest size (scales differ between {of}s)", fontsize=SMALL)
 
 
 def _stand(figure: plt.Figure, note: str) -> None:
@@ -105,6 +112,9 @@ def _stand(figure: plt.Figure, note: str) -> None:
     figure.set_size_inches(width, height + foot)
     share = foot / (height + foot)
     figure.set_layout_engine("constrained", rect=(0, share, 1, 1 - share))
+    # Words beside the whole figure keep to its middle, which is higher now.
+    for text in figure.texts:
+        text.set_y(share + text.get_position()[1] * (1 - share))
     place = (MARGIN / width, MARGIN / (height + foot))
     figure.text(*place, lines, va="bottom", fontsize=SMALL, color=SOFT, linespacing=LINE)
 

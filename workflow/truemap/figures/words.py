@@ -32,6 +32,15 @@ WORDS = {
     "smoothgrad": "SmoothGrad",
     "weights": "weights",
 }
+#: Attacks on maps, by their modules.
+ATTACKS = {"top_k": "top-k", "mass_center": "centre of mass", "target": "target", "random_sign": "random signs"}
+#: Measures of maps whose names say too little, without the ending for sizes.
+MEASURES = {
+    "avg_sensitivity": "average sensitivity",
+    "lerf": "least relevant first",
+    "morf": "most relevant first",
+    "randomised": "network randomised",
+}
 #: Criteria of agreement: what maps are compared with.
 CRITERIA = {"informative": "class-informative activation", "pairwise": "pairwise class differences"}
 #: Letters of a line of a name, where names stand beside rows.
@@ -43,10 +52,15 @@ def in_words(name: str) -> str:
     return WORDS.get(name, name)
 
 
+def attack_words(name: str) -> str:
+    """Return an attack on maps in words; a label that a config made up without its underscores."""
+    return ATTACKS.get(name, name).replace("_", " ")
+
+
 def measure_words(name: str) -> str:
-    """Return a measure of maps in words: its name without underscores, and whether it is of sizes only."""
+    """Return a measure of maps in words, and whether it is of sizes only."""
     stem, ending, _ = name.partition(ABSOLUTE)
-    return stem.replace("_", " ") + (", by size" if ending else "")
+    return MEASURES.get(stem, stem.replace("_", " ")) + (", by size" if ending else "")
 
 
 def entry_label(entry: Mapping[str, Any]) -> str:
