@@ -107,7 +107,8 @@ def test_training_in_bf16_is_close_to_that_in_float32(device, name):
 
     full, half = step("float32"), step("bf16")
     assert half.dtype == torch.float32
-    assert 0 < (half - full).norm() < 0.1 * full.norm()
+    # Algorithm 1 goes down several times, each from where the last one came to.
+    assert 0 < (half - full).norm() < (0.2 if name == "free" else 0.1) * full.norm()
     torch.testing.assert_close(step("bf16"), half, rtol=0, atol=0)
 
 
