@@ -278,9 +278,9 @@ def maps_of(samples: pd.DataFrame, shape: Sequence[int], explained: int | None) 
     count, tested = samples["split"].value_counts(), samples[samples["split"] == "test"]
     classes = samples.loc[samples["split"] == "train", "label"].nunique()
     each = tested.groupby(["subject", "label"]).size().clip(upper=explained)
-    sizes = (int(count.get(split, 0)) for split in ("train", "validation", "test"))
+    train, validation, test = (int(count.get(split, 0)) for split in ("train", "validation", "test"))
     together = each.groupby("subject").sum().max() if len(each) else 0
-    return Maps(tuple(shape), classes, *sizes, int(each.sum()), int(together))
+    return Maps(tuple(shape), classes, train, validation, test, int(each.sum()), int(together))
 
 
 def check_fits(settings: Settings, counter: Counter, card: float) -> None:

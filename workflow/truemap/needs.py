@@ -84,8 +84,9 @@ def maps_of(dataset: Dataset, given: argparse.Namespace) -> Maps:
     NotKnown
         If neither config nor command line say it.
     """
-    options, split = resolved_options("datasets", dataset.source), dataset.split
-    shape, classes, counts, each = given.grid, given.classes, None, 0
+    options: Any = resolved_options("datasets", dataset.source)
+    counts: list[int] = []
+    shape, classes, each, split = given.grid, given.classes, 0, dataset.split
     if dataset.source["name"] == "hcp":
         step = options.simulate.resolution // 2 if options.simulate else 1
         shape = shape or _grid([-(-length // step) for length in HCP_SHAPE], dataset)
@@ -101,13 +102,14 @@ def maps_of(dataset: Dataset, given: argparse.Namespace) -> Maps:
         if not value:
             source = dataset.source["name"]
             raise NotKnown(f"source {source}: what maps there will be is not in the config. Give {option}.")
-    explained = counts[2]
+    train, validation, test = counts
+    explained = test
     if dataset.explained and each:
         together = sum(min(len(of_task), dataset.explained) for of_task in COPES.values())
-        explained, each = counts[2] * together // each, together
+        explained, each = test * together // each, together
     elif dataset.explained and dataset.source["name"] == "synthetic":
         explained = min(explained, dataset.explained * classes)
-    return Maps(tuple(shape), classes, *counts, explained, each or explained)
+    return Maps(tuple(shape), classes, train, validation, test, explained, each or explained)
 
 
 def _grid(shape: Sequence[int], dataset: Dataset) -> Sequence[int]:
