@@ -46,7 +46,7 @@ def test_each_panel_has_a_ways_and_networks_means_and_intervals_a_line_an_attack
         assert set(drawn) == set(ATTACKS)
         for attack, (x, y, ends) in drawn.items():
             own = mine[mine["attack"] == attack]
-            np.testing.assert_allclose(x, BOUNDS, rtol=0.1)
+            np.testing.assert_allclose(np.asarray(x, float), BOUNDS, rtol=0.1)
             np.testing.assert_allclose(y.astype(float), own["mean"])
             np.testing.assert_allclose(ends, own[["ci_low", "ci_high"]])
 

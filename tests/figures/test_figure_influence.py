@@ -108,7 +108,7 @@ def test_curves_are_the_means_with_their_intervals_a_colour_a_training():
             model = {words: name for name, words in LABELS.items()}[label]
             own = means[(means["measure"] == measure) & (means["model"] == model)].sort_values("epsilon")
             own = own[own["attack"] == ("random_sign" if random else "gradient_sign")]
-            np.testing.assert_allclose(line.get_xdata(), BOUNDS, rtol=0.1)
+            np.testing.assert_allclose(np.asarray(line.get_xdata(), float), BOUNDS, rtol=0.1)
             assert line.get_linestyle() == (":" if random else "-")
             np.testing.assert_allclose(line.get_ydata().astype(float), own["mean"])
             ends = np.array([segment[:, 1] for segment in whiskers.get_segments()])

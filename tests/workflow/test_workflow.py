@@ -19,7 +19,7 @@ SIMULATED = "simulated data, not HCP"
 
 
 def test_every_dataset_gets_its_figures(finished: Clone) -> None:
-    predicted = ["prediction-tau", "prediction-regret", "influence"]
+    predicted = ["prediction-tau", "prediction-regret", "influence", "angles"]
     for dataset, numbers, others in (("tiny-synthetic", "12", predicted), ("tiny-hcp", "23", ["strength"])):
         names = {f"figure-{n}{panel}" for n in numbers for panel in ("a", "b", "")} | {
             "grid-informative",
