@@ -25,10 +25,12 @@ DRAWN_FRAGILE = {"fragility", "figure_fragility"}
 FRAGILE = {"attack_maps", *DRAWN_FRAGILE}
 DRAWN_INFLUENCE = {"influences", "figure_influence"}
 INFLUENCE = {"influence", *DRAWN_INFLUENCE}
-AFTER_MODEL = {"permute", *RETRAINED, *FRAGILE, *INFLUENCE, "explain", "robustness", *MEASURED, *AFTER_MAPS}
+ANGLES = {"angles", "angle_summary", "figure_angles"}
+PROBED = {*FRAGILE, *INFLUENCE, *ANGLES}
+AFTER_MODEL = {"permute", *RETRAINED, *PROBED, "explain", "robustness", *MEASURED, *AFTER_MAPS}
 AFTER_TRAINING = {"train", "model", *AFTER_MODEL}
 #: Of a dataset with one kind of figure only; the synthetic one has no sweep, and alone is measured.
-OF_SYNTHETIC = {"figure_1", "permute", *RETRAINED, *FRAGILE, *INFLUENCE, *MEASURED}
+OF_SYNTHETIC = {"figure_1", "permute", *RETRAINED, *PROBED, *MEASURED}
 OF_SYNTHETIC -= {"figure_grid", "judge", "claims", *FIRST_PAGE}
 AFTER_HCP_MAPS = AFTER_MAPS - {"figure_1"}
 SYNTHETIC_ONLY = {"subject_maps", "figure_3", "figure_strength"}
@@ -201,7 +203,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("one of samples", source("data/samples.py", "too few to split by family", "too few families"),
      {"samples", *AFTER_SAMPLES}),
     ("which maps are explained", source("data/rows.py", '"explained", int(sample)', '"explained ", int(sample)'),
-     {"explain", "refer", *FRAGILE, *INFLUENCE, *MEASURED, *AFTER_MAPS}),
+     {"explain", "refer", *PROBED, *MEASURED, *AFTER_MAPS}),
     ("a helper that one of two callers uses", source("numerics.py", '{precision} does not', '{precision} cannot'),
      {"volumes", *AFTER_VOLUMES}),
     ("logs and progress", source("runtime/log.py", "INTERVAL = 30.0", "INTERVAL = 20.0"), NOTHING),
@@ -235,7 +237,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("the agreement", source("evaluation/agreement.py", '"informative", "pairwise").as', '"informative", "p").as'),
      {"refer", "anchors", *FRAGILE, *PREDICTED, *AFTER_MAPS} - {"subject_maps", "figure_3"}),
     ("the statistics", source("evaluation/statistics.py", "alpha: float = 0.05", "alpha: float = 0.01"),
-     {*DRAWN_FRAGILE, *DRAWN_INFLUENCE, *TABLES}),
+     {*DRAWN_FRAGILE, *DRAWN_INFLUENCE, "angle_summary", *TABLES}),
     ("the attack on influences",
      source("exemplars/attack.py", "epsilon * self.sd * signs", "self.sd * epsilon * signs"),
      {*INFLUENCE, "judge", "claims", "resources", *FIRST_PAGE}),
