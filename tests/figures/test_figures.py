@@ -52,7 +52,7 @@ def text_of(svg):
     return set(" ".join(re.findall(r">([^<>]+)<", svg.read_text(encoding="utf-8"))).split())
 
 
-def tests_of(*pairs):
+def pairs_of(*pairs):
     """All pairs of entries of one family, those given significant."""
     keys = [(entry["model"], entry["method"]) for entry in ENTRIES]
     rows = [(*a, *b, 0.01, {a, b} in [set(pair) for pair in pairs]) for a, b in itertools.combinations(keys, 2)]
@@ -60,7 +60,7 @@ def tests_of(*pairs):
     return pd.DataFrame(rows, columns=columns).assign(criterion="informative", conditions="all")
 
 
-NO_TESTS = tests_of()[:0]
+NO_TESTS = pairs_of()[:0]
 NOTHING = pd.DataFrame(columns=["criterion", "conditions", "model_a", "method_a", "value"])
 
 
@@ -167,7 +167,7 @@ def test_words_stand_in_place_of_bars_that_there_are_none_of():
 
 def test_letters_are_of_the_tests_and_the_largest_mean_has_the_first():
     weights, linear, adversarial, smooth = [(entry["model"], entry["method"]) for entry in ENTRIES]
-    tests = tests_of((smooth, weights), (smooth, linear), (adversarial, weights))
+    tests = pairs_of((smooth, weights), (smooth, linear), (adversarial, weights))
     rows, figure = barred(summary_of([[0.1, 0.2, 0.3, 0.4]]), tests=tests)
     assert list(rows["letters"][rows["panel"] == "a"]) == ["c", "bc", "ab", "a"]
     assert words_beside(figure) == ["0.100 c", "0.200 bc", "0.300 ab", "0.400 a"]
@@ -544,7 +544,7 @@ def with_references(rows, conditions=("all",)):
 def test_references_stand_in_words_below_the_entries_in_one_grey_without_letters():
     sets = ("all", "no_negated")
     rows = with_references(summary_of([[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]], sets), sets)
-    table, figure = barred(rows, ["random", "input", "group_truth"], tests=tests_of())
+    table, figure = barred(rows, ["random", "input", "group_truth"], tests=pairs_of())
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels[4:] == ["noise", "input itself", "group average"]
     (lengths, faces), _ = bars_of(figure)

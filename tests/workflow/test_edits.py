@@ -269,7 +269,7 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("the style of pages", page_style,
      {"quality", "figure_grid", "figure_prediction", "figure_fragility", "claims", "resources", *FIRST_PAGE}),
     ("the simulation's peaks", peaks, SIMULATED),
-    ("what the terminal says", source("runtime/terminal.py", "of {msg['total']}", "/ {msg['total']}"), NOTHING),
+    ("what the terminal says", source("runtime/terminal.py", "of {total}", "/ {total}"), NOTHING),
     ("what jobs say", source("runtime/job.py", ".setLevel(NOTICE)", ".setLevel(NOTICE - 1)"), NOTHING),
     ("touch of everything", touch_everything, NOTHING),
     ("a fresh clone beside old results", fresh_clone_beside_old_results, NOTHING),

@@ -86,7 +86,7 @@ def configured(copy: Clone) -> dict:
     # In place of a network, whose maps are there under the same name.
     models["linear"] = {"maps": {"gradient": "maps/sizes.tsv"}, "signed": False}
     # No network at all.
-    raw["datasets"]["tiny-synthetic"].update(metrics={}, roar=None, fragility=None, influence=None)
+    raw["datasets"]["tiny-synthetic"].update(metrics={}, roar=None, fragility=None, influence=None, angles=None)
     raw["datasets"]["tiny-synthetic"]["models"] = {"other": {"maps": "images/sizes.tsv", "signed": False}}
     return raw
 
