@@ -25,6 +25,7 @@ DRAWN_FRAGILE = {"fragility", "figure_fragility"}
 FRAGILE = {"attack_maps", *DRAWN_FRAGILE}
 DRAWN_INFLUENCE = {"influences", "figure_influence"}
 INFLUENCE = {"influence", *DRAWN_INFLUENCE}
+#: Of networks with ReLUs alone, which a linear one has not.
 ANGLES = {"angles", "angle_summary", "figure_angles"}
 PROBED = {*FRAGILE, *INFLUENCE, *ANGLES}
 AFTER_MODEL = {"permute", *RETRAINED, *PROBED, "explain", "robustness", *MEASURED, *AFTER_MAPS}
@@ -250,9 +251,9 @@ TABLE: list[tuple[str, Edit, set[str]]] = [
     ("the order of keys", config(reverse_keys), NOTHING),
     ("a default written out", config(write_default), NOTHING),
     ("one more seed", config(add_seed),
-     {"networks", *AFTER_TRAINING} - {"figure_1", "anchors", *SYNTHETIC_ONLY, *OF_ONE}),
+     {"networks", *AFTER_TRAINING} - {"figure_1", "anchors", *SYNTHETIC_ONLY, *OF_ONE, *ANGLES}),
     ("one more saliency method", config(add_method), {"networks", "explain", *AFTER_HCP_MAPS}),
-    ("one more model", config(add_model), {"networks", *AFTER_TRAINING} - {*SYNTHETIC_ONLY, *OF_ONE}),
+    ("one more model", config(add_model), {"networks", *AFTER_TRAINING} - {*SYNTHETIC_ONLY, *OF_ONE, *ANGLES}),
     ("the precision of a training", config(half), {"networks", *AFTER_TRAINING} - OF_SYNTHETIC),
     ("one more strength", config(add_strength), {"networks", *AFTER_TRAINING} - OF_SYNTHETIC),
     ("one more reference", config(add_reference),
