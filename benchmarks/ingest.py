@@ -8,6 +8,7 @@ time; and 5 and 50 subjects at 4 mm (the same files under several names), peak m
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -47,7 +48,8 @@ def simulate(root: Path, resolution: int, subjects: int, own: int) -> list[str]:
         if number < own:
             write_subject(root, template, subject, 0, options.model_dump())
         else:
-            (root / subject).symlink_to(root / names[number % own])
+            # Links to files: a link to a folder is refused, as the same person again.
+            shutil.copytree(root / names[number % own], root / subject, copy_function=os.link)
     return names
 
 
