@@ -204,6 +204,18 @@ def figure_fragility_of_one(panel):
     return fragility.fragility_figure(rows, panel, {"plain": LONG}, ["random_sign"], "sd of the data")
 
 
+def figure_fragility_of_many(panel):
+    """Nine ways to explain, one bound, names that have no blank to break at."""
+    rows = fragility.drawn_fragility(
+        fragility_summary(attacked_tables.table(models=("plain",), methods=("gradient",)), ["random_sign"]),
+        "full",
+        "all",
+    )
+    ways = (*MANY[:6], "optimised-gradient", "decoy-integrated_gradients", "optimised-integrated_gradients")
+    rows = pd.concat([rows[rows["epsilon"] == rows["epsilon"].max()].assign(method=way) for way in ways])
+    return fragility.fragility_figure(rows, panel, {"plain": "CNN"}, ["random_sign"], "sd of the data, in any voxel")
+
+
 def figure_fragility_maps(_):
     measures, examples = before_and_after.tables(before_and_after.BRAIN)
     rows = before_after.drawn_maps(measures, examples, "full", "all")
@@ -233,6 +245,7 @@ FIGURES = [
     ("narrow regret", figure_prediction, "narrow regret", 89), ("regret", figure_prediction, "regret", 183),
     *((f"fragility {panel}", figure_fragility, panel, 183) for panel in fragility.PANELS),
     *((f"narrow fragility {panel}", figure_fragility_of_one, panel, 89) for panel in fragility.PANELS),
+    *((f"fragility of many {panel}", figure_fragility_of_many, panel, 183) for panel in fragility.PANELS),
     ("fragility maps", figure_fragility_maps, None, 183), ("influence", figure_influence, None, 183),
     ("angles", figure_angles, None, 183),
 ]  # fmt: skip

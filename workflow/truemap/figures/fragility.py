@@ -149,8 +149,9 @@ def _finish(figure: plt.Figure, axes: Any, rows: pd.DataFrame, unit: str, words:
             axis.margins(x=0.15)
             axis.set_xticks(bounds, [f"{bound:g}" for bound in bounds])
             axis.set_xticks([], minor=True)
-    for axis in axes[-1]:
-        axis.set_xlabel(f"ε, {unit}")
+    # Once, in the middle: below each of nine columns it would be wider than the column.
+    middle, odd = divmod(len(axes[-1]), 2)
+    axes[-1][middle].set_xlabel(f"ε, {unit}", x=0.5 if odd else 0.0)
     figure.supylabel(fitted(words, HIGH * len(axes) + 0.2, USUAL), fontsize=USUAL)
     found = {
         label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)

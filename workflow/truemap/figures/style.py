@@ -76,11 +76,13 @@ def columns_of(names: Iterable[str], width: float) -> int:
 
 
 def fitted(text: str, width: float, size: float = SMALL) -> str:
-    """Return a text in lines of at most this width in inches; a longer word stands on a line of its own."""
+    """Return a text in lines of at most this width in inches; a longer word is broken after hyphens and underscores."""
     lines: list[str] = []
     for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        lines[-1:] = [longer] if text_width(longer, size) <= width else [*lines[-1:], word]
+        parts = [word] if text_width(word, size) <= width else re.findall(r"[-_]*[^-_]+[-_]*", word)
+        for number, part in enumerate(parts):
+            longer = f"{lines[-1]}{'' if number else ' '}{part}" if lines else part
+            lines[-1:] = [longer] if text_width(longer, size) <= width else [*lines[-1:], part]
     return "\n".join(lines)
 
 
