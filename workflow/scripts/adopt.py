@@ -6,7 +6,7 @@ from truemap.data import seen, sources
 from truemap.data.given import check_explained, check_numbers, files, read_sheet
 from truemap.data.given_maps import SheetReader
 from truemap.data.grid import read_grid
-from truemap.data.maps import MapWriter, MeanMaps
+from truemap.data.maps import MapWriter, MeanMaps, store
 from truemap.data.rows import choose_explained, of_job
 from truemap.data.samples import read
 from truemap.runtime.files import DataError, whole
@@ -34,15 +34,10 @@ with job(snakemake, scrub) as settings:
     sheet = sheet[sheet["sample"].isin(explained["sample"])]
     given = SheetReader(sheet, grid, settings["signed"], settings["nan"])
     classes = sorted(samples["label"].unique())
-    means, negative = MeanMaps(classes, grid.shape), False
+    means = MeanMaps(classes, grid.shape)
     inside, data = grid.mask.reshape(-1) if settings["stored"] == "brain" else None, settings["data"]
     with whole(snakemake.output.maps) as path, MapWriter(path, grid.mask.size, "float16", inside, data) as writer:
-        for rows, maps in given.blocks(explained, classes):
-            writer.write(rows, maps)
-            means.add(rows, maps)
-            negative |= bool((maps < 0).any())
-            # The next subject's are made before a loop lets go of these.
-            del maps
+        store(given.blocks(explained, classes), writer, means)
     if seen.look(found, found) != found:
         raise DataError(f"{tables[0]}: maps were written while this job read them. Run again.")
     files = (snakemake.output[name] for name in ("mean", "mean_table", "mean_about"))
@@ -50,5 +45,5 @@ with job(snakemake, scrub) as settings:
     seen.write(place, found)
     given.odd.warn(tables[0])
     log.info("%d maps of %d test maps", means.count.sum(), means.count.trace())
-    if settings["signed"] and not negative:
+    if settings["signed"] and not writer.signed:
         log.warning("no map has a negative value: if they are sizes, set `signed: false`")

@@ -3,7 +3,7 @@
 from truemap.config.registry import method
 from truemap.data.background import read_background
 from truemap.data.grid import read_grid
-from truemap.data.maps import MapWriter, MeanMaps
+from truemap.data.maps import MapWriter, MeanMaps, store
 from truemap.data.rows import of_job
 from truemap.data.volumes import read_volumes
 from truemap.networks._batches import Batches
@@ -31,11 +31,7 @@ with job(snakemake) as settings:
     inside, data = grid.mask.reshape(-1) if settings["stored"] == "brain" else None, settings["data"]
     with whole(snakemake.output.maps) as path, MapWriter(path, grid.mask.size, "float16", inside, data) as writer:
         blocks = explain_blocks(decoder, batches, saliency, context, settings["memory"], settings["explained"])
-        for rows, maps in blocks:
-            writer.write(rows, maps)
-            means.add(rows, maps)
-            # The next subject's are made before a loop lets go of these.
-            del maps
+        store(blocks, writer, means)
     files = (snakemake.output[name] for name in ("mean", "mean_table", "mean_about"))
     means.write(*files, grid.affine, data, **of_job(snakemake.wildcards))
     log.info("%d maps for %d classes each", means.count.trace(), len(decoder.classes))

@@ -59,6 +59,18 @@ TOGETHER = 8
 LARGEST = 1 << 28
 #: By how much `Unmoved` prefers the first class, and how much of the map it sees.
 PREFERENCE, SEEN = 50.0, 1e-4
+#: What a model's jobs do -> what is said of their time.
+PARTS = {
+    "training": "{} training",
+    "retraining": "{} training again",
+    "explaining": "{} explaining",
+    "measuring": "{} measuring maps",
+    "regions": "{} putting regions back",
+    "attacking": "at most {} attacking maps",
+    "influence": "{} on influences of training maps",
+    "angles": "at most {} on angles of directions",
+    "robustness": "at most {} robust accuracy",
+}
 Settings = Mapping[str, Any]
 
 
@@ -530,29 +542,13 @@ def sentence(cost: Mapping[str, Any], asked: bool) -> str:
     asked : bool
         Whether robust accuracy was asked for.
     """
-    parts = (
-        "training",
-        "retraining",
-        "explaining",
-        "measuring",
-        "regions",
-        "attacking",
-        "influence",
-        "angles",
-        "robustness",
-    )
-    found = [cost[f"{what}_seconds"] for what in parts]
-    training, retraining, explaining, measuring, regions, attacking, influence, angles, robustness = found
-    robust = f"at most {_words(robustness)} robust accuracy" if asked else "robust accuracy not asked for"
-    again = f"{_words(retraining)} training again, " if retraining else ""
-    measured = f"{_words(measuring)} measuring maps, " if measuring else ""
-    measured += f"{_words(regions)} putting regions back, " if regions else ""
-    measured += f"at most {_words(attacking)} attacking maps, " if attacking else ""
-    measured += f"{_words(influence)} on influences of training maps, " if influence else ""
-    measured += f"at most {_words(angles)} on angles of directions, " if angles else ""
+    known = {part: cost[f"{part}_seconds"] for part in PARTS}
+    told = {part for part in PARTS if known[part] and part != "robustness"} | {"training", "explaining"}
+    told |= {"robustness"} if asked else set()
+    said = [words.format(_words(known[part])) for part, words in PARTS.items() if part in told]
+    said += [] if asked else ["robust accuracy not asked for"]
     return (
-        f"{cost['model']}: about {_words(sum(found))} on this machine, one job at a time: "
-        f"{_words(training)} training, {again}{_words(explaining)} explaining, {measured}{robust} "
+        f"{cost['model']}: about {_words(sum(known.values()))} on this machine, one job at a time: {', '.join(said)} "
         f"({cost['parameters']:,} parameters, {cost['multiply_adds']:,} multiply-adds a map)"
     )
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from truemap.config.names import OF_RELUS
-from truemap.config.options import Count, Positive, Strict
+from truemap.config.options import Count, Positive, Strict, once
 
 
 class Angles(Strict):
@@ -62,12 +62,7 @@ class Angles(Strict):
         "features correlate by .95 and more with exact refits without a map (tests/exemplars)",
     )
 
-    @field_validator("models")
-    @classmethod
-    def _once(cls, value: list[str] | None) -> list[str] | None:
-        if value and len(set(value)) < len(value):
-            raise ValueError("one is there twice")
-        return value
+    _once = field_validator("models")(once)
 
 
 def without_angles(name: str, model: Any, traits: Collection[str] | None, needs: Collection[str]) -> str:

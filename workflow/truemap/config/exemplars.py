@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from truemap.config.options import Count, MethodOptions, Positive
+from truemap.config.options import Count, MethodOptions, Positive, once
 
 #: The attack, and what it is compared with: noise of random signs of the same size.
 GRADIENT, RANDOM = "gradient_sign", "random_sign"
@@ -32,12 +32,7 @@ class SignAttack(MethodOptions):
         "in size. The step makes those attacked less so",
     )
 
-    @field_validator("epsilon")
-    @classmethod
-    def _differ(cls, value: list[float]) -> list[float]:
-        if len(set(value)) < len(value):
-            raise ValueError("one is there twice")
-        return value
+    _differ = field_validator("epsilon")(once)
 
 
 class Influential(SignAttack):
@@ -69,9 +64,4 @@ class Influential(SignAttack):
         "layer",
     )
 
-    @field_validator("models")
-    @classmethod
-    def _once(cls, value: list[str] | None) -> list[str] | None:
-        if value and len(set(value)) < len(value):
-            raise ValueError("one is there twice")
-        return value
+    _once = field_validator("models")(once)

@@ -24,6 +24,15 @@ def _hcp_number(value: Any) -> Any:
 
 
 T = TypeVar("T")
+
+
+def once(value: list[T] | None) -> list[T] | None:
+    """Return a list, of which nothing may be there twice: for `field_validator`."""
+    if value and len(set(value)) < len(value):
+        raise ValueError("one is there twice")
+    return value
+
+
 #: One value, or a list of candidates of which validation data choose one.
 Grid: TypeAlias = T | Annotated[list[T], Field(min_length=1)]
 Number = Annotated[float, BeforeValidator(_exponent)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from truemap.config.options import EPSILON_UNIT, Count, EpsilonUnit, Number, Positive, Strict
+from truemap.config.options import EPSILON_UNIT, Count, EpsilonUnit, Number, Positive, Strict, once
 from truemap.config.registry import folders_of, resolve_methods
 
 
@@ -55,12 +55,7 @@ class Roar(Strict):
     )
     test: Count | None = Field(200, description="test maps that are explained and tested on, likewise; null: all")
 
-    @field_validator("fractions", "methods")
-    @classmethod
-    def _differ(cls, value: list[Any] | None) -> list[Any] | None:
-        if value and len(set(value)) < len(value):
-            raise ValueError("one is there twice")
-        return value
+    _differ = field_validator("fractions", "methods")(once)
 
 
 class Fragility(Strict):
@@ -121,9 +116,4 @@ class Fragility(Strict):
     def _attacks(cls, value: Any, info: ValidationInfo) -> dict[str, dict[str, Any]]:
         return resolve_methods("map_attacks", value, folders=folders_of(info))
 
-    @field_validator("epsilon", "methods", "models")
-    @classmethod
-    def _differ(cls, value: list[Any] | None) -> list[Any] | None:
-        if value and len(set(value)) < len(value):
-            raise ValueError("one is there twice")
-        return value
+    _differ = field_validator("epsilon", "methods", "models")(once)

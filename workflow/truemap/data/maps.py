@@ -51,6 +51,11 @@ class MapWriter:
         Voxels to store, those of the brain; None is all.
     data : str
         What the data are called, for the file's metadata.
+
+    Attributes
+    ----------
+    signed : bool
+        Whether any map so far had a negative value.
     """
 
     def __init__(self, path: Path, voxels: int, dtype: str, inside: np.ndarray | None = None, data: str = "") -> None:
@@ -58,7 +63,7 @@ class MapWriter:
         self.voxels = voxels if inside is None else int(inside.sum())
         self.dtype = np.dtype(dtype)
         self._writer: pq.ParquetWriter | None = None
-        self._signed, self._coarse = False, 0
+        self.signed, self._coarse = False, 0
 
     def __enter__(self) -> MapWriter:
         return self
@@ -66,7 +71,7 @@ class MapWriter:
     def __exit__(self, *error: object) -> None:
         if self._writer is not None:
             stored = "all" if self.inside is None else "brain"
-            self._writer.add_key_value_metadata({"signed": str(self._signed), "voxels": stored, "data": self.data})
+            self._writer.add_key_value_metadata({"signed": str(self.signed), "voxels": stored, "data": self.data})
             self._writer.close()
         if self._coarse:
             log.warning(
@@ -84,7 +89,7 @@ class MapWriter:
         DataError
             If a value is not finite, or not in the stored type.
         """
-        self._signed = self._signed or bool((maps < 0).any())
+        self.signed = self.signed or bool((maps < 0).any())
         maps = maps if self.inside is None else maps[:, self.inside]
         with np.errstate(over="ignore"):
             stored = np.ascontiguousarray(maps, dtype=self.dtype)
@@ -105,6 +110,15 @@ class MapWriter:
                 self.path, table.schema, compression="none", use_dictionary=False, write_page_checksum=True
             )
         self._writer.write_table(table, row_group_size=len(table))
+
+
+def store(blocks: Iterator[tuple[pd.DataFrame, np.ndarray]], writer: MapWriter, means: MeanMaps) -> None:
+    """Write (rows, maps) of each subject, and add them to the means."""
+    for rows, maps in blocks:
+        writer.write(rows, maps)
+        means.add(rows, maps)
+        # The next subject's are made before a loop lets go of these.
+        del maps
 
 
 def _rounding(maps: np.ndarray, stored: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -143,12 +143,8 @@ def _fragility(told: Mapping[str, Any]) -> Html:
     pictures = [one for one in told["pictures"] if one["name"].startswith("fragility")]
     if not told["fragility"]:
         return Html("")
-    said = joined(html("<li>{}</li>\n", sentence) for sentence in told["fragility"])
-    return html(
-        "<h3>Attacked maps</h3>\n{}<details><summary>What protects maps</summary><ul>\n{}</ul></details>\n"
-        '<p><a href="{}/figures/fragility.html">In words and tables</a></p>\n',
-        _pictures(pictures), said, told["dataset"],
-    )  # fmt: skip
+    more = html('<p><a href="{}/figures/fragility.html">In words and tables</a></p>\n', told["dataset"])
+    return html("{}{}", _section("Attacked maps", pictures, "What protects maps", told["fragility"]), more)
 
 
 def _influence(told: Mapping[str, Any]) -> Html:
@@ -156,24 +152,29 @@ def _influence(told: Mapping[str, Any]) -> Html:
     # What was written by other code has none.
     if not (sentences := told.get("influence")):
         return Html("")
-    said = joined(html("<li>{}</li>\n", sentence) for sentence in [*sentences, influence.TRAP])
-    return html(
-        "<h3>Training maps that predictions hang on</h3>\n{}<details><summary>What attacks leave of influences"
-        "</summary><ul>\n{}</ul></details>\n",
-        _pictures(pictures), said,
-    )  # fmt: skip
+    head, summary = "Training maps that predictions hang on", "What attacks leave of influences"
+    return _section(head, pictures, summary, [*sentences, influence.TRAP])
 
 
 def _angles(told: Mapping[str, Any]) -> Html:
     # What was written by other code has none.
     if not (sentences := told.get("angles")):
         return Html("")
-    said = joined(html("<li>{}</li>\n", sentence) for sentence in [*sentences, random_directions.TRAP])
+    pictures = [one for one in told["pictures"] if one["name"] == "angles"]
+    head, summary = "What changes a map, and what changes its score", "How far apart they are"
+    return _section(head, pictures, summary, [*sentences, random_directions.TRAP])
+
+
+def _section(head: str, pictures: Sequence[Mapping[str, Any]], summary: str, sentences: Iterable[str]) -> Html:
+    """Return pictures under a head, and sentences that a click shows."""
+    said = joined(html("<li>{}</li>\n", sentence) for sentence in sentences)
     return html(
-        "<h3>What changes a map, and what changes its score</h3>\n{}<details><summary>How far apart they are</summary>"
-        "<ul>\n{}</ul></details>\n",
-        _pictures([one for one in told["pictures"] if one["name"] == "angles"]), said,
-    )  # fmt: skip
+        "<h3>{}</h3>\n{}<details><summary>{}</summary><ul>\n{}</ul></details>\n",
+        head,
+        _pictures(pictures),
+        summary,
+        said,
+    )
 
 
 def _shares(told: Mapping[str, Any]) -> Html:
