@@ -1,7 +1,8 @@
 """A training step and saliency maps of Table 2's network at 2 mm on a GPU, beside captum and what the card can do.
 
 Run from the checkout's root:  .venv/bin/python benchmarks/gpu.py
-Pools of stride 2 and 1, 8 maps a minibatch, one map that is explained. Of each way: the median of several calls after
+Pools of stride 2 and 1, 8 maps a minibatch, one map that is explained; steps on maps that the card holds, beside those
+on maps that are read from a file, ahead of the step and between steps. Of each way: the median of several calls after
 one; its peak of memory; the operations of its convolutions and products of matrices, and what its operations read and
 write, as shares of what the card does with a large product and a large copy in the same run. Where memory is too small
 for a way, it says so. Without a GPU nothing is measured, and it says so; TRUEMAP_GPU=cpu runs it on a CPU and a small
@@ -11,13 +12,17 @@ grid, so that its code is tried: those numbers mean nothing.
 import gc
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 from torch.nn import functional
@@ -33,23 +38,26 @@ except ImportError:
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from truemap.networks._decoder import Decoder, build_network  # noqa: E402 (the package lies in workflow/)
+from truemap.data.volumes import Volumes  # noqa: E402 (the package lies in workflow/)
+from truemap.networks._batches import Batches  # noqa: E402
+from truemap.networks._decoder import Decoder, build_network  # noqa: E402
 from truemap.networks._devices import prepare_device  # noqa: E402
 from truemap.networks._layers import InputConv3d, SamePool3d  # noqa: E402
 from truemap.saliency import gradient, integrated_gradients, smoothgrad  # noqa: E402
 from truemap.saliency._context import Context  # noqa: E402
 from truemap.training import free, pgd, standard  # noqa: E402
-from truemap.training._precision import computed_in  # noqa: E402
+from truemap.training._passes import computed_in  # noqa: E402
 
 PLACE = os.environ.get("TRUEMAP_GPU", "cuda")
 ON_GPU = PLACE == "cuda"
 SHAPE, FILTERS = ((91, 109, 91), [32, 32, 64, 64, 64]) if ON_GPU else ((8, 9, 8), [2, 3])
 #: Side of the matrices that are multiplied, bytes that are copied, calls that are timed.
 SIDE, COPIED, REPEATS = (8192, 1 << 30, 7) if ON_GPU else (64, 1 << 16, 1)
-CLASSES, BATCH, TEMPERATURE = 7, 8, 1.5
+CLASSES, BATCH, TEMPERATURE, MINIBATCHES = 7, 8, 1.5, 8
 STEPS, DRAWS, POINTS = (4, 20, 50) if ON_GPU else (2, 2, 2)
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 Run = Callable[[], object]
+Serve = Callable[[Sequence[torch.Tensor]], Iterable[tuple[torch.Tensor, torch.Tensor]]]
 
 
 class Counted(TorchDispatchMode):
@@ -176,7 +184,7 @@ def step_of(module: Any, options: Any, precision: str, stride: int, device: torc
     """Return one call of a training's `update`."""
     network = network_of(stride, device)
     optimizer, random = torch.optim.Adam(network.parameters()), torch.Generator().manual_seed(0)
-    passing, (x, y) = computed_in(precision, network), minibatch(BATCH, device)
+    passing, (x, y) = computed_in(precision, network, options.micro_batch), minibatch(BATCH, device)
     return lambda: module.update(passing, optimizer, x, y, options, random)
 
 
@@ -263,6 +271,7 @@ def trainings(stride: int, device: torch.device, known: Card) -> None:
         "Algorithm 1, noise's gradient after: one of its updates":
             (free, free.Options(steps=STEPS, gradient="after"), STEPS),
         "PGD, 3 steps": (pgd, pgd.Options(), 1),
+        "a plain step, a map at a time": (standard, standard.Options(micro_batch=1), 1),
     }  # fmt: skip
     for precision in PRECISIONS:
         found = {}
@@ -277,6 +286,38 @@ def trainings(stride: int, device: torch.device, known: Card) -> None:
         if precision == "bf16":
             floor = replace(step, seconds=step.operations / known.rates[precision]) if step else None
             goal("floor of a plain step's operations, times the step, bf16", floor, step, "at least 0.4")
+
+
+def readings(stride: int, device: torch.device, known: Card) -> None:
+    """Print what a step takes with its minibatch: held on the card, read ahead, and read between steps."""
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(
+            f"{folder}/maps.npy",
+            np.random.default_rng(0).standard_normal((MINIBATCHES * BATCH, *SHAPE), "f4").astype("f2"),
+        )
+        stored = np.load(f"{folder}/maps.npy", mmap_mode="r")
+        labels = [str(row % CLASSES) for row in range(len(stored))]
+        volumes, classes = Volumes([stored], pd.DataFrame({"label": labels})), sorted(set(labels))
+        held, read = (Batches(volumes, classes, device, resident) for resident in (True, False))
+        ways = {"held on the card": held.each, "read ahead": read.each, "read between steps": partial(map, read.get)}
+        found = {}
+        for name, serve in ways.items():
+            found[name] = measured(lambda serve=serve: epoch_of(serve, stride, device), MINIBATCHES)
+            told(f"a plain step and its minibatch, {name}, bf16", found[name], "bf16", known)
+        goal("read ahead, times held on the card", found["read ahead"], found["held on the card"], "at most 1.05")
+
+
+def epoch_of(serve: Serve, stride: int, device: torch.device) -> Run:
+    """Return one call of a plain step for each minibatch that is served."""
+    network = network_of(stride, device)
+    optimizer, random = torch.optim.Adam(network.parameters()), torch.Generator().manual_seed(0)
+    passing, parts = computed_in("bf16", network), torch.randperm(MINIBATCHES * BATCH, generator=random).split(BATCH)
+
+    def epoch() -> None:
+        for x, y in serve(parts):
+            standard.update(passing, optimizer, x, y, standard.Options(), random)
+
+    return epoch
 
 
 def explanations(stride: int, device: torch.device, known: Card) -> None:
@@ -313,6 +354,7 @@ def main() -> None:
     for stride in (2, 1):
         print(f"pools of stride {stride}")
         trainings(stride, device, known)
+        readings(stride, device, known)
         explanations(stride, device, known)
 
 

@@ -149,7 +149,7 @@ def settings_of(**changes):
     [
         (
             {},
-            r"model cnn: training \(standard\) takes at least .* GB \(maps at a time: 8\).*Take a smaller `batch_size`",
+            r"model cnn: training \(standard\) takes at least .* GB \(maps at a time: 8\).*Set its `micro_batch`",
         ),
         ({"training": None}, r"model cnn: predicting takes .*\(maps at a time: 1\).*Take a smaller network"),
     ],

@@ -71,7 +71,7 @@ def test_the_command_line_goes_before_the_configs_card(monkeypatch, capsys):
     assert main(["-", "--card-gb", "1e-5", "--teraflops", "7"]) == 0
     said = capsys.readouterr().out
     assert "hours: at 7 * 10^12" in said
-    assert "no, needs 0.0 GB: a smaller batch_size" in said
+    assert "no, needs 0.0 GB: micro_batch, or a smaller batch_size" in said
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_job_fits_with_the_maps_that_stay_on_the_card_or_is_told_what_helps():
         return remedy(rule, Counted(int(2e9), 1.0, at_once), kept, 3e9)
 
     assert said("train", 8, 1e9) == "yes"
-    assert said("train", 8, 2e9) == "no, needs 4.0 GB: a smaller batch_size"
+    assert said("train", 8, 2e9) == "no, needs 4.0 GB: micro_batch, or a smaller batch_size"
     assert said("explain", 8, 2e9) == "no, needs 4.0 GB: a smaller memory"
     assert said("explain", 1, 2e9).startswith("no, needs 4.0 GB: a smaller network")
 

@@ -155,6 +155,7 @@ def test_settings_hold_every_default_in_the_order_of_the_options():
         ("learning_rate", 1e-3),
         ("l2", 0.5),
         ("precision", "float32"),
+        ("micro_batch", None),
     ]
 
 
@@ -270,7 +271,7 @@ def test_without_lists_there_is_one_candidate():
 
 def test_lists_span_their_product():
     grid = candidates(fitted(learning_rate=[0.001, 0.01], l2=[0, 0.1, 1e-6], epochs=3))
-    common = {"name": "standard", "epochs": 3, "batch_size": 32, "precision": "float32"}
+    common = {"name": "standard", "epochs": 3, "batch_size": 32, "precision": "float32", "micro_batch": None}
     assert grid == {
         "learning-rate-0.001_l2-0": {**common, "learning_rate": 0.001, "l2": 0.0},
         "learning-rate-0.001_l2-0.1": {**common, "learning_rate": 0.001, "l2": 0.1},

@@ -20,7 +20,7 @@ from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
 from truemap.training._contract import Training
 from truemap.training._loop import trained
-from truemap.training._precision import computed_in
+from truemap.training._passes import computed_in
 
 PLACE = os.environ.get("TRUEMAP_GPU", "cuda")
 pytestmark = [
@@ -110,6 +110,40 @@ def test_training_in_bf16_is_close_to_that_in_float32(device, name):
     # Algorithm 1 goes down several times, each from where the last one came to.
     assert 0 < (half - full).norm() < (0.2 if name == "free" else 0.1) * full.norm()
     torch.testing.assert_close(step("bf16"), half, rtol=0, atol=0)
+
+
+def trained_weights(given, **options):
+    options = {"name": "standard", "epochs": 2, "batch_size": 8, "learning_rate": 1e-4} | options
+    settings = {"network": resolve_method("networks", NETWORKS[2]), "training": resolve_method("training", options)}
+    network, _ = trained(settings | {"seed": 3}, len(CLASSES), given, given)
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+def test_maps_that_are_read_ahead_train_as_maps_that_the_device_holds(device):
+    held = batches(device)
+    read = Batches(held.volumes, CLASSES, device, resident=False)
+    torch.testing.assert_close(trained_weights(read), trained_weights(held), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_minibatch_in_parts_is_close_to_the_whole_and_has_the_same_bits_twice(device, precision):
+    given = batches(device)
+    whole, parts, again = (trained_weights(given, precision=precision, micro_batch=size) for size in (None, 2, 2))
+    torch.testing.assert_close(parts, again, rtol=0, atol=0)
+    assert (parts - whole).abs().max() <= 6 * 2 * 1e-4 + 1e-5
+
+
+@pytest.mark.skipif(PLACE == "cpu", reason="memory of a GPU")
+def test_a_minibatch_in_parts_takes_less_memory(device):
+    given = batches(device)
+
+    def peak(size):
+        torch.cuda.reset_peak_memory_stats(device)
+        trained_weights(given, micro_batch=size)
+        return torch.cuda.max_memory_allocated(device) - torch.cuda.memory_allocated(device)
+
+    peak(None)
+    assert peak(1) < peak(None)
 
 
 @pytest.mark.skipif(PLACE == "cpu", reason="memory of a GPU")

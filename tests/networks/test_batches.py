@@ -1,3 +1,4 @@
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -61,3 +62,47 @@ def test_logits_are_the_networks_in_row_order_whatever_the_chunk(monkeypatch):
 def test_fewer_large_maps_meet_a_network_at_a_time(shape, size):
     """At 2 mm as many as the minibatches of config/paper.yaml: what can be trained can be validated and attacked."""
     assert Batches.at_once(SimpleNamespace(volumes=SimpleNamespace(shape=shape))) == size
+
+
+def test_each_gives_what_get_gives_part_by_part():
+    _, data = batches()
+    parts = torch.tensor([4, 0, 2, 0, 1]).split(2)
+    for given, rows in zip(data.each(parts), parts, strict=True):
+        assert all(torch.equal(*pair) for pair in zip(given, data.get(rows), strict=True))
+    assert list(data.each([])) == []
+
+
+class Watched(Volumes):
+    """Volumes that say when they are read."""
+
+    def take(self, rows):
+        rows = list(rows)
+        if rows == [9]:
+            raise OSError("the disk is gone")
+        found = super().take(rows)
+        READ[rows[0]].set()
+        return found
+
+
+READ = [threading.Event() for _ in range(5)]
+
+
+def test_the_next_part_is_read_while_one_is_used_and_no_other():
+    """Whoever trains for a second on maps that take a second to read waits for the first ones only."""
+    maps, data = batches()
+    data.volumes = Watched([maps], data.volumes.table)
+    for event in READ:
+        event.clear()
+    for number, _ in enumerate(data.each(torch.arange(5).split(1))):
+        ahead = READ[number + 1 : number + 3]
+        assert all(event.wait(10) for event in ahead[:1])
+        assert not any(event.is_set() for event in ahead[1:])
+
+
+def test_an_error_of_reading_is_raised_where_the_part_is_asked_for():
+    maps, data = batches()
+    data.volumes = Watched([maps], data.volumes.table)
+    parts = data.each([torch.tensor([0]), torch.tensor([9])])
+    next(parts)
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(parts)

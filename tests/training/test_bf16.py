@@ -16,7 +16,7 @@ from truemap.runtime.files import DataError
 from truemap.training import free, standard
 from truemap.training._checkpoint import Checkpoint
 from truemap.training._loop import fit
-from truemap.training._precision import computed_in
+from truemap.training._passes import computed_in
 
 #: In closed form: there is nothing to compute in another precision.
 CLOSED_FORM = {"templates"}

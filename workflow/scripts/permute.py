@@ -34,7 +34,8 @@ with job(snakemake) as settings:
     network, history = trained(twin, len(known["classes"]), permuted, permuted, checkpoint)
     network.requires_grad_(False)
     asked = {"permuted": permuted, "true": own, "test": test}
-    found = {name: accuracy(network, part, training["batch_size"]) for name, part in asked.items()}
+    size = training["micro_batch"] or training["batch_size"]
+    found = {name: accuracy(network, part, size) for name, part in asked.items()}
     log.info("accuracy %.4f on the permuted labels, %.4f on the true ones, %.4f on test maps", *found.values())
     save_weights(snakemake.output.weights, network)
     description = {key: known[key] for key in KNOWN} | {"training": training, "accuracy": found}

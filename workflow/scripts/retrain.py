@@ -33,7 +33,7 @@ with job(snakemake) as settings:
     checkpoint = Checkpoint(snakemake.params.checkpoint, checkpoint_key(snakemake.params, snakemake.input))
     # Nothing is chosen by what the network says of test maps on the way.
     network, _ = trained(network, len(known["classes"]), parts["train"], parts["test"], checkpoint)
-    size = known["training"]["batch_size"]
+    size = known["training"]["micro_batch"] or known["training"]["batch_size"]
     found = parts["test"].logits(network, at_most=size).argmax(dim=1).numpy()
     table = parts["test"].volumes.table[KEYS].assign(predicted=[known["classes"][number] for number in found])
     table = table.assign(correct=table["predicted"] == table["label"], constant=constant["test"])

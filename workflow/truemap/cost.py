@@ -49,7 +49,7 @@ from truemap.saliency._contract import Saliency
 from truemap.saliency._writer import chunk_size
 from truemap.training._contract import Training
 from truemap.training._objective import log_odds
-from truemap.training._precision import computed_in
+from truemap.training._passes import computed_in
 
 #: Seconds after which what was timed is not timed again.
 ENOUGH = 0.5
@@ -309,7 +309,7 @@ class Costs:
         size, random = self._batch(model), torch.Generator().manual_seed(0)
         tried = min(size, len(batches))
         minibatches, options = math.ceil(maps / size), []
-        passing = computed_in(training.options.precision, network)
+        passing = computed_in(training.options.precision, network, training.options.micro_batch)
         prepare = self._once(lambda: options.append(training.prepare(passing, training.options, batches, 0)))
         optimizer = torch.optim.Adam(network.parameters(), lr=training.options.learning_rate)
         network.train()

@@ -27,6 +27,7 @@ from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
 from truemap.saliency._writer import chunk_size
 from truemap.training._contract import Training
+from truemap.training._passes import computed_in
 
 Settings = Mapping[str, Any]
 #: Options that say how often a way to explain, or an attack, does the same again, and how often it is counted.
@@ -111,15 +112,17 @@ class Counter:
         found, maps = method("training", training, Training), self.maps
         size = min(found.options.batch_size or maps.train, maps.train)
         with self._network(network) as (shapes, layers):
-            layers.train()
-            options, before = self._prepared(shapes, found, layers)
+            passing = computed_in(found.options.precision, layers.train(), found.options.micro_batch)
+            at_once = min(found.options.micro_batch or size, size)
+            options, before = self._prepared(shapes, found, passing)
             optimizer, random = torch.optim.Adam(layers.parameters(), lr=1e-3), torch.Generator("cpu").manual_seed(0)
             x, y = self._some(size), torch.arange(size) % maps.classes
             for _ in range(TWICE):
-                step = _operations(shapes, lambda: found.update(layers, optimizer, x, y, options, random))
-            held_out = _operations(shapes, lambda: self._forward(layers.eval(), x)) / size * maps.validation
+                step = _operations(shapes, lambda: found.update(passing, optimizer, x, y, options, random))
+            forward = _operations(shapes, lambda: self._forward(layers.eval(), x[:at_once]))
+            held_out = forward / at_once * maps.validation
         epoch = step * maps.train / size + held_out
-        return Counted(shapes.peak, before + found.options.epochs * epoch, size)
+        return Counted(shapes.peak, before + found.options.epochs * epoch, at_once)
 
     def predicting(self, network: Settings, memory: float) -> Counted:
         """Return what it takes to predict validation and test maps (rule `model`).
@@ -315,7 +318,7 @@ def _least(model: Settings, attacks: Settings, counter: Counter) -> Iterator[tup
     """Yield the jobs of a model in words, how each is counted at its least, and what helps."""
     network, alone, smaller = model["network"], 0.0, "Take a smaller network (filters, pool_stride)"
     if training := model["training"]:
-        batch = "Take a smaller `batch_size` or network (filters, pool_stride)"
+        batch = "Set its `micro_batch` (1 takes least), a smaller `batch_size` or network (filters, pool_stride)"
         yield f"training ({training['name']})", partial(counter.training, network, training), batch
     yield "predicting", partial(counter.predicting, network, alone), smaller
     for label, chosen in model["saliency"].items():

@@ -194,7 +194,7 @@ def remedy(rule: str, counted: Counted, kept: float, card: float) -> str:
         return "yes"
     need = f"no, needs {(counted.peak + kept) / 1e9:.1f} GB"
     if rule == "train" and counted.at_once > 1:
-        return f"{need}: a smaller batch_size"
+        return f"{need}: micro_batch, or a smaller batch_size"
     if rule != "train" and counted.at_once > 1:
         return f"{need}: a smaller memory"
     return f"{need}: a smaller network (filters, pool_stride), or downsample"

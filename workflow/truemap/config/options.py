@@ -129,6 +129,12 @@ class TrainingOptions(MethodOptions):
         "trained network is asked: validation, temperature, maps. In what type maps are stored says the dataset's "
         "`precision`",
     )
+    micro_batch: Count | None = Field(
+        None,
+        description="maps of a minibatch that pass the network at a time, for minibatches whose activations memory "
+        "does not hold (null: all). They are computed again for the gradient, so that a step takes a third more "
+        "operations; weights differ by rounding",
+    )
 
 
 class TwinOptions(MethodOptions):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -48,12 +49,32 @@ class Batches:
 
     def get(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return maps ``(n, *shape)`` float32 and class numbers ``(n,)`` of these rows."""
+        if self._resident is None:
+            return self._given(self._read(rows), rows)
+        return self._given(self._resident[rows.to(self.device)], rows)
+
+    def each(self, parts: Iterable[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield what `get` returns of each part of the rows.
+
+        Of maps in files the next part is read, into memory that a GPU copies from, while one is used.
+        """
         if self._resident is not None:
-            maps = self._resident[rows.to(self.device)]
-        else:
-            maps = torch.from_numpy(self.volumes.take(rows.tolist()))
-            if self.device.type == "cuda":
-                maps = maps.pin_memory()
+            yield from map(self.get, parts)
+            return
+        with ThreadPoolExecutor(1, "read") as reader:
+            reads = ((reader.submit(self._read, rows), rows) for rows in parts)
+            coming = next(reads, None)
+            while coming:
+                maps, rows = coming[0].result(), coming[1]
+                coming = next(reads, None)
+                yield self._given(maps, rows)
+
+    def _read(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return maps in their stored type, from files; pinned, for a GPU."""
+        maps = torch.from_numpy(self.volumes.take(rows.tolist()))
+        return maps.pin_memory() if self.device.type == "cuda" else maps
+
+    def _given(self, maps: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return (
             maps.to(self.device, non_blocking=True).float(),
             self.labels[rows].to(self.device, non_blocking=True),

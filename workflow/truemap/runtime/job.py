@@ -81,8 +81,8 @@ def _remedy(error: Exception) -> str:
     words = isinstance(error, RuntimeError) and NO_MEMORY.search(str(error))
     if words or isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return (
-            "Memory ran out: run fewer jobs at a time (`--cores`), lower `memory` (for saliency) or `batch_size` (for "
-            "training), or take a machine or GPU with more"
+            "Memory ran out: run fewer jobs at a time (`--cores`), lower `memory` (for saliency) or `micro_batch` "
+            "(for training), or take a machine or GPU with more"
         )
     # A full disk, a folder that may not be written.
     return "Free space or mend permissions" if isinstance(error, OSError) else ""

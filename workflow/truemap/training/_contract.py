@@ -29,8 +29,8 @@ class Update(Protocol):
         Parameters
         ----------
         network : nn.Module
-            Maps (n, *shape) to logits (n, classes), float32 both; for ``precision: bf16`` the network stands behind
-            `truemap.training._precision.Bf16`.
+            Maps (n, *shape) to logits (n, classes), float32 both; behind `truemap.training._passes.Bf16` and
+            `truemap.training._passes.MicroBatches` where the options ask for it: hooks then see parts of a minibatch.
         x : Tensor, shape (n, *shape), float32
         y : Tensor of int, shape (n,)
             True classes.

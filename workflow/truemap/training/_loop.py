@@ -19,7 +19,7 @@ from truemap.runtime.files import DataError
 from truemap.runtime.log import NOTICE, log, progress
 from truemap.training._checkpoint import Checkpoint
 from truemap.training._contract import Training
-from truemap.training._precision import computed_in
+from truemap.training._passes import computed_in
 
 
 def fit(
@@ -52,7 +52,7 @@ def fit(
         If the loss or the validation likelihood is not finite.
     """
     # Before a checkpoint is restored: a resumed run then finds what the broken one found.
-    passing = computed_in(method.options.precision, network)
+    passing = computed_in(method.options.precision, network, method.options.micro_batch)
     options = method.prepare(passing, method.options, training, seed)
     random = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
@@ -63,11 +63,10 @@ def fit(
     for epoch in progress(range(1, options.epochs + 1), "epoch", done=len(history)):
         network.train()
         losses = []
-        for rows in torch.randperm(len(training), generator=random).split(size):
-            x, y = training.get(rows)
-            losses.append(len(rows) * method.update(passing, optimizer, x, y, options, random))
+        for x, y in training.each(torch.randperm(len(training), generator=random).split(size)):
+            losses.append(len(y) * method.update(passing, optimizer, x, y, options, random))
         network.eval()
-        row = {"epoch": epoch, "loss": sum(losses) / len(training), **_validate(network, validation, size)}
+        row = {"epoch": epoch, "loss": sum(losses) / len(training), **_validate(network, validation, options)}
         if not all(math.isfinite(value) for value in row.values()):
             raise DataError(
                 f"training: the loss is not finite in epoch {epoch}. Lower `learning_rate`, `epsilon` or `strength`, "
@@ -106,9 +105,9 @@ def accuracy(network: nn.Module, maps: Batches, at_most: int | None) -> float:
     return (maps.logits(network, at_most=at_most).argmax(1) == maps.labels).double().mean().item()
 
 
-def _validate(network: nn.Module, validation: Batches, size: int) -> dict[str, Any]:
-    # As many maps as of a minibatch take less than a step does. By `memory`, another one would train all again.
-    logits = validation.logits(network, at_most=size)
+def _validate(network: nn.Module, validation: Batches, options: Any) -> dict[str, Any]:
+    # As many maps as in a step take less than it does. By `memory`, another one would train all again.
+    logits = validation.logits(network, at_most=options.micro_batch or options.batch_size)
     return {
         "validation_nll": functional.cross_entropy(logits, validation.labels).item(),
         "validation_accuracy": (logits.argmax(1) == validation.labels).double().mean().item(),

@@ -56,6 +56,7 @@ class Options(TrainingOptions):
         [], description="ReLU layers whose units count, 0 the one nearest to the map; an empty list is all of them"
     )
     logits: bool = Field(True, description="count the logits as one more layer (section 4.3 of the paper)")
+    micro_batch: None = Field(None, description="none: the penalty is of the activations of a whole minibatch")
 
     def needs(self) -> set[str]:
         """The ReLUs that count; some, where logits do not."""
@@ -114,13 +115,12 @@ def standard_nsloss(network: nn.Module, options: Options, training: Batches, ran
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
     size = options.batch_size or len(training)
     for _ in progress(range(options.epochs), "epoch of the standard model"):
-        for rows in torch.randperm(len(training), generator=random).split(size):
-            standard.update(network, optimizer, *training.get(rows), options, random)
+        for x, y in training.each(torch.randperm(len(training), generator=random).split(size)):
+            standard.update(network, optimizer, x, y, options, random)
     network.eval()
     values = []
     with torch.no_grad():
-        for rows in torch.randperm(len(training), generator=random).split(size)[:BATCHES]:
-            x, _ = training.get(rows)
+        for x, _ in training.each(torch.randperm(len(training), generator=random).split(size)[:BATCHES]):
             radii = lengths(x, options.epsilon, options.epsilon_unit)
             _, clean = activations(network, x, options.layers, options.logits)
             for _ in range(options.draws):

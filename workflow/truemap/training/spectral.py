@@ -45,19 +45,20 @@ class Options(TrainingOptions):
 
 
 def applied(network: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, list[Applied]]:
-    """Return the logits, and each layer with weights as it was applied, first to last.
+    """Return the logits, and each layer with weights as it was applied, first to last; once, if part by part.
 
     Raises
     ------
     DataError
         If the network has no linear layer and no convolution.
     """
-    found: list[Applied] = []
+    found: dict[nn.Linear | nn.Conv3d, tuple[int, ...]] = {}
+
+    def note(layer: nn.Linear | nn.Conv3d, inputs: tuple[torch.Tensor, ...]) -> None:
+        found[layer] = tuple(inputs[0].shape[1:])
+
     layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv3d)]
-    hooks = [
-        layer.register_forward_pre_hook(lambda layer, inputs: found.append((layer, tuple(inputs[0].shape[1:]))))
-        for layer in layers
-    ]
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
     try:
         logits = network(x)
     finally:
@@ -68,7 +69,7 @@ def applied(network: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, list[App
             "spectral: the network has no linear layer and no convolution whose norm could be penalised. Choose "
             "another network or another training."
         )
-    return logits, found
+    return logits, list(found.items())
 
 
 def squared_norm(

@@ -23,6 +23,7 @@ class Options(TrainingOptions):
     learning_rate: Literal[1] = Field(1, description="not used")
     l2: Literal[0] = Field(0, description="not used: a correlation does not depend on the length of a template")
     precision: Literal["float32"] = Field("float32", description="means are float32; nothing passes the network")
+    micro_batch: None = Field(None, description="not used: `batch_size` is how many maps are read at a time")
 
     def traits(self) -> set[str]:
         """Nothing is searched for."""
