@@ -23,7 +23,7 @@ CNN = resolve_method("networks", {"name": "cnn3d", "filters": [3, 4], "pool_stri
 LINEAR = resolve_method("networks", "linear")
 TRAININGS = [
     {"name": "standard"}, {"name": "free", "steps": 2, "gradient": "after"}, {"name": "pgd", "steps": 2},
-    {"name": "trades", "steps": 2}, {"name": "jacobian"},
+    {"name": "trades", "steps": 2}, {"name": "jacobian"}, {"name": "standard", "micro_batch": 2},
 ]  # fmt: skip
 SALIENCY = ["gradient", {"name": "smoothgrad", "n": 5}, {"name": "integrated_gradients", "steps": 4}, "deeplift"]
 
@@ -40,7 +40,7 @@ def real(device, seconds):
 
 
 JOBS = {
-    **{f"train {each['name']}": ("training", (CNN, training(each))) for each in TRAININGS},
+    **{f"train {' '.join(map(str, each.values()))}": ("training", (CNN, training(each))) for each in TRAININGS},
     "train templates": (
         "training",
         (resolve_method("networks", "correlation"), resolve_method("training", {"name": "templates", "batch_size": 8})),
@@ -60,6 +60,13 @@ def test_as_much_is_counted_without_numbers_as_with_them(job, monkeypatch):
     assert (really.operations, really.at_once) == (found.operations, found.at_once)
     # What `torch.tensor` makes of numbers is from before where it has them: labels, the steps of Adam.
     assert really.peak > 1000 and 0 <= found.peak - really.peak <= 8 * 8
+
+
+def test_a_minibatch_in_parts_is_counted_by_its_parts():
+    whole, parts = (Counter(MAPS).training(CNN, training({"name": "standard", "micro_batch": m})) for m in (None, 2))
+    assert (whole.at_once, parts.at_once) == (8, 2)
+    assert parts.peak < 0.5 * whole.peak
+    assert whole.operations < parts.operations < 1.5 * whole.operations
 
 
 class Nowhere:
