@@ -96,7 +96,8 @@ def judged(**changes):
 
 @pytest.mark.parametrize(("changes", "verdict"), [
     ({}, "holds on these data"),
-    ({"method_a": "gradient/top_k", "method_b": "gradient/random_sign"}, "does not hold on these data"),
+    ({"method_a": "gradient/top_k", "method_b": "gradient/random_sign"},
+     "does not hold on these data, the opposite came out"),
     ({"method_a": "integrated_gradients/top_k"}, "holds on these data"),
     ({"criterion": "shift", "method_a": "gradient/mass_center"}, "holds on these data"),
     ({"kind": "no_difference", "method_a": "gradient/mass_center"}, "holds on these data"),

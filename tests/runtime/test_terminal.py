@@ -136,9 +136,10 @@ def test_the_end_counts_the_claims_and_names_the_page_that_was_made(tmp_path):
     page, claims = tmp_path / "index.html", tmp_path / "claims.tsv"
     assert outcome(page, claims) == ""
     page.write_text("")
-    verdicts = ["reproduced", "not reproduced", "reproduced", "not run: no such dataset", "holds on these data"]
+    verdicts = ["reproduced", "reproduced", "not run: no such dataset", "holds on these data"]
+    verdicts += ["not reproduced, the opposite came out", "not reproduced, nor the opposite", "not reproduced"]
     claims.write_text("id\tverdict\n" + "".join(f"{n}\t{verdict}\n" for n, verdict in enumerate(verdicts)))
     text = outcome(page, claims)
-    assert "1 not reproduced, 2 reproduced, 1 holds, 1 not run" in text and str(page) in text
+    assert "3 not reproduced (1 the opposite), 2 reproduced, 1 holds, 1 not run" in text and str(page) in text
     os.utime(page, (1, 1))
     assert outcome(page, claims) == ""

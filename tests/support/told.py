@@ -82,7 +82,7 @@ def told_of(dataset: str, folder: Path, brain: bool = True, data: str = "simulat
     Image.new("RGB", (2102, 900), "white").save(image, "PNG", dpi=(300, 300))
     file.write_bytes(image.getvalue())
     order = {"id": "x", "criterion": "informative", "statement": "one above the other", "ours": "difference +0.2",
-             "test": "paired t(11) = 9.00, Bonferroni p = 0.001", "holds": True}  # fmt: skip
+             "test": "paired t(11) = 9.00, Bonferroni p = 0.001", "holds": True, "opposite": False}  # fmt: skip
     return {
         "format": digest.FORMAT, "dataset": dataset, "data": data, "conditions": "all", "truth": "full",
         "group": "group_truth", "about": digest.about(samples, grid), "entries": every, "seeds": [0, 1, 1],

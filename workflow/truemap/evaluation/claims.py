@@ -38,8 +38,12 @@ TRENDS = {"rises": 1, "falls": -1}
 UNTESTABLE = "untestable"
 #: Kind of claims that two entries differ by the tolerance at most.
 EQUIVALENT = "equivalent"
+#: How an order that is not shown failed: by a difference of the other sign as significant, or by none.
+OPPOSITE, UNSHOWN = ", the opposite came out", ", nor the opposite"
 #: Of a mean's distance from the published one: what is rounding of decimal numbers.
 ROUNDING = 1e-9
+#: What came out in numbers, its test, whether the claim holds (None: there is no test), and how an order failed.
+Judged = tuple[str, str, bool | None, str]
 
 
 def read_claims(path: str | Path) -> pd.DataFrame:
@@ -129,17 +133,19 @@ def orders(published: pd.DataFrame, comparisons: pd.DataFrame, dataset: str) -> 
     Returns
     -------
     DataFrame
-        ``id, criterion, statement, ours, test, holds``; `holds` is None where there is no test.
+        ``id, criterion, statement, ours, test, holds, opposite``; `holds` is None where there is no test, `opposite`
+        says whether the difference of the other sign is as significant.
     """
     asked = published["source"].str.startswith(OWN) & (published["kind"] == "greater")
     asked &= published["criterion"].isin(["informative", "pairwise"])
     asked &= pd.Series([dataset in names.split() for names in published["dataset"]], published.index)
     rows = []
     for row in published[asked].to_dict("records"):
-        ours, test, holds = _difference({**row, "dataset": dataset}, comparisons[:0], comparisons)
+        ours, test, holds, failed = _difference({**row, "dataset": dataset}, comparisons[:0], comparisons)
         if ours:
-            rows.append({**{key: row[key] for key in ORDERED}, "ours": ours, "test": test, "holds": holds})
-    return pd.DataFrame(rows, columns=[*ORDERED, "ours", "test", "holds"])
+            found = {"ours": ours, "test": test, "holds": holds, "opposite": failed == OPPOSITE}
+            rows.append({**{key: row[key] for key in ORDERED}, **found})
+    return pd.DataFrame(rows, columns=[*ORDERED, "ours", "test", "holds", "opposite"])
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -172,7 +178,7 @@ def mismatch(about: str, known: Mapping[str, str]) -> str:
 def _judge_one(
     row: dict[str, Any], summary: pd.DataFrame, comparisons: pd.DataFrame, data: str, known: Mapping[str, str]
 ) -> dict[str, str]:
-    ours, test, holds = (_value if row["kind"] in ("value", "below", UNTESTABLE) else _difference)(
+    ours, test, holds, failed = (_value if row["kind"] in ("value", "below", UNTESTABLE) else _difference)(
         row, summary, comparisons
     )
     own = row["source"].startswith(OWN)
@@ -183,9 +189,11 @@ def _judge_one(
     elif holds is None:
         verdict = f"not testable here ({test})"
     elif not own:
-        verdict = f"{'holds' if holds else 'does not hold'} on these data"
+        verdict = f"{'holds' if holds else 'does not hold'} on these data{failed}"
     else:
-        verdict = f"{'' if holds else 'not '}{'replicated on other data' if REPLICATION in data else 'reproduced'}"
+        verdict = (
+            f"{'' if holds else 'not '}{'replicated on other data' if REPLICATION in data else 'reproduced'}{failed}"
+        )
     found = {"data": data, "configuration": _configuration(row, known), "ours": ours, "test": test}
     return {**found, "verdict": verdict}
 
@@ -206,27 +214,28 @@ def _configuration(row: dict[str, Any], known: Mapping[str, str]) -> str:
     )
 
 
-def _value(row: dict[str, Any], summary: pd.DataFrame, _: pd.DataFrame) -> tuple[str, str, bool | None]:
+def _value(row: dict[str, Any], summary: pd.DataFrame, _: pd.DataFrame) -> Judged:
     if row["kind"] == UNTESTABLE:
-        return "", "", None
+        return "", "", None, ""
     found = _select(summary, **_keys(row), model=row["model_a"], method=row["method_a"], seed="mean")
     if found.empty:
-        return "", "", None
+        return "", "", None, ""
     entry = found.iloc[0]
     distance = entry["mean"] - float(row["value"])
     if math.isnan(distance):
-        return "nan", entry["reason"], None
+        return "nan", entry["reason"], None, ""
     interval = f"95% CI [{entry['ci_low']:.3f}, {entry['ci_high']:.3f}]" if not entry["reason"] else entry["reason"]
     if not math.isnan(entry.get("ci_low_two_level", math.nan)):
         ends = f"[{entry['ci_low_two_level']:.3f}, {entry['ci_high_two_level']:.3f}]"
         interval += f" (over {entry['trainings']:.0f} trainings too: {ends})"
     if row["kind"] == "below":
-        return f"{entry['mean']:.3f}", f"{interval}; limit {row['value']}", bool(entry["mean"] < float(row["value"]))
+        less = bool(entry["mean"] < float(row["value"]))
+        return f"{entry['mean']:.3f}", f"{interval}; limit {row['value']}", less, ""
     test = f"{interval}; differs by {distance:+.3f}, allowed {row['tolerance']}"
-    return f"{entry['mean']:.3f}", test, bool(abs(distance) <= float(row["tolerance"]) + ROUNDING)
+    return f"{entry['mean']:.3f}", test, bool(abs(distance) <= float(row["tolerance"]) + ROUNDING), ""
 
 
-def _difference(row: dict[str, Any], _: pd.DataFrame, comparisons: pd.DataFrame) -> tuple[str, str, bool | None]:
+def _difference(row: dict[str, Any], _: pd.DataFrame, comparisons: pd.DataFrame) -> Judged:
     trend = row["kind"] in TRENDS
     keys = {**_keys(row), "pairs": STRENGTHS if trend else "methods"}
     for sign, (a, b) in ((1, "ab"), (-1, "ba")):
@@ -239,16 +248,19 @@ def _difference(row: dict[str, Any], _: pd.DataFrame, comparisons: pd.DataFrame)
         difference, p, alpha = sign * entry["difference"], entry["p_bonferroni"], float(row["alpha"])
         ours = f"rank correlation with strength {difference:+.3f}" if trend else f"difference {difference:+.3f}"
         if math.isnan(p):
-            return ours, entry["reason"], None
+            return ours, entry["reason"], None, ""
         if row["kind"] == EQUIVALENT:
-            return ours, *_equivalent(difference, entry, float(row["tolerance"]), alpha)
+            return ours, *_equivalent(difference, entry, float(row["tolerance"]), alpha), ""
         # Of a claim that fails for the number of tests beside it, one should see that.
         test = f"paired t({entry['df']:.0f}) = {sign * entry['t']:.2f}, p {_p(entry['p'])}, Bonferroni p {_p(p)}"
         test += _beyond(entry, sign)
-        rising = TRENDS.get(row["kind"], 1) * difference > 0
-        holds = p > alpha if row["kind"] == "no_difference" else rising and p < alpha
-        return ours, test, bool(holds)
-    return "", "", None
+        if row["kind"] == "no_difference":
+            return ours, test, bool(p > alpha), ""
+        rising = bool(TRENDS.get(row["kind"], 1) * difference > 0)
+        # That an order is not shown says nothing against it; the opposite does.
+        holds = rising and bool(p < alpha)
+        return ours, test, holds, "" if holds else OPPOSITE if p < alpha else UNSHOWN
+    return "", "", None, ""
 
 
 def _equivalent(difference: float, entry: pd.Series, tolerance: float, alpha: float) -> tuple[str, bool | None]:

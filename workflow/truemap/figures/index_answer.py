@@ -102,7 +102,8 @@ def _order(told: Mapping[str, Any]) -> Html:
 
 
 def _compared(order: Mapping[str, Any]) -> Html:
-    kind, said = ("holds", "came out") if order["holds"] else ("fails", "did not")
+    failed = "the opposite did" if order["opposite"] else "did not, nor the opposite"
+    kind, said = ("holds", "came out") if order["holds"] else ("fails", failed)
     return html('<li><span class="chip {}">{}</span> {}: {}; {}, {}</li>\n', kind, said, CRITERIA[order["criterion"]],
                 order["statement"], order["ours"], order["test"])  # fmt: skip
 

@@ -43,6 +43,7 @@ MODULE = re.compile(r"'([\w.]+)@\w+'")
 VERDICTS = (
     "not reproduced", "not replicated", "does not hold", "reproduced", "replicated", "holds", "not testable", "not run",
 )  # fmt: skip
+OPPOSITE = "the opposite came out"
 MINUTE, HOUR = 60, 3600
 #: Letters of a line.
 WIDTH = 120
@@ -200,7 +201,9 @@ def outcome(page: Path, claims: Path) -> str:
     with claims.open(encoding="utf-8", newline="") as file:
         found = [row["verdict"] for row in csv.DictReader(file, delimiter="\t")]
     counts = {word: sum(verdict.startswith(word) for verdict in found) for word in VERDICTS}
-    said = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none"
+    opposite = {word: sum(v.startswith(word) and OPPOSITE in v for v in found) for word in VERDICTS}
+    words = {word: f" ({count} the opposite)" if count else "" for word, count in opposite.items()}
+    said = ", ".join(f"{count} {word}{words[word]}" for word, count in counts.items() if count) or "none"
     return (
         f"Claims: {said} ({claims.with_suffix('.html')})\nWhat came out, on which data: {page} (open it in a browser)"
     )
