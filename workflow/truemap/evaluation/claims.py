@@ -191,9 +191,8 @@ def _judge_one(
     elif not own:
         verdict = f"{'holds' if holds else 'does not hold'} on these data{failed}"
     else:
-        verdict = (
-            f"{'' if holds else 'not '}{'replicated on other data' if REPLICATION in data else 'reproduced'}{failed}"
-        )
+        came_out = "replicated on other data" if REPLICATION in data else "reproduced"
+        verdict = f"{'' if holds else 'not '}{came_out}{failed}"
     found = {"data": data, "configuration": _configuration(row, known), "ours": ours, "test": test}
     return {**found, "verdict": verdict}
 
