@@ -72,7 +72,11 @@ class Batches:
     def _read(self, rows: torch.Tensor) -> torch.Tensor:
         """Return maps in their stored type, from files; pinned, for a GPU."""
         maps = torch.from_numpy(self.volumes.take(rows.tolist()))
-        return maps.pin_memory() if self.device.type == "cuda" else maps
+        if self.device.type != "cuda":
+            return maps
+        # In a thread of its own another GPU is the current one, which would lose memory to it.
+        with torch.cuda.device(self.device):
+            return maps.pin_memory()
 
     def _given(self, maps: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return (
