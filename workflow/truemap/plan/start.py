@@ -23,7 +23,8 @@ LISTED = 5
 #: What to do where a sheet of given maps is still to be written.
 FIRST = (
     " To have results/{dataset}/samples.tsv first, which it is written from, make it of its header alone (image, "
-    "sample, target, tabs between), and ask snakemake for that file."
+    "sample, target, tabs between), and ask snakemake for that file (before --configfile, which takes all that follows "
+    "for configs)."
 )
 
 
@@ -117,8 +118,11 @@ def check_files(plan: Plan, datasets: Iterable[str]) -> None:
     """
     faults = []
     for key, path in plan.named_files(datasets):
-        if path.endswith("/") != Path(path).is_dir() or not Path(path).exists():
+        if "{" in path:
+            faults.append(f"  {key}: {path}: holds '{{', which Snakemake takes for a wildcard. Rename it.")
+        elif path.endswith("/") != Path(path).is_dir() or not Path(path).exists():
             reason = "no such folder" if path.endswith("/") else "no such file"
+            reason = "a folder, and a file is wanted" if Path(path).is_dir() else reason
             made = FIRST if key.endswith(".maps") else ""
             faults.append(f"  {key}: {path}: {reason}. Paths are relative to {Path.cwd()}.{spelling(path)}{made}")
         elif not os.access(path, os.R_OK):
