@@ -129,6 +129,11 @@ def check_files(plan: Plan, datasets: Iterable[str]) -> None:
             faults.append(f"  {key}: {path}: may not be read. Mend its permissions.")
     if faults:
         raise DataError("the config names files that cannot be used:\n" + "\n".join(faults))
+    check_trained(plan, datasets)
+
+
+def check_trained(plan: Plan, datasets: Iterable[str]) -> None:
+    """Refuse what is said beside weights and cannot be used; settings are made of it, so that this comes first."""
     for name in datasets:
         for model, path in plan.jobs.weights(SimpleNamespace(dataset=name)):
             theirs, ours = read_trained(beside(path)).standardize, plan.config.datasets[name].standardize
