@@ -58,6 +58,8 @@ class Start:
         catch_up(self._record, lambda first: _same_job(firsts, first))
         #: List of files (`truemap.data.seen`) -> how they differ by now.
         self._changes: dict[Path, str] = {}
+        #: Output -> what was said of its job first. Asked again in the run, when files have come and gone, it is the same.
+        self._values: dict[str, str] = {}
         self.reasons: dict[str, str] = {}
 
     def value(self, rule: str, wildcards: Any) -> str:
@@ -72,13 +74,18 @@ class Start:
             return ""
         names = dict(wildcards.items())
         output = self._first[rule].format(**names)
+        if output not in self._values:
+            self._values[output] = self._value(rule, names, output)
+        return self._values[output]
+
+    def _value(self, rule: str, names: Mapping[str, str], output: str) -> str:
         entry = self._record.entries.get(output)
         changes = self._look(names["dataset"]) if "dataset" in names else ""
         reason = changes if rule == "samples" else ""
         if rule == "adopt":
             reason = self._look(names["dataset"], names["model"], names["method"])
         reason = reason or ", ".join(self._record.others(output)[:LISTED])
-        if entry and reason and output not in self.reasons:
+        if entry and reason:
             self.reasons[output] = reason
             log.warning("%s is made again, as other files are there than it was made from: %s", output, reason)
             os.environ[record.REMADE] = f"{os.environ.get(record.REMADE, '')} {record.short(output)}"
