@@ -178,8 +178,13 @@ def exchange_what_it_read() -> None:
 
 @pytest.mark.parametrize(
     ("happened", "stale"),
-    [(fail_at_work, True), (fail_at_start, True), (kill_at_start, True), (exchange_what_it_read, True)]
-    + [(delete_by_hand, False)],
+    [
+        (fail_at_work, True),
+        (fail_at_start, True),
+        (kill_at_start, True),
+        (exchange_what_it_read, True),
+        (delete_by_hand, False),
+    ],
 )
 def test_what_was_made_before_a_job_failed_is_not_taken_for_what_it_would_have_made(happened, stale):
     """Snakemake removes what a failed job was to make, and makes what is missing only where another job runs."""

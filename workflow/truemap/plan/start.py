@@ -58,7 +58,7 @@ class Start:
         catch_up(self._record, lambda first: _same_job(firsts, first))
         #: List of files (`truemap.data.seen`) -> how they differ by now.
         self._changes: dict[Path, str] = {}
-        #: Output -> what was said of its job first. Asked again in the run, when files have come and gone, it is the same.
+        #: Output -> what was said of its job first: the same is said later, when files have come and gone.
         self._values: dict[str, str] = {}
         self.reasons: dict[str, str] = {}
 

@@ -131,7 +131,7 @@ def _left(output: str, now: list[int] | None) -> bool:
 
 
 def _failed(output: str) -> bool:
-    """Return whether a job was to make an output again and ended before it noted so: as it started, or with Snakemake."""
+    """Return whether a job was to make an output again and ended before it noted so, by itself or with Snakemake."""
     if note(output, "incomplete").is_file():
         return True
     try:
