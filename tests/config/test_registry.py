@@ -72,7 +72,7 @@ def test_methods_of_a_users_folder_are_known_beside_ours():
         (["empty/other/x.py"], ["empty"], "empty: holds no folder of a family. Put methods into datasets, networks"),
         (["my-methods/saliency/mine.py"], ["my-methods"], "my-methods: is imported by its name"),
         (["class/saliency/mine.py"], ["class"], "class: is imported by its name"),
-        (["torch/saliency/mine.py"], ["torch"], "torch: a package called 'torch' is installed. Rename the folder"),
+        (["torch/saliency/mine.py"], ["torch"], "torch: a package called 'torch' is installed, or lies beside"),
         (["json/saliency/mine.py"], ["json"], "json: a package called 'json' is installed"),
         (["truemap/saliency/mine.py"], ["truemap"], "truemap: a package called 'truemap' is installed"),
         (["a/m/saliency/x.py", "b/m/saliency/y.py"], ["a/m", "b/m"], "a/m and b/m have one name. Rename one"),

@@ -36,7 +36,10 @@ def check_folders(folders: Sequence[str]) -> None:
                 f"methods: {seen[path.name]} and {folder} have one name. Rename one, or name it only once."
             )
         if path.name == "truemap" or _is_package(path):
-            raise MethodError(f"methods: {folder}: a package called '{path.name}' is installed. Rename the folder.")
+            raise MethodError(
+                f"methods: {folder}: a package called '{path.name}' is installed, or lies beside the Snakefile. Rename "
+                "the folder."
+            )
         if not any((path / family).is_dir() for family in FAMILIES):
             raise MethodError(
                 f"methods: {folder}: holds no folder of a family. Put methods into {', '.join(FAMILIES)} there."
