@@ -132,6 +132,19 @@ def test_a_method_that_lacks_something_is_refused_before_anything_runs(family, o
         options_of(family, "mine", ["m"])
 
 
+@pytest.mark.parametrize("line", ["import beside.nets", "from beside import *", "def f():\n    from beside import x"])
+def test_a_module_of_the_users_own_outside_the_folder_is_refused_as_its_edits_would_not_count(monkeypatch, line):
+    write("beside/__init__.py", "x = 1")
+    monkeypatch.syspath_prepend(Path.cwd())
+    write("m/saliency/mine.py", f"{line}\n\n\n{METHOD}")
+    with pytest.raises(
+        MethodError, match=r"mine.py: imports 'beside' \(.*/beside/__init__.py\), which is not installed"
+    ):
+        options_of("saliency", "mine", ["m"])
+    write("n/saliency/mine.py", f"import numpy, torch.nn, os.path, not_there\n\n\n{METHOD}")
+    options_of("saliency", "mine", ["n"])
+
+
 def test_data_that_are_called_nothing_are_refused():
     text = METHOD.replace("MethodOptions", "SourceOptions").replace("explain", "read") + "\n\nindex = read\n"
     write("m/datasets/mine.py", text)
