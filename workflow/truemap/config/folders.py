@@ -182,8 +182,8 @@ def _check_imports(folder: Path, places: Iterable[str], others: set[str], seen: 
         ):
             if where := _uninstalled(root):
                 raise MethodError(
-                    f"{module.path}: imports '{root}' ({where}), which is not installed, so that no edit of it would make "
-                    f"anything again. Move it into {folder.name} (as _{root}.py), or install it (not editable)."
+                    f"{module.path}: imports '{root}' ({where}), which is not installed, so that no edit of it would "
+                    f"make anything again. Move it into {folder.name} (as _{root}.py), or install it (not editable)."
                 )
         for bound in (each for found in module.imports.values() for each in found):
             root, _, inner = bound.module.partition(".")
