@@ -30,7 +30,9 @@ from truemap.config.schema import ConfigError
 from truemap.config.keys import refuse_repeated
 from truemap.plan.record import scaled
 from truemap.plan.plan import Plan
-from truemap.runtime.privacy import SALT, shut
+from truemap.plan.start import check_trained
+from truemap.runtime.files import DataError
+from truemap.runtime.privacy import SALT, shut, without_ids
 
 if SALT.parent.is_dir():
     shut(SALT)
@@ -38,8 +40,11 @@ try:
     for file in workflow.configfiles:
         refuse_repeated(file)
     plan = Plan(config, os.path.dirname(HERE), gpu_present=shutil.which("nvidia-smi") is not None)
+    check_trained(plan, plan.config.run)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+except DataError as error:
+    raise WorkflowError(without_ids(str(error))) from None
 
 # What every page has in it, beside what it is made from.
 assets = [plan.own(f"workflow/truemap/figures/assets/page.{kind}") for kind in ("css", "js")]

@@ -114,3 +114,15 @@ def test_a_fault_names_key_and_remedy_and_shows_no_value():
     assert any(place == "grid.1" and "without quotes" in words for place, words in found)
     assert "5349" not in str(found)
     assert "7" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("people: a", "must be a list: [one, two]"), ("grid: off", "must be a number: without quotes")],
+)
+def test_one_value_where_a_list_is_wanted_is_told_so_and_nowhere_else(line, words):
+    with pytest.raises(ValidationError) as caught:
+        typed(line)
+    ((place, said),) = faults(caught.value)
+    assert place == line.split(":")[0]
+    assert said.startswith(words)

@@ -72,7 +72,7 @@ def test_methods_of_a_users_folder_are_known_beside_ours():
         (["empty/other/x.py"], ["empty"], "empty: holds no folder of a family. Put methods into datasets, networks"),
         (["my-methods/saliency/mine.py"], ["my-methods"], "my-methods: is imported by its name"),
         (["class/saliency/mine.py"], ["class"], "class: is imported by its name"),
-        (["torch/saliency/mine.py"], ["torch"], "torch: a package called 'torch' is installed. Rename the folder"),
+        (["torch/saliency/mine.py"], ["torch"], "torch: a package called 'torch' is installed, or lies beside"),
         (["json/saliency/mine.py"], ["json"], "json: a package called 'json' is installed"),
         (["truemap/saliency/mine.py"], ["truemap"], "truemap: a package called 'truemap' is installed"),
         (["a/m/saliency/x.py", "b/m/saliency/y.py"], ["a/m", "b/m"], "a/m and b/m have one name. Rename one"),
@@ -130,6 +130,19 @@ def test_a_method_that_lacks_something_is_refused_before_anything_runs(family, o
     write(f"m/{family}/mine.py", METHOD.replace(old, new))
     with pytest.raises(MethodError, match=rf"mine.py: {words}"):
         options_of(family, "mine", ["m"])
+
+
+@pytest.mark.parametrize("line", ["import beside.nets", "from beside import *", "def f():\n    from beside import x"])
+def test_a_module_of_the_users_own_outside_the_folder_is_refused_as_its_edits_would_not_count(monkeypatch, line):
+    write("beside/__init__.py", "x = 1")
+    monkeypatch.syspath_prepend(Path.cwd())
+    write("m/saliency/mine.py", f"{line}\n\n\n{METHOD}")
+    with pytest.raises(
+        MethodError, match=r"mine.py: imports 'beside' \(.*/beside/__init__.py\), which is not installed"
+    ):
+        options_of("saliency", "mine", ["m"])
+    write("n/saliency/mine.py", f"import numpy, torch.nn, os.path, not_there\n\n\n{METHOD}")
+    options_of("saliency", "mine", ["n"])
 
 
 def test_data_that_are_called_nothing_are_refused():

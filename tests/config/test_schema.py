@@ -674,7 +674,7 @@ def test_names_that_are_one_file_where_case_does_not_count_are_refused(path):
 
 
 def test_a_dataset_that_runs_twice_would_count_twice():
-    assert "rename one" in refusal(("run",), ["synthetic", "synthetic"])
+    assert "'synthetic' is there twice: name it once" in refusal(("run",), ["synthetic", "synthetic"])
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,28 @@ def test_stacks_of_volumes_and_of_vectors_are_the_same(folder, shape):
         np.testing.assert_array_equal(maps, found)
 
 
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        (lambda maps: maps, False),
+        (lambda maps: maps.transpose(0, 3, 2, 1), True),
+        (lambda maps: np.stack([one.ravel(order="F") for one in maps]), True),
+        # Sizes that are the same in the brain and around it tell nothing.
+        (lambda maps: np.random.default_rng(1).normal(size=maps.shape), False),
+    ],
+    ids=["as they are", "z, y, x", "MATLAB's vectors", "no brain"],
+)
+def test_a_stack_whose_axes_are_in_the_reverse_order_is_said(folder, caplog, stored, said):
+    mask = np.zeros((5, 8, 5), bool)
+    mask[1:3, 1:7, :4] = True
+    np.save(folder / "all.npy", stored(np.random.default_rng(0).normal(size=(18, 5, 8, 5)) * mask))
+    sheet = read_sheet(write(folder, lines()), SAMPLES)
+    reader = SheetReader(sheet, Grid(mask, AFFINE), True, "refuse")
+    list(reader.blocks(TESTED, CLASSES))
+    reader.warn_order("maps.tsv")
+    assert ("axes are taken in the reverse order" in caplog.text) == said
+
+
 def test_a_stack_of_images_needs_no_axis_of_one_voxel(tmp_path):
     grid = Grid(np.ones((4, 5, 1), bool), np.eye(4))
     np.save(tmp_path / "flat.npy", np.zeros((2, 4, 5), np.uint8))

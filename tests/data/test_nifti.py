@@ -353,7 +353,9 @@ def test_a_missing_file_and_a_folder_are_refused_by_name(tmp_path):
         read_map(tmp_path / "~/none.nii")
     with pytest.raises(DataError, match="Write / between folders"):
         read_map(tmp_path / "a\\none.nii")
-    with pytest.raises(DataError, match=str(tmp_path)):
+    with pytest.raises(DataError, match="What is on a server is not fetched"):
+        read_map(tmp_path / "https://a.org/none.nii")
+    with pytest.raises(DataError, match=f"{tmp_path}: a folder. Name the file in it"):
         read_map(tmp_path)
 
 

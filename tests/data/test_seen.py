@@ -55,7 +55,14 @@ def remove(path: Path) -> None:
     path.unlink()
 
 
-@pytest.mark.parametrize("change", [rewrite, rewrite_with_its_old_time, exchange_for_an_older_one, remove])
+def exchange_for_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    "change", [rewrite, rewrite_with_its_old_time, exchange_for_an_older_one, remove, exchange_for_a_folder]
+)
 def test_other_content_of_the_same_size_is_noticed_whatever_its_time(files, change):
     before = seen.look(files)
     change(Path(files[0]))

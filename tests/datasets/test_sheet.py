@@ -1,9 +1,13 @@
 import nibabel as nib
 import numpy as np
 import pytest
+from methods import as_method
 
+from truemap.datasets import sheet
+from truemap.datasets._listing import list_samples
 from truemap.datasets.sheet import Options, index, read
 from truemap.runtime.files import DataError
+from truemap.runtime.privacy import Scrubber
 
 
 @pytest.fixture
@@ -111,3 +115,16 @@ def test_a_row_of_the_sheet_can_be_read(rows, tmp_path):
     nib.save(nib.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii.gz")
     table = rows("image|subject|label\na.nii.gz|s1|A\n")
     np.testing.assert_array_equal(read(table["image"][0], Options(sheet=""), 0)[0], values)
+
+
+def test_of_a_label_in_two_spellings_it_is_said_that_they_are_two_where_one_of_them_is_too_rare(tmp_path, caplog):
+    lines = [f"{who}-{label}.nii\ts{who}\t{label}" for who in range(6) for label in ("left", "right")]
+    text = "\n".join(["image\tsubject\tlabel", *lines])
+    (tmp_path / "s.tsv").write_text(text.replace("s0\tleft", "s0\tLeft"))
+    wanted = {"split": {"train": 0.5, "validation": 0.25, "test": 0.25}, "seed": 0, "family": None}
+    with pytest.raises(DataError, match="no map of class Left in the split"):
+        list_samples(
+            as_method(sheet, Options(sheet=str(tmp_path / "s.tsv"))),
+            {**wanted, "on_bad_subject": "stop"}, None, None, Scrubber(),
+        )  # fmt: skip
+    assert "2 labels look like others but count by themselves: 'Left' and 'left'" in caplog.text

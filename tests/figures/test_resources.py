@@ -36,7 +36,7 @@ def test_without_a_measured_job_the_table_is_empty():
 
 
 def test_figures_of_another_config_are_named(tmp_path: Path) -> None:
-    for name in ("a/b.svg", "a/b.png", "a/old<1>.svg", "c/d.svg", "e/other.svg"):
+    for name in ("a/b.svg", "a/b.png", "a/old<1>.svg", "c/d.svg", "e/other.svg", "c/.partial-vm-1-d.svg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     made = [tmp_path / "a/b.svg", str(tmp_path / "a/b.png"), tmp_path / "c/d.svg", tmp_path / "new/x.svg"]

@@ -87,7 +87,8 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"maps.npy", "other.npy", alive.name}
 
 
-def test_a_job_that_a_scheduler_ends_removes_its_unfinished_file(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_job_that_a_scheduler_or_ctrl_c_ends_removes_its_unfinished_file_and_says_nothing(tmp_path, number):
     code = (
         "import scripted, time\nfrom truemap.runtime.files import whole\n"
         f"from truemap.runtime.job import job\nfolder = {str(tmp_path)!r}\n"
@@ -96,8 +97,11 @@ def test_a_job_that_a_scheduler_ends_removes_its_unfinished_file(tmp_path):
     )
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": f"{root / 'workflow'}:{root / 'tests/support'}"}
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=tmp_path, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     assert process.stdout.readline() == b"ready\n"
-    process.terminate()
-    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (128 + number, b"")
     assert [path.name for path in (tmp_path / "results").iterdir()] == [".snakemake"]

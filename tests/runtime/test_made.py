@@ -153,6 +153,53 @@ def test_a_job_whose_input_was_made_again_meanwhile_is_found():
     assert Record().others("results/k/volumes.npy") == ["results/k/samples.tsv"]
 
 
+def fail_at_work() -> None:
+    Work(scripted.rule(["results/k/samples.tsv", "results/k/skipped.tsv"], log="log"))
+
+
+def fail_at_start() -> None:
+    """Snakemake notes a failed job as it does others; ours had nothing noted yet."""
+    note = record.note("results/k/samples.tsv", "metadata")
+    note.write_text(json.dumps({"starttime": time.time() + 9}))
+
+
+def kill_at_start() -> None:
+    record.note("results/k/samples.tsv", "incomplete").write_text("{}")
+
+
+def delete_by_hand() -> None:
+    note = record.note("results/k/samples.tsv", "metadata")
+    note.write_text(json.dumps({"starttime": time.time() - 9}))
+
+
+def exchange_what_it_read() -> None:
+    write_text("sheet.tsv", "b sheet")
+
+
+@pytest.mark.parametrize(
+    ("happened", "stale"),
+    [
+        (fail_at_work, True),
+        (fail_at_start, True),
+        (kill_at_start, True),
+        (exchange_what_it_read, True),
+        (delete_by_hand, False),
+    ],
+)
+def test_what_was_made_before_a_job_failed_is_not_taken_for_what_it_would_have_made(happened, stale):
+    """Snakemake removes what a failed job was to make, and makes what is missing only where another job runs."""
+    chain()
+    make({"results/k/model.json": "model"}, ["results/k/volumes.npy"])
+    record.link()
+    happened()
+    Path("results/k/samples.tsv").unlink()
+    assert Record().others("results/k/volumes.npy") == ["results/k/samples.tsv"] * stale
+    assert Record().others("results/k/model.json") == []
+    # Nor is what was made from what nobody kept.
+    Path("results/k/volumes.npy").unlink()
+    assert Record().others("results/k/model.json") == ["results/k/volumes.npy"] * stale
+
+
 def test_a_job_that_has_begun_again_vouches_for_nothing():
     chain()
     Work(scripted.rule(["results/k/samples.tsv", "results/k/skipped.tsv"], log="log"))

@@ -191,6 +191,17 @@ def test_weights_that_were_put_in_by_hand_are_refused_by_name(again: Sheet) -> N
     assert "single/weights.safetensors: are not what their job wrote" in output
 
 
+def test_after_a_failed_run_the_results_of_the_one_before_are_not_called_up_to_date(again: Sheet) -> None:
+    again.dataset["models"]["linear"]["training"]["learning_rate"] = 3e37
+    again.write()
+    for _ in range(2):
+        assert "the loss is not finite" in again.run(MODEL, fails=True)
+    del again.dataset["models"]["linear"]["training"]["learning_rate"]
+    again.write()
+    again.run(MODEL)
+    assert "Nothing to be done" in again.run("--dry-run", MODEL)
+
+
 @pytest.mark.faults
 def test_a_partial_run_under_a_clock_that_was_set_back_leaves_nothing_stale(again: Sheet) -> None:
     again.write(standardize="none")

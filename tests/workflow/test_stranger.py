@@ -221,6 +221,7 @@ def test_other_weights_and_other_words_of_them_run_again_what_follows(stranger: 
     [
         ({"subjects": ["s1", "s9"]}, "1 of 2 test subjects are among those that it was trained on"),
         ({"standardize": "none"}, "was trained on maps with `standardize: none`"),
+        ({"accuracy": 93}, "mine.json: accuracy: "),
     ],
 )
 def test_what_is_wrong_with_it_is_said(stranger: Clone, tmp_path, changes: dict, words: str) -> None:
@@ -229,6 +230,7 @@ def test_what_is_wrong_with_it_is_said(stranger: Clone, tmp_path, changes: dict,
     done = copy.snakemake("results/digits/models/mine/seed-0/model.json", config="mine.yaml")
     assert done.returncode != 0
     assert words in done.stdout, done.stdout
+    assert "record.py" not in done.stdout
     assert not re.search(r"\bs9\b", done.stdout)
 
 

@@ -44,6 +44,7 @@ with job(snakemake, scrub) as settings:
     means.write(*files, grid.affine, data, **of_job(names))
     seen.write(place, found)
     given.odd.warn(tables[0])
+    given.warn_order(tables[0])
     log.info("%d maps of %d test maps", means.count.sum(), means.count.trace())
     if settings["signed"] and not writer.signed:
         log.warning("no map has a negative value: if they are sizes, set `signed: false`")

@@ -36,7 +36,10 @@ def check_folders(folders: Sequence[str]) -> None:
                 f"methods: {seen[path.name]} and {folder} have one name. Rename one, or name it only once."
             )
         if path.name == "truemap" or _is_package(path):
-            raise MethodError(f"methods: {folder}: a package called '{path.name}' is installed. Rename the folder.")
+            raise MethodError(
+                f"methods: {folder}: a package called '{path.name}' is installed, or lies beside the Snakefile. Rename "
+                "the folder."
+            )
         if not any((path / family).is_dir() for family in FAMILIES):
             raise MethodError(
                 f"methods: {folder}: holds no folder of a family. Put methods into {', '.join(FAMILIES)} there."
@@ -154,12 +157,34 @@ def _binds(module: Module, name: str) -> bool:
     )
 
 
+@cache
+def _uninstalled(name: str) -> str | None:
+    """Return where a module lies that Python finds outside what is installed; None for all others."""
+    if name in sys.stdlib_module_names or name in ("", "truemap"):
+        return None
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    places = [spec.origin, *(spec.submodule_search_locations or [])] if spec else []
+    found = [place for place in places if place and not {"site-packages", "dist-packages"} & set(Path(place).parts)]
+    return found[0] if found else None
+
+
 def _check_imports(folder: Path, places: Iterable[str], others: set[str], seen: set[str]) -> None:
     for place in places:
         if place in seen or not file_of(folder, place).is_file():
             continue
         seen.add(place)
         module = source_of(folder, place)
+        for root in sorted(
+            {name.partition(".")[0] for name in (*module.loads, *module.stars)} - {folder.name, *others}
+        ):
+            if where := _uninstalled(root):
+                raise MethodError(
+                    f"{module.path}: imports '{root}' ({where}), which is not installed, so that no edit of it would "
+                    f"make anything again. Move it into {folder.name} (as _{root}.py), or install it (not editable)."
+                )
         for bound in (each for found in module.imports.values() for each in found):
             root, _, inner = bound.module.partition(".")
             if root in others:

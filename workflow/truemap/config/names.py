@@ -87,6 +87,8 @@ def path_words(words: Iterable[str], longest: int = LONGEST) -> None:
     seen: dict[str, str] = {}
     for word in words:
         path_word(word, longest)
+        if seen.get(word.casefold()) == word:
+            raise ValueError(f"'{word}' is there twice: name it once")
         if word.casefold() in seen:
             raise ValueError(
                 f"'{seen[word.casefold()]}' and '{word}' are one file on disks that know no case: rename one"

@@ -190,6 +190,10 @@ REMEDIES = {
     "int_type": "must be a whole number: without quotes or a point, and yes, no, on and off are none",
     "float_type": "must be a number: without quotes, and yes, no, on and off are none",
     "bool_type": "must be true or false, without quotes",
+    "list_type": "must be a list: [one, two]",
+    **dict.fromkeys(
+        ("dict_type", "model_type"), "must have keys of its own: lines of `key: value` below it, indented by two blanks"
+    ),
 }
 #: Parts of a fault's place that are no keys: the types that a value may have.
 OF_UNION = re.compile(r"function-|constrained-|list\[|literal\[|model\[")
@@ -197,10 +201,13 @@ OF_UNION = re.compile(r"function-|constrained-|list\[|literal\[|model\[")
 
 def faults(error: ValidationError) -> list[tuple[str, str]]:
     """Return place and words of each fault; no value is shown, as it may be a person's ID."""
-    return [
-        (
-            ".".join(str(part) for part in fault["loc"] if not OF_UNION.match(str(part))),
-            REMEDIES.get(fault["type"], fault["msg"].removeprefix("Value error, ")),
-        )
-        for fault in error.errors()
-    ]
+    found: dict[str, dict[str, str]] = {}
+    for fault in error.errors():
+        place = ".".join(str(part) for part in fault["loc"] if not OF_UNION.match(str(part)))
+        words = REMEDIES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+        found.setdefault(place, {})[fault["type"]] = words
+    for kinds in found.values():
+        # What may be one value or a list, and is a wrong value, was meant for one.
+        if len(kinds) > 1:
+            kinds.pop("list_type", None)
+    return [(place, words) for place, kinds in found.items() for words in kinds.values()]

@@ -103,6 +103,8 @@ def read_trained(path: str | Path) -> Trained:
     remedy = "It says what the network takes and gives: config/README.md lists the keys."
     try:
         raw = json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file. `python -m truemap.convert` makes it beside the weights.") from None
     except (OSError, ValueError) as error:
         reason = f"{type(error).__name__}{f', line {error.lineno}' if isinstance(error, json.JSONDecodeError) else ''}"
         raise DataError(f"{path}: cannot be read as JSON ({reason}). {remedy}") from None

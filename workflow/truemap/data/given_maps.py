@@ -15,11 +15,14 @@ from truemap.data.maps import unit_peak
 from truemap.data.nifti import read_map
 from truemap.data.oddities import Oddities
 from truemap.data.rows import by_target, subject_blocks
+from truemap.numerics import pearson
 from truemap.runtime.files import DataError
-from truemap.runtime.log import progress
+from truemap.runtime.log import log, progress
 
 #: A negative value below this share of the map's peak is what saving 0 as a scaled integer leaves of it.
 ROUNDING = 1e-5
+#: By how much stacks' mean size must agree better with the mask, read the other way round, for it to be said.
+BETTER = 0.1
 
 
 class SheetReader:
@@ -52,6 +55,7 @@ class SheetReader:
         self.odd = Oddities(halves=not signed and sheet["target"].nunique() == 2)
         rows = sheet[sheet["row"] >= 0].groupby("image")["row"].max()
         self._stacks = {image: open_stack(image, int(last), grid) for image, last in rows.items()}
+        self._sizes = np.zeros(grid.mask.size)
 
     def blocks(self, explained: pd.DataFrame, classes: list[str]) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
         """Yield (rows, maps) of each subject, as `truemap.saliency._writer.explain_blocks` does; no sum is promised."""
@@ -100,7 +104,24 @@ class SheetReader:
                     "`signed: true`, or write the maps' absolute values."
                 )
             found = np.maximum(found, 0.0)
+        if image in self._stacks:
+            self._sizes += np.abs(found)
         return found
+
+    def warn_order(self, path: str) -> None:
+        """Say of a sheet whether the stacks read so far lie in the brain only with their axes in the reverse order.
+
+        At 91 x 109 x 91 voxels, or of vectors, nothing else tells.
+        """
+        reverse, brain = self._sizes.reshape(self._grid.shape, order="F"), self._grid.mask.reshape(-1)
+        here, other = pearson(np.stack([self._sizes, reverse.reshape(-1)]), np.stack([brain, brain]))
+        if other - here > BETTER:
+            log.warning(
+                "%s: the maps of its stacks lie in the brain far better if their axes are taken in the reverse order "
+                "(r with the mask %.2f, not %.2f). If a tool had them as z, y, x (SimpleITK), or the first axis "
+                "changes fastest (MATLAB), turn each map before it is saved (numpy.transpose)",
+                path, other, here,
+            )  # fmt: skip
 
 
 def open_stack(path: str, last: int, grid: Grid) -> np.ndarray:

@@ -80,6 +80,8 @@ def _content(path: Path) -> bytes:
         else:
             message = "no such file. Check the path, or take its line out of the samples"
         raise DataError(f"{path}: {message}.{spelling(path)}") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: a folder. Name the file in it, or take its line out of the samples.") from None
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error}). Mend the disk or its permissions, run again.") from None
 

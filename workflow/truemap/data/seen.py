@@ -85,6 +85,7 @@ def read(path: str | Path) -> Seen | None:
 
 def _checksum(path: str) -> str:
     if not path.endswith("/"):
-        return checksum(path)
+        # Who reads a folder by the name of a file says so; here it is no file.
+        return "" if Path(path).is_dir() else checksum(path)
     names = sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
     return hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()

@@ -89,8 +89,9 @@ def list_samples(
     if family:
         log.info("%d of %d subjects are in %s", len(set(people) & set(family)), len(people), settings["family"])
     listing.samples = assign_splits(samples, settings["split"], settings["seed"], family)
-    check(listing.samples)
+    # First, as one label in two spellings is why a class may be missing from a split.
     warn_alike(listing.samples)
+    check(listing.samples)
     if source.templates is None:
         check_truth(listing.samples[listing.samples["split"] == "test"])
     return listing

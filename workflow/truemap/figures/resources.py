@@ -42,9 +42,10 @@ def resource_table(files: Sequence[Path]) -> pd.DataFrame:
 
 
 def left_over(figures: Iterable[str | Path]) -> list[Path]:
-    """Return the files, sorted, that lie beside these figures and are none of them."""
+    """Return the files, sorted, that lie beside these figures and are none of them, nor what a job is writing."""
     made = set(map(Path, figures))
-    return sorted(path for folder in {path.parent for path in made} for path in folder.glob("*") if path not in made)
+    beside = (path for folder in {path.parent for path in made} for path in folder.glob("[!.]*"))
+    return sorted(path for path in beside if path not in made)
 
 
 def resource_page(table: pd.DataFrame, leftovers: Sequence[Path], dataset: str) -> str:

@@ -187,5 +187,6 @@ def _logits(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
     # Whatever a network of somebody else's raises.
     except Exception as error:
         raise DataError(
-            f"it cannot take {len(x)} map(s) of shape {tuple(x.shape[1:])} ({type(error).__name__}: {error})"
+            f"it cannot take {len(x)} map(s) of shape {tuple(x.shape[1:])} ({type(error).__name__}: {error}); maps "
+            "have channels only where `input` says so, of the JSON file beside trained weights"
         ) from error

@@ -29,7 +29,10 @@ PREFIXES = ("sub-", "sub", "s", "S")
 #: p above which an accuracy may be that of a guess.
 GUESSED = 0.05
 #: What to do about weights that do not fit.
-STATE_DICT = "They are to be the state dict of that network, with the options that the config gives it."
+STATE_DICT = (
+    "They are to be the state dict of that network, with the options that the config gives it, under its own names "
+    "(`python -m truemap.convert` takes off those of wrappers: module., _orig_mod.)."
+)
 
 
 def handed_over(

@@ -23,7 +23,8 @@ LISTED = 5
 #: What to do where a sheet of given maps is still to be written.
 FIRST = (
     " To have results/{dataset}/samples.tsv first, which it is written from, make it of its header alone (image, "
-    "sample, target, tabs between), and ask snakemake for that file."
+    "sample, target, tabs between), and ask snakemake for that file (before --configfile, which takes all that follows "
+    "for configs)."
 )
 
 
@@ -57,6 +58,8 @@ class Start:
         catch_up(self._record, lambda first: _same_job(firsts, first))
         #: List of files (`truemap.data.seen`) -> how they differ by now.
         self._changes: dict[Path, str] = {}
+        #: Output -> what was said of its job first: the same is said later, when files have come and gone.
+        self._values: dict[str, str] = {}
         self.reasons: dict[str, str] = {}
 
     def value(self, rule: str, wildcards: Any) -> str:
@@ -71,13 +74,18 @@ class Start:
             return ""
         names = dict(wildcards.items())
         output = self._first[rule].format(**names)
+        if output not in self._values:
+            self._values[output] = self._value(rule, names, output)
+        return self._values[output]
+
+    def _value(self, rule: str, names: Mapping[str, str], output: str) -> str:
         entry = self._record.entries.get(output)
         changes = self._look(names["dataset"]) if "dataset" in names else ""
         reason = changes if rule == "samples" else ""
         if rule == "adopt":
             reason = self._look(names["dataset"], names["model"], names["method"])
         reason = reason or ", ".join(self._record.others(output)[:LISTED])
-        if entry and reason and output not in self.reasons:
+        if entry and reason:
             self.reasons[output] = reason
             log.warning("%s is made again, as other files are there than it was made from: %s", output, reason)
             os.environ[record.REMADE] = f"{os.environ.get(record.REMADE, '')} {record.short(output)}"
@@ -117,14 +125,22 @@ def check_files(plan: Plan, datasets: Iterable[str]) -> None:
     """
     faults = []
     for key, path in plan.named_files(datasets):
-        if path.endswith("/") != Path(path).is_dir() or not Path(path).exists():
+        if "{" in path:
+            faults.append(f"  {key}: {path}: holds '{{', which Snakemake takes for a wildcard. Rename it.")
+        elif path.endswith("/") != Path(path).is_dir() or not Path(path).exists():
             reason = "no such folder" if path.endswith("/") else "no such file"
+            reason = "a folder, and a file is wanted" if Path(path).is_dir() else reason
             made = FIRST if key.endswith(".maps") else ""
             faults.append(f"  {key}: {path}: {reason}. Paths are relative to {Path.cwd()}.{spelling(path)}{made}")
         elif not os.access(path, os.R_OK):
             faults.append(f"  {key}: {path}: may not be read. Mend its permissions.")
     if faults:
         raise DataError("the config names files that cannot be used:\n" + "\n".join(faults))
+    check_trained(plan, datasets)
+
+
+def check_trained(plan: Plan, datasets: Iterable[str]) -> None:
+    """Refuse what is said beside weights and cannot be used; settings are made of it, so that this comes first."""
     for name in datasets:
         for model, path in plan.jobs.weights(SimpleNamespace(dataset=name)):
             theirs, ours = read_trained(beside(path)).standardize, plan.config.datasets[name].standardize

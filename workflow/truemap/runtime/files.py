@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,10 @@ def spelling(path: str | Path) -> str:
     parts = str(path).split("/")
     if "~" in parts:
         return " '~' is not read as your home folder: write it out."
+    if any(re.fullmatch("[a-z0-9]{2,}:", part) for part in parts):
+        return " What is on a server is not fetched: download it, and name the file."
+    if "$" in str(path):
+        return " Variables of the shell are not read: write out what '$' stands for."
     return " Write / between folders, not \\." if "\\" in str(path) else ""
 
 

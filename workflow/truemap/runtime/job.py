@@ -48,8 +48,9 @@ def job(snakemake: Any, scrub: Scrubber | None = None) -> Iterator[dict[str, Any
         for handler in handlers:
             handler.setFormatter(ScrubbingFormatter(form, scrub))
     logging.captureWarnings(True)
-    # Ended by a scheduler, a job removes its unfinished files as it does at an error.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Ended by a scheduler, or Ctrl-C, a job removes its unfinished files as it does at an error, without a traceback.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda caught, _frame: sys.exit(128 + caught))
     end_with_scheduler()
     try:
         work = Work(snakemake)

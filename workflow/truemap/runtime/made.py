@@ -130,6 +130,18 @@ def _left(output: str, now: list[int] | None) -> bool:
     return now is not None and abs(now[1] - end * 1e9) < TICK and abs(now[2] - now[1]) < TICK
 
 
+def _failed(output: str) -> bool:
+    """Return whether a job was to make an output again and ended before it noted so, by itself or with Snakemake."""
+    if note(output, "incomplete").is_file():
+        return True
+    try:
+        started = json.loads(note(output, "metadata").read_text(encoding="utf-8")).get("starttime") or 0
+        # Snakemake notes failed jobs as it does others.
+        return started > place(output).stat().st_mtime
+    except (OSError, ValueError):
+        return False
+
+
 class Record:
     """All entries, as a start finds them.
 
@@ -204,10 +216,17 @@ class Record:
         return [path for path, was in entry.get("inputs", {}).items() if self._now(path) not in (None, was)]
 
     def _now(self, path: str) -> str | None:
-        """Return an input's sha256 as it is; None where it is to be made first, and the job after it."""
-        if path in self.entries:
-            return self.settled(path)
+        """Return an input's sha256 as it is; None where it is to be made first, and the job after it.
+
+        Of one that is not there, and whose job failed or has other inputs by now, it is empty: Snakemake makes what is
+        missing only for a job that is to be made itself, and what was made from the former one would stay.
+        """
         now = signature(path)
+        if path in self.entries:
+            settled = self.settled(path)
+            if now is None and (settled is None or _failed(path) or self.others(self.entries[path]["of"])):
+                return ""
+            return settled
         if now is None:
             return None
         if self.verified.get(path, [])[:-1] != now:
