@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -164,8 +164,15 @@ def on_grid(maps: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return result
 
 
-def read_blocks(path: str | Path) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
-    """Yield (rows, maps) of each row group; maps have shape (rows, voxels) and the stored type.
+def read_rows(path: str | Path) -> list[pd.DataFrame]:
+    """Return the rows of each row group, without their maps."""
+    with _opened(path) as file:
+        columns = [name for name in file.schema_arrow.names if name != "map"]
+        return [file.read_row_group(group, columns).to_pandas() for group in range(file.num_row_groups)]
+
+
+def read_blocks(path: str | Path, groups: Iterable[int] | None = None) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    """Yield (rows, maps) of each row group, or of `groups`; maps have shape (rows, voxels) and the stored type.
 
     Raises
     ------
@@ -173,7 +180,7 @@ def read_blocks(path: str | Path) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
         If the file is damaged.
     """
     with _opened(path) as file:
-        for group in range(file.num_row_groups):
+        for group in range(file.num_row_groups) if groups is None else groups:
             table = file.read_row_group(group)
             column = table.column("map").combine_chunks()
             column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
