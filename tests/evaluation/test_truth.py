@@ -1,8 +1,7 @@
-import tracemalloc
-
 import numpy as np
 import pandas as pd
 import pytest
+from held import most_held
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -185,20 +184,17 @@ def test_truth_keeps_subjects_of_one_row_group_apart(tmp_path):
 
 def test_of_a_file_the_truth_of_one_subject_is_held(tmp_path):
     """Classes are known without reading a map, and what is held does not grow with subjects."""
-    voxels, held = 50_000, []
+    voxels, held, classes = 50_000, [], {"all": {"a", "b"}, "no_negated": {"a"}}
     for count in (3, 12):
         rows = pd.concat([rows_of(("a", False), ("b", True), subject=f"s{k}") for k in range(count)], ignore_index=True)
-        volumes = Volumes([np.random.default_rng(0).random((len(rows), voxels, 1, 1), np.float32)], rows)
-        write_class_means(tmp_path / f"{count}.parquet", volumes, None)
-        tracemalloc.start()
-        found = SubjectTruths(tmp_path / f"{count}.parquet", "classes")
-        classes = {name: {"a", "b"} if name == "all" else {"a"} for name in ("all", "no_negated")}
+        path, maps = tmp_path / f"{count}.parquet", np.random.default_rng(0).random((len(rows), voxels, 1, 1), "f4")
+        write_class_means(path, Volumes([maps], rows), None)
+        found = SubjectTruths(path, "classes")
+        assert most_held(lambda path=path: SubjectTruths(path, "classes")) < 8 * voxels
         assert found.classes == {(f"s{k}", name): some for k in range(count) for name, some in classes.items()}
-        assert tracemalloc.get_traced_memory()[1] < 8 * voxels
-        for subject, conditions in found:
-            assert found[subject, conditions].absent.keys() == {"a", "b"} - classes[conditions]
-        held.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
+        held.append(most_held(lambda found=found: [truth.absent for truth in found.values()]))
+        for (_, conditions), truth in found.items():
+            assert truth.absent.keys() == {"a", "b"} - classes[conditions]
     assert held[1] < 1.2 * held[0]
 
 
