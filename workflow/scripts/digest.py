@@ -31,13 +31,14 @@ with job(snakemake) as settings:
     truths = SubjectTruths(files.truth, average)
     keys = [key for key in truths if key[1] == conditions]
     classes = style.choose_classes(sorted(set().union(*(truths.classes[key] for key in keys))), settings["show"])
-    pairs = zip(files.means, files.mean_tables, strict=True)
-    means = dict(viewer.read_mean_maps(*pair, classes) for pair in pairs)
-    seen = [viewer.Shown("mean over test maps", viewer.mean_truths((truths[key] for key in keys), classes), means)]
-    of_subject = list(map(viewer.read_subject, files.subject_maps))
+    pairs, inside = zip(files.means, files.mean_tables, strict=True), grid.mask.reshape(-1)
+    means = dict(viewer.read_mean_maps(*pair, classes, inside) for pair in pairs)
+    mean_truths = viewer.mean_truths((truths[key] for key in keys), classes, inside)
+    seen = [viewer.Shown("mean over test maps", mean_truths, means)]
+    of_subject = [viewer.read_subject(path, inside) for path in files.subject_maps]
     for who in dict.fromkeys(who for who, *_ in of_subject):
         maps = {entry: found for subject, entry, found in of_subject if subject == who}
-        seen.append(viewer.Shown(who, viewer.truths(truths[who, conditions], classes), maps))
+        seen.append(viewer.Shown(who, viewer.truths(truths[who, conditions], classes, inside), maps))
     wanted = digest.best_first(settings["drawn"], shown[0], "informative")
     drawn = digest.wholes([path for path in files.figures if path.endswith(".png")])
     told = {

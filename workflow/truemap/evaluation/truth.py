@@ -48,7 +48,7 @@ def class_means(
     means : ndarray, shape (len(table), voxels), float64
     """
     entries, means = [], []
-    scale = float(np.sqrt(np.mean(maps.astype(np.float64).var(axis=1))))
+    scale = float(np.sqrt(np.mean([values.astype(np.float64).var() for values in maps])))
     for conditions in sets:
         kept = in_set(rows, conditions, chosen)
         for label in sorted(rows["label"].unique()):
