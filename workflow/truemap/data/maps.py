@@ -225,7 +225,8 @@ class MeanMaps:
         """
         size = len(self.classes)
         means = self.total / np.maximum(self.count, 1).reshape(size, size, *(1 for _ in self.total.shape[2:]))
-        flat, scale = unit_peak(means.reshape(size * size, -1))
+        flat = means.reshape(size * size, -1)
+        scale = unit_peak(flat, out=flat)[1]
         pairs = [(a, b) for a in range(size) for b in range(size)]
         names = [volume_name(self.classes[a], self.classes[b]) for a, b in pairs]
         volumes = np.moveaxis(flat.reshape(size * size, *means.shape[2:]), 0, -1)
