@@ -45,8 +45,8 @@ def drawn_maps(
     DataFrame
         ``model, method, attack, role, label, predicted, epsilon, attacked, spearman, top_k, shift, r``, and
         ``picture``, the drawn slice of the map, whose sizes add up to 1, and ``place``, which slice that is, in words:
-        the one in which the first map has most. `r` is the agreement of this map, before or after the attack. The first attack
-        has the row of the map before.
+        the one in which the first map has most. `r` is the agreement of this map, before or after the attack. The first
+        attack has the row of the map before.
     """
     examples = _pictured(examples, grid)
     first = examples["sample"].iloc[0]
