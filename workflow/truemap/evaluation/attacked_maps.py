@@ -111,7 +111,7 @@ class Fragile:
             return pd.concat(parts, ignore_index=True), example
 
         memory = self.settings["memory"] / GRAPH
-        tables, examples = [], []
+        tables, examples = [], list[pd.DataFrame]()
         for table, example in in_chunks(self.decoder, self.batches, rows, memory, attack):
             tables.append(table)
             # Of the first maps alone: two whole maps a chunk would grow with the maps attacked.

@@ -80,11 +80,12 @@ def ranked(
         return drawn.gather(1, places).int(), sizes.amin(dim=1) == sizes.amax(dim=1), predicted.cpu()
 
     # The orders of a thousand maps at 2 mm are a gigabyte: no second copy is made.
-    order, others = torch.empty((len(rows), int(inside.sum())), dtype=torch.int32), []
-    for found, *more in in_chunks(decoder, batches, rows, megabytes, rank):
-        done = sum(len(constant) for constant, _ in others)
+    order, done = torch.empty((len(rows), int(inside.sum())), dtype=torch.int32), 0
+    others: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for found, same, predicted in in_chunks(decoder, batches, rows, megabytes, rank):
         order[done : done + len(found)] = found
-        others.append(more)
+        done += len(found)
+        others.append((same, predicted))
     constant, classes = (torch.cat(part) for part in zip(*others, strict=True))
     _refuse_told(order, classes, saliency.name)
     return order, constant
