@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from truemap.data.conditions import in_set, set_shown
-from truemap.data.maps import is_brain, on_grid, read_blocks
+from truemap.data.maps import is_brain, on_grid, read_blocks, read_rows
 from truemap.evaluation.truth import SubjectTruths, Truth
 from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError
@@ -60,18 +60,19 @@ def subject_maps(
     DataError
         If the file has no maps of the subject.
     """
-    for rows, maps in read_blocks(path):
-        if rows["subject"].iloc[0] == subject:
-            maps = on_grid(maps, inside) if is_brain(path) else maps
-            of_target = rows[(rows["target"] == target) & in_set(rows, conditions, chosen)]
-            means = {
-                label: (maps[part.index].astype(np.float64) * part["scale"].to_numpy()[:, None]).mean(axis=0)
-                for label, part in of_target.groupby("label")
-            }
-            if not means:
-                raise DataError(
-                    f"{path}: no map of the test subject drawn is of class {target} in these conditions. Set "
-                    "`explained: null`, or `drawn` without this method."
-                )
-            return means
-    raise DataError(f"{path}: has no maps of the test subject drawn. Run the saliency stage again.")
+    own = [number for number, rows in enumerate(read_rows(path)) if rows["subject"].iloc[0] == subject]
+    if not own:
+        raise DataError(f"{path}: has no maps of the test subject drawn. Run the saliency stage again.")
+    ((rows, maps),) = read_blocks(path, own[:1])
+    maps = on_grid(maps, inside) if is_brain(path) else maps
+    of_target = rows[(rows["target"] == target) & in_set(rows, conditions, chosen)]
+    means = {
+        label: (maps[part.index].astype(np.float64) * part["scale"].to_numpy()[:, None]).mean(axis=0)
+        for label, part in of_target.groupby("label")
+    }
+    if not means:
+        raise DataError(
+            f"{path}: no map of the test subject drawn is of class {target} in these conditions. Set "
+            "`explained: null`, or `drawn` without this method."
+        )
+    return means
