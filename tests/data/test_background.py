@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from held import most_held
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,6 +86,15 @@ def test_blocks_of_maps_make_the_same_mean_as_all_at_once(tmp_path):
     found = background_of(tmp_path, volumes)
     for k, label in enumerate("abc"):
         np.testing.assert_allclose(found.means["all"][label], flat(volumes)[k::3].mean(axis=0), atol=2e-7)
+
+
+def test_a_block_is_held_in_its_stored_type(tmp_path):
+    maps, voxels = np.ones((BLOCK, 20_000, 1, 1), np.float16), 20_000
+    table = pd.DataFrame({"label": ["a", "b"] * (BLOCK // 2), "negated": False, "sample": range(BLOCK)})
+    volumes = Volumes([maps], table)
+    # The block, a class of it, and sums, means and what is written of both classes.
+    most = 1.5 * maps.nbytes + 12 * 8 * voxels
+    assert most_held(lambda: write_background(tmp_path / "background.parquet", volumes)) < most < 4 * maps.nbytes
 
 
 def test_shards_may_come_in_any_order(tmp_path):

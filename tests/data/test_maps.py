@@ -1,10 +1,16 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from truemap.data.maps import MapWriter, is_brain, is_signed, on_grid, read_blocks
+from truemap.data import maps as maps_module
+from truemap.data.maps import MapWriter, is_brain, is_signed, on_grid, read_blocks, read_rows
 from truemap.runtime.files import DataError
 
 VOXELS = 11
@@ -41,6 +47,41 @@ def test_blocks_come_back_as_they_were_written_in_the_stored_type(write, blocks,
         pd.testing.assert_frame_equal(rows, written_rows, check_dtype=False)
         assert maps.dtype == dtype
         np.testing.assert_array_equal(maps, written_maps.astype(dtype))
+
+
+def test_a_block_of_many_values_is_several_row_groups_and_comes_back_whole(write, blocks, monkeypatch):
+    monkeypatch.setattr(maps_module, "GROUP", 2 * VOXELS + 3)
+    path = write("float32")
+    with pq.ParquetFile(path) as file:
+        assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [2, 1, 1, 2, 2, 1]
+    assert [len(rows) for rows in read_rows(path)] == [3, 1, 5] == [len(rows) for rows, _ in read_blocks(path)]
+    ((rows, maps),) = read_blocks(path, [2])
+    pd.testing.assert_frame_equal(rows, blocks[2][0], check_dtype=False)
+    np.testing.assert_array_equal(maps, blocks[2][1].astype("float32"))
+
+
+#: Writes and reads a block of 60 maps of 10,000 voxels, in row groups of so many values, and says what Arrow held.
+HELD = """
+import sys
+import numpy as np, pandas as pd, pyarrow as pa
+from truemap.data import maps
+maps.GROUP = int(sys.argv[2])
+with maps.MapWriter(sys.argv[1], 10_000, "float16") as writer:
+    writer.write(pd.DataFrame({"sample": range(60)}), np.ones((60, 10_000)))
+for _ in maps.read_blocks(sys.argv[1]):
+    print(pa.default_memory_pool().max_memory())
+"""
+
+
+def test_what_parquet_takes_beside_a_block_does_not_grow_with_it(tmp_path):
+    own, whole = (
+        int(subprocess.run([sys.executable, "-c", HELD, tmp_path / "maps.parquet", str(group)], check=True, text=True,
+                           env={**os.environ, "PYTHONPATH": str(Path(maps_module.__file__).parents[2])},
+                           stdout=subprocess.PIPE).stdout)
+        for group in (50_000, 600_000)
+    )  # fmt: skip
+    # Some twenty bytes a value, of a row group and not of the block.
+    assert own < 40 * 50_000 < whole
 
 
 def test_each_block_is_one_row_group_of_fixed_size_lists(write):

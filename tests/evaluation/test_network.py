@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from held import most_held
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
@@ -69,6 +70,21 @@ def test_a_linear_networks_gradient_and_its_step_are_exact(linear, logits, brain
         # The other way round is another thing.
         other = {"gradient": "attribution", "attribution": "gradient"}[kind]
         assert scores(truth(logits, other).block(ROWS, maps[:, inside], VOLUMES, ["all"]))["r"].max() < 0.999
+
+
+def test_more_maps_of_a_subject_hold_no_more_memory():
+    voxels, held = 60_000, []
+    values = pd.DataFrame(RANDOM.random((3, K)), pd.MultiIndex.from_product([[0], CLASSES]), range(1, K + 1))
+    known = NetworkTruth(
+        values, Regions(RANDOM.integers(0, K + 1, voxels), REGIONS.names), "gradient", np.zeros(voxels)
+    )
+    table = pd.DataFrame({"sample": [0], "subject": "s", "label": "a", "condition": "A", "negated": False})
+    volumes = Volumes([RANDOM.random((1, voxels, 1, 1), np.float32)], table)
+    for count in (1, 8):
+        rows = pd.concat([by_target(table, CLASSES)] * count, ignore_index=True)
+        maps = np.ones((len(rows), voxels), np.float32)
+        held.append(most_held(lambda rows=rows, maps=maps: known.block(rows, maps, volumes, ["all"])))
+    assert held[1] < 1.2 * held[0]
 
 
 def test_r_is_scipys_by_row(logits):

@@ -75,6 +75,12 @@ def test_a_samples_incorrect_classes_count_as_one_value():
     assert units["missing"].item() == 1
 
 
+def test_units_of_all_methods_are_those_of_each_in_turn():
+    scores = [scores_of((1, "s1", 0.9), (2, "s2", k / 9)).assign(method=f"m{k}") for k in range(3)]
+    found = pd.concat(map(agreement_units, scores), ignore_index=True)
+    pd.testing.assert_frame_equal(agreement_units(pd.concat(scores)), found)
+
+
 def test_without_subjects_each_sample_is_a_unit():
     units = agreement_units(scores_of((1, "", 0.1), (1, "", 0.3), (2, "", 0.8)))
     np.testing.assert_allclose(sorted(units["value"]), [0.2, 0.8])

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from held import most_held
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -8,7 +9,7 @@ from truemap.data.conditions import condition_sets
 from truemap.data.maps import MapWriter
 from truemap.data.rows import subject_blocks
 from truemap.data.volumes import Volumes
-from truemap.evaluation.truth import FLIP, OwnMaps, Truth, class_means, read_truth, write_class_means
+from truemap.evaluation.truth import FLIP, OwnMaps, SubjectTruths, Truth, class_means, write_class_means
 from truemap.runtime.files import DataError
 
 VOXELS = 24
@@ -138,7 +139,7 @@ def test_truth_is_each_subjects_own_and_comes_back_from_its_file(tmp_path):
                       ignore_index=True)  # fmt: skip
     maps = maps_of(4).astype(np.float32)
     write_class_means(tmp_path / "means.parquet", Volumes([maps.reshape(4, 2, 3, 4)], table), None)
-    found = read_truth(tmp_path / "means.parquet", "classes")
+    found = SubjectTruths(tmp_path / "means.parquet", "classes")
     assert set(found) == {("s1", "all"), ("s2", "all")}
     np.testing.assert_allclose(found["s1", "all"].of("a", "b")[0], maps[1] - maps[0], atol=1e-6)
     np.testing.assert_allclose(found["s2", "all"].of("a", "b")[0], maps[2] - maps[3], atol=1e-6)
@@ -148,7 +149,7 @@ def test_rows_of_a_subject_need_not_be_together(tmp_path):
     table = pd.DataFrame({"subject": ["s1", "s2"] * 2, "label": list("aabb"), "negated": False})
     maps = maps_of(4).astype(np.float32)
     write_class_means(tmp_path / "means.parquet", Volumes([maps[:3, None], maps[3:, None]], table), None)
-    found = read_truth(tmp_path / "means.parquet", "classes")
+    found = SubjectTruths(tmp_path / "means.parquet", "classes")
     np.testing.assert_allclose(found["s2", "all"].of("a", "b")[0], maps[3] - maps[1], atol=1e-6)
 
 
@@ -158,7 +159,7 @@ def test_templates_are_the_truth_of_all_images(tmp_path):
     templates = {label: values.reshape(2, 3, 4) for label, values in zip("abc", (a, b, c), strict=True)}
     volumes = Volumes([maps_of(5, seed=9).reshape(5, 2, 3, 4)], rows_of(*[("a", False)] * 5, subject=""))
     write_class_means(tmp_path / "means.parquet", volumes, templates)
-    found = read_truth(tmp_path / "means.parquet", "classes")
+    found = SubjectTruths(tmp_path / "means.parquet", "classes")
     assert list(found) == [("", "all")]
     np.testing.assert_allclose(found["", "all"].of("b", "b")[0], b - (a + b + c) / 3, atol=1e-6)
     np.testing.assert_allclose(found["", "all"].of("a", "c")[0], c - a, atol=1e-6)
@@ -169,16 +170,32 @@ def test_blocks_are_subjects_or_so_many_rows_where_there_are_none():
     assert [list(block.index) for block in subject_blocks(table, limit=2)] == [[0, 2], [1], [3, 4], [5]]
 
 
-def test_read_truth_keeps_subjects_of_one_row_group_apart(tmp_path):
+def test_truth_keeps_subjects_of_one_row_group_apart(tmp_path):
     """A row group may hold both condition sets, in any order."""
     rows, maps, expected = hcp_like()
     table, means = means_of(rows, maps)
     order = np.random.default_rng(0).permutation(len(table))
     with MapWriter(tmp_path / "means.parquet", VOXELS, "float32") as writer:
         writer.write(table.iloc[order].reset_index(drop=True), means[order])
-    found = read_truth(tmp_path / "means.parquet", "maps")["s1", "no_negated"]
+    found = SubjectTruths(tmp_path / "means.parquet", "maps")["s1", "no_negated"]
     mean = (2 * expected["REL"] + expected["EMO"] + 2 * expected["WM"]) / 5
     np.testing.assert_allclose(found.of("WM", "WM")[0], expected["WM"] - mean, atol=1e-6)
+
+
+def test_of_a_file_the_truth_of_one_subject_is_held(tmp_path):
+    """Classes are known without reading a map, and what is held does not grow with subjects."""
+    voxels, held, classes = 50_000, [], {"all": {"a", "b"}, "no_negated": {"a"}}
+    for count in (3, 12):
+        rows = pd.concat([rows_of(("a", False), ("b", True), subject=f"s{k}") for k in range(count)], ignore_index=True)
+        path, maps = tmp_path / f"{count}.parquet", np.random.default_rng(0).random((len(rows), voxels, 1, 1), "f4")
+        write_class_means(path, Volumes([maps], rows), None)
+        found = SubjectTruths(path, "classes")
+        assert most_held(lambda path=path: SubjectTruths(path, "classes")) < 8 * voxels
+        assert found.classes == {(f"s{k}", name): some for k in range(count) for name, some in classes.items()}
+        held.append(most_held(lambda found=found: [truth.absent for truth in found.values()]))
+        for (_, conditions), truth in found.items():
+            assert truth.absent.keys() == {"a", "b"} - classes[conditions]
+    assert held[1] < 1.2 * held[0]
 
 
 def own_of(rows, maps):
@@ -328,7 +345,7 @@ def test_templates_of_classes_that_have_a_chosen_condition_are_their_truth(tmp_p
     templates = {label: values.reshape(2, 3, 4) for label, values in zip("abc", (a, b, c), strict=True)}
     volumes = Volumes([maps_of(6, seed=9).reshape(6, 2, 3, 4)], chosen_rows().assign(subject="", negated=False))
     write_class_means(tmp_path / "means.parquet", volumes, templates, ["A2", "C1"])
-    found = read_truth(tmp_path / "means.parquet", "classes")
+    found = SubjectTruths(tmp_path / "means.parquet", "classes")
     assert list(found) == [("", "all"), ("", "chosen")]
     np.testing.assert_allclose(found["", "chosen"].of("c", "c")[0], c - (a + c) / 2, atol=1e-6)
     np.testing.assert_allclose(found["", "all"].of("c", "c")[0], c - (a + b + c) / 3, atol=1e-6)
@@ -374,7 +391,7 @@ def shards_of(tmp_path, entries, chosen=()):
     rows["negated"] = rows["condition"].str.startswith("NEG_")
     maps = maps_of(len(rows)).astype(np.float32)
     write_class_means(tmp_path / "means.parquet", Volumes([maps.reshape(-1, 2, 3, 4)], rows), None, chosen)
-    return rows, maps, read_truth(tmp_path / "means.parquet", "classes")
+    return rows, maps, SubjectTruths(tmp_path / "means.parquet", "classes")
 
 
 def test_a_subject_without_negated_maps_is_in_the_set_without_them(tmp_path):

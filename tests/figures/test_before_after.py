@@ -1,7 +1,10 @@
+import itertools
+
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from held import most_held
 from matplotlib import pyplot as plt
 
 from truemap.data.grid import Grid
@@ -48,28 +51,31 @@ def words(figure):
 
 @pytest.mark.parametrize("grid", [IMAGE, BRAIN], ids=["images", "volumes"])
 def test_a_row_has_the_map_and_what_each_attack_made_of_it_with_its_measures(grid):
-    rows = drawn_maps(*tables(grid), "full", "all")
+    measures, examples = tables(grid)
+    rows = drawn_maps(
+        measures, (own for _, own in examples.groupby(["model", "attack"], sort=False)), grid, "full", "all"
+    )
     # Before once, after each attack, of each network; of the largest bound, of the first sample.
     assert rows.groupby("model")["role"].value_counts().to_dict() == {
         (model, role): count for model in LABELS for role, count in (("after", 2), ("before", 1))
     }
     assert set(rows["epsilon"]) == {0.2} and set(rows.loc[rows["role"] == "after", "r"]) == {0.2}
     assert set(rows.loc[rows["role"] == "before", "r"]) == {0.4}
-    figure = before_after_figure(rows, grid, LABELS, "RdBu_r")
+    figure = before_after_figure(rows, LABELS, "RdBu_r")
     said = words(figure)
     assert said["plain-gradient-before"] == "r = 0.40"
     assert " ".join(said["robust-gradient-top_k"].split()) == "ρ = 0.5, top 0.25, 3.2 mm r = 0.20"
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
     assert titles == ["before", "top-k", "random signs"]
-    assert ("axial slices at z =" in foot(rows, grid)) is (grid is BRAIN)
+    assert ("axial slices at z =" in foot(rows)) is (grid is BRAIN)
     assert figure.get_size_inches()[0] == pytest.approx(style.WIDE / style.MM)
     plt.close(figure)
 
 
 def test_pictures_are_the_maps_with_sizes_that_add_up_to_1():
     measures, examples = tables()
-    rows = drawn_maps(measures, examples, "full", "all")
-    figure = before_after_figure(rows, IMAGE, LABELS, "RdBu_r")
+    rows = drawn_maps(measures, [examples], IMAGE, "full", "all")
+    figure = before_after_figure(rows, LABELS, "RdBu_r")
     axes = {axis.get_gid(): axis for axis in figure.axes if axis.get_gid()}
     for (model, attack), own in examples[examples["role"] == "after"].groupby(["model", "attack"]):
         picture = axes[f"{model}-gradient-{attack}"].images[0].get_array()
@@ -80,14 +86,26 @@ def test_pictures_are_the_maps_with_sizes_that_add_up_to_1():
     plt.close(figure)
 
 
+def test_more_attacks_hold_no_more_whole_maps():
+    grid = Grid(np.ones((40, 40, 60), bool), BRAIN.affine)
+    measures, examples = tables(grid)
+    own, held = examples.iloc[:2], []
+    for count in (2, 20):
+        more = (own.assign(attack=f"top_k-{k}", map=[values.copy() for values in own["map"]]) for k in range(count))
+        parts = itertools.chain([own], more)
+        held.append(most_held(lambda parts=parts: drawn_maps(measures, parts, grid, "full", "all")))
+    # The slices that are drawn of 18 more, and no whole map of one.
+    assert held[1] - held[0] < 36 * 1.1 * 8 * 40 * 40 + 8 * grid.mask.size
+
+
 def test_what_came_back_as_it_was_is_said_and_no_value_is_a_dash():
     measures, examples = tables(kept=False)
     measures.loc[measures["measure"] == "informative_after", "value"] = np.nan
     measures.loc[(measures["measure"] == "spearman") & (measures["attack"] == "random_sign"), "value"] = np.nan
-    rows = drawn_maps(measures, examples, "full", "all")
-    figure = before_after_figure(rows, IMAGE, LABELS, "RdBu_r")
+    rows = drawn_maps(measures, [examples], IMAGE, "full", "all")
+    figure = before_after_figure(rows, LABELS, "RdBu_r")
     said = words(figure)
     assert " ".join(said["plain-gradient-top_k"].split()) == "as it was r –"
     assert " ".join(said["plain-gradient-random_sign"].split()).startswith("ρ = –,")
-    assert "came back as it was in some row: top-k" in foot(rows, IMAGE)
+    assert "came back as it was in some row: top-k" in foot(rows)
     plt.close(figure)

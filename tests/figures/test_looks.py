@@ -218,8 +218,8 @@ def figure_fragility_of_many(panel):
 
 def figure_fragility_maps(_):
     measures, examples = before_and_after.tables(before_and_after.BRAIN)
-    rows = before_after.drawn_maps(measures, examples, "full", "all")
-    return before_after.before_after_figure(rows, before_and_after.BRAIN, {"plain": "NN", "robust": LONG}, "RdBu_r")
+    rows = before_after.drawn_maps(measures, [examples], before_and_after.BRAIN, "full", "all")
+    return before_after.before_after_figure(rows, {"plain": "NN", "robust": LONG}, "RdBu_r")
 
 
 def figure_influence(_):

@@ -10,7 +10,7 @@ from truemap.data.volumes import Volumes
 from truemap.evaluation import references
 from truemap.evaluation.agreement import ABSOLUTE, COLUMNS
 from truemap.evaluation.scores import ScoreInputs
-from truemap.evaluation.truth import read_truth, write_class_means
+from truemap.evaluation.truth import SubjectTruths, write_class_means
 from truemap.references import edges, group_truth, input, random
 
 CLASSES = ["a", "b", "c"]
@@ -114,7 +114,7 @@ def test_group_truth_is_compared_with_the_average_that_the_truth_is(tmp_path):
     write_class_means(tmp_path / "means.parquet", training, None)
     for average in ("classes", "maps"):
         given = read_background(tmp_path / "background.parquet", average=average)
-        truth = read_truth(tmp_path / "means.parquet", average)["t1", "all"]
+        truth = SubjectTruths(tmp_path / "means.parquet", average)["t1", "all"]
         found = refer("group_truth", rows_of("b"), maps_of(1), given=given)[0]
         for target, values in zip("abc", found, strict=True):
             np.testing.assert_allclose(values, truth.of("b", target)[0], atol=1e-6)
@@ -160,7 +160,7 @@ def dataset(tmp_path):
     values = np.random.default_rng(2).standard_normal((12, *SHAPE)).astype(np.float32)
     write_background(tmp_path / "background.parquet", Volumes([values], training))
     inside = np.arange(VOXELS) % 4 > 0
-    given = ScoreInputs(read_truth(tmp_path / "means.parquet", "classes"), inside, volumes)
+    given = ScoreInputs(SubjectTruths(tmp_path / "means.parquet", "classes"), inside, volumes)
     return given, read_background(tmp_path / "background.parquet"), values.reshape(12, -1), training
 
 
@@ -280,7 +280,7 @@ def test_images_without_subjects_are_scored_against_templates_and_have_no_truth_
     maps = np.random.default_rng(8).standard_normal((5, *SHAPE)).astype(np.float32)
     volumes = Volumes([maps], table)
     write_class_means(tmp_path / "means.parquet", volumes, templates)
-    given = ScoreInputs(read_truth(tmp_path / "means.parquet", "classes"), None, volumes)
+    given = ScoreInputs(SubjectTruths(tmp_path / "means.parquet", "classes"), None, volumes)
     found = pd.concat(references.score_reference(as_method(input), given, background(), 0))
     assert set(found["truth"]) == {"full"}
     flat = {label: template.ravel() for label, template in templates.items()}
@@ -301,7 +301,7 @@ def test_references_of_chosen_conditions_are_scored_with_the_truth_of_these(name
     write_class_means(tmp_path / "means.parquet", volumes, None, chosen)
     write_background(tmp_path / "background.parquet", Volumes([values], training))
     write_background(tmp_path / "chosen.parquet", Volumes([values], training), chosen)
-    given = ScoreInputs(read_truth(tmp_path / "means.parquet", "classes"), None, volumes, chosen)
+    given = ScoreInputs(SubjectTruths(tmp_path / "means.parquet", "classes"), None, volumes, chosen)
     read = read_background(tmp_path / "background.parquet", tmp_path / "chosen.parquet")
     found = score(name, (given, read))
     found = found[(found["conditions"] == "chosen") & ~found["criterion"].str.endswith(ABSOLUTE)]
@@ -328,7 +328,7 @@ def test_references_are_scored_without_negated_maps_though_training_has_none(tmp
     volumes = Volumes([maps], table)
     write_class_means(tmp_path / "means.parquet", volumes, None)
     write_background(tmp_path / "background.parquet", Volumes([values], training))
-    given = ScoreInputs(read_truth(tmp_path / "means.parquet", "classes"), None, volumes)
+    given = ScoreInputs(SubjectTruths(tmp_path / "means.parquet", "classes"), None, volumes)
     found = score("group_truth", (given, read_background(tmp_path / "background.parquet")))
     some = found[(found["conditions"] == "no_negated") & (found["truth"] == "full")]
     assert set(some["sample"]) == {200, 202, 203}

@@ -60,7 +60,7 @@ def shown_of(
     random = np.random.default_rng(1)
     found = []
     for one in who:
-        truth = {pair: random.standard_normal(grid.mask.size) for pair in viewer.pairs(CLASSES)}
+        truth = {pair: random.standard_normal(grid.mask.sum()) for pair in viewer.pairs(CLASSES)}
         maps = {
             (e["model"], e["method"]): {p: t + random.standard_normal(t.shape) for p, t in truth.items()}
             for e in entries

@@ -12,7 +12,7 @@ from truemap.data.samples import read
 from truemap.evaluation.answer import answer
 from truemap.evaluation.claims import orders, read_claims
 from truemap.evaluation.results import read_table
-from truemap.evaluation.truth import read_truth
+from truemap.evaluation.truth import SubjectTruths
 from truemap.figures import digest, style, viewer
 from truemap.figures.pictures import picture
 from truemap.runtime.files import write_text
@@ -28,17 +28,17 @@ with job(snakemake) as settings:
     every = digest.all_entries(entries, settings["references"])
     labels = {entry["model"]: entry["label"] for entry in entries}
     answers = {name: answer(*shown, entries, name) for name in style.CRITERIA}
-    truths = {who: truth for (who, of), truth in read_truth(files.truth, average).items() if of == conditions}
-    classes = style.choose_classes(
-        sorted({label for truth in truths.values() for label in truth.means}), settings["show"]
-    )
-    pairs = zip(files.means, files.mean_tables, strict=True)
-    means = dict(viewer.read_mean_maps(*pair, classes) for pair in pairs)
-    seen = [viewer.Shown("mean over test maps", viewer.mean_truths(truths.values(), classes), means)]
-    of_subject = list(map(viewer.read_subject, files.subject_maps))
+    truths = SubjectTruths(files.truth, average)
+    keys = [key for key in truths if key[1] == conditions]
+    classes = style.choose_classes(sorted(set().union(*(truths.classes[key] for key in keys))), settings["show"])
+    pairs, inside = zip(files.means, files.mean_tables, strict=True), grid.mask.reshape(-1)
+    means = dict(viewer.read_mean_maps(*pair, classes, inside) for pair in pairs)
+    mean_truths = viewer.mean_truths((truths[key] for key in keys), classes, inside)
+    seen = [viewer.Shown("mean over test maps", mean_truths, means)]
+    of_subject = [viewer.read_subject(path, inside) for path in files.subject_maps]
     for who in dict.fromkeys(who for who, *_ in of_subject):
         maps = {entry: found for subject, entry, found in of_subject if subject == who}
-        seen.append(viewer.Shown(who, viewer.truths(truths[who], classes), maps))
+        seen.append(viewer.Shown(who, viewer.truths(truths[who, conditions], classes, inside), maps))
     wanted = digest.best_first(settings["drawn"], shown[0], "informative")
     drawn = digest.wholes([path for path in files.figures if path.endswith(".png")])
     told = {

@@ -6,14 +6,14 @@ from truemap.config.registry import method
 from truemap.data.conditions import set_shown
 from truemap.data.grid import read_grid
 from truemap.datasets._contract import Source
-from truemap.evaluation.truth import read_truth
+from truemap.evaluation.truth import SubjectTruths
 from truemap.figures import images, style
 from truemap.figures.words import entry_label
 from truemap.runtime.job import job
 
 with job(snakemake) as settings:
     style.start()
-    truths = read_truth(snakemake.input.truth, settings["average"])
+    truths = SubjectTruths(snakemake.input.truth, settings["average"])
     conditions = set_shown((name for _, name in truths), settings["conditions"])
     found = [truth for (_, name), truth in truths.items() if name == conditions]
     means, average = images.truth_images(found, read_grid(snakemake.input.grid).shape)

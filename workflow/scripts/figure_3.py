@@ -4,7 +4,7 @@ from truemap.config.registry import method
 from truemap.data.grid import read_grid
 from truemap.data.maps import is_signed, read_blocks
 from truemap.datasets._contract import Source
-from truemap.evaluation.truth import read_truth
+from truemap.evaluation.truth import SubjectTruths
 from truemap.figures import brains, style
 from truemap.figures.brains import Brain, Row, true_map
 from truemap.figures.subject import choose_subject
@@ -18,7 +18,7 @@ with job(snakemake) as settings:
     grid = read_grid(snakemake.input.grid)
     if min(grid.shape) == 1:
         raise DataError(f"maps of shape {grid.shape} are no brain volumes. Set `figures: images` for this dataset.")
-    truths = read_truth(snakemake.input.truth, settings["average"])
+    truths = SubjectTruths(snakemake.input.truth, settings["average"])
     _, truth, conditions = choose_subject(truths, settings["conditions"], settings["seed"], settings["show"])
     classes = style.choose_classes(sorted(truth.means), settings["show"])
     first, inside = classes[0], grid.mask.reshape(-1) | (settings["voxels"] == "all")

@@ -29,13 +29,11 @@ with job(snakemake) as settings:
         paths = [path for path in snakemake.output if path.endswith((f"-{panel}.png", f"-{panel}.svg"))]
         note = f"{style.note(settings['data'], conditions)}; {fragility.foot(rows, panel)}"
         style.save(figure, paths, note, settings["style"]["dpi"])
-    attacked, examples = (
-        pd.concat(map(pd.read_parquet, files)) for files in (snakemake.input.attacked, snakemake.input.example)
-    )
-    maps, grid = before_after.drawn_maps(attacked, examples, truth, conditions), read_grid(snakemake.input.grid)
-    figure = before_after.before_after_figure(maps, grid, asked["labels"], settings["style"]["colormap"])
-    note = f"{settings['data']}; {before_after.foot(maps, grid)}"
-    table = of_data(maps.drop(columns="map"), dataset, settings["data"])
+    attacked, grid = pd.concat(map(pd.read_parquet, snakemake.input.attacked)), read_grid(snakemake.input.grid)
+    maps = before_after.drawn_maps(attacked, map(pd.read_parquet, snakemake.input.example), grid, truth, conditions)
+    figure = before_after.before_after_figure(maps, asked["labels"], settings["style"]["colormap"])
+    note = f"{settings['data']}; {before_after.foot(maps)}"
+    table = of_data(maps.drop(columns=["picture", "place"]), dataset, settings["data"])
     style.save(figure, style.files_of(snakemake.output, "fragility-maps"), note, settings["style"]["dpi"], table)
     page = fragility_page(answers, rows, done, dataset, settings["data"])
     write_text(snakemake.output.page, page)

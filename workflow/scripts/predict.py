@@ -12,7 +12,9 @@ from truemap.runtime.job import job
 with job(snakemake) as settings:
     files = snakemake.input
     predictions = pd.concat(map(pd.read_parquet, files.predictions)).query("split == 'test'")
-    measured, scores = (pd.concat(map(pd.read_parquet, paths)) for paths in (files.measured, files.scores))
+    measured = pd.concat(map(pd.read_parquet, files.measured))
+    # Of own classes, which alone are compared.
+    scores = pd.concat(pd.read_parquet(path).query("target == label") for path in files.scores)
     # None, where all metrics ask for a twin.
     known, known_scores = (
         pd.concat(map(pd.read_parquet, paths)) if paths else alike[:0]

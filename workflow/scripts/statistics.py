@@ -11,8 +11,9 @@ from truemap.runtime.job import job
 
 with job(snakemake) as settings:
     files = snakemake.input
-    scores = pd.concat(map(pd.read_parquet, [*files.scores, *files.references]))
-    units = [agreement_units(scores)]
+    # By file: the scores of single maps may be millions.
+    scores = (agreement_units(pd.read_parquet(path)) for path in [*files.scores, *files.references])
+    units = [pd.concat(scores, ignore_index=True)]
     if settings["given"]:
         units.append(without_network(units[0], settings["given"], settings["attacks"], "network" in settings))
     if files.predictions:

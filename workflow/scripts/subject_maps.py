@@ -6,7 +6,7 @@ import pandas as pd
 from truemap.data.grid import read_grid
 from truemap.data.maps import MapWriter
 from truemap.data.rows import made_by
-from truemap.evaluation.truth import read_truth
+from truemap.evaluation.truth import SubjectTruths
 from truemap.figures.style import choose_classes
 from truemap.figures.subject import choose_subject, subject_maps
 from truemap.runtime.files import whole
@@ -14,7 +14,7 @@ from truemap.runtime.job import job
 
 with job(snakemake) as settings:
     inside = read_grid(snakemake.input.grid).mask.reshape(-1)
-    truths = read_truth(snakemake.input.truth, settings["average"])
+    truths = SubjectTruths(snakemake.input.truth, settings["average"])
     subject, truth, conditions = choose_subject(truths, settings["conditions"], settings["seed"], settings["show"])
     target = choose_classes(sorted(truth.means), settings["show"])[0]
     means = subject_maps(snakemake.input.maps, subject, target, inside, conditions, settings["chosen"])

@@ -26,7 +26,7 @@ from truemap.data.rows import by_target
 from truemap.data.volumes import Volumes, read_volumes
 from truemap.evaluation.agreement import score_block
 from truemap.evaluation.scores import ScoreInputs
-from truemap.evaluation.truth import Truth, read_truth
+from truemap.evaluation.truth import SubjectTruths
 from truemap.networks._decoder import Decoder, load_decoder
 from truemap.networks._structure import require
 from truemap.runtime.files import read_json
@@ -117,9 +117,9 @@ class Results:
         background = read_background(self.folder / "truth/background.parquet")
         return Context.of(seed, self.maps("train"), decoder.classes, background, self.device)
 
-    def truth(self, average: str = "classes") -> dict[tuple[str, str], Truth]:
+    def truth(self, average: str = "classes") -> SubjectTruths:
         """Return the truth by (subject, condition set); the subject is empty where there are none."""
-        return read_truth(self.folder / "truth/class_means.parquet", average)
+        return SubjectTruths(self.folder / "truth/class_means.parquet", average)
 
     def agreement(
         self,

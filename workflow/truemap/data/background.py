@@ -76,13 +76,14 @@ def write_background(path: str | Path, volumes: Volumes, chosen: Sequence[str] =
     low, high = np.inf, -np.inf
     for start in range(0, len(table), BLOCK):
         rows = table.iloc[start : start + BLOCK]
-        maps = volumes.take(range(start, start + len(rows))).reshape(len(rows), -1).astype(np.float64)
-        low, high = min(low, maps.min()), max(high, maps.max())
+        # In the stored type: as float64 a block of 2 mm is half a gigabyte.
+        maps = volumes.take(range(start, start + len(rows))).reshape(len(rows), -1)
+        low, high = min(low, float(maps.min())), max(high, float(maps.max()))
         for s, conditions in enumerate(sets):
             kept = in_set(rows, conditions, chosen)
             for c, label in enumerate(labels):
                 mine = kept & (rows["label"] == label).to_numpy()
-                sums[s, c] += maps[mine].sum(axis=0)
+                sums[s, c] += maps[mine].sum(axis=0, dtype=np.float64)
                 counts[s, c] += mine.sum()
     entries = [(name, label, int(counts[s, c])) for s, name in enumerate(sets) for c, label in enumerate(labels)]
     rows = pd.DataFrame(entries, columns=["conditions", "label", "n"]).assign(low=low, high=high)

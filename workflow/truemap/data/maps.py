@@ -1,8 +1,10 @@
-"""Maps in Parquet: one row a map, row groups by subject, and reading them back one group at a time; their means."""
+"""Maps in Parquet: one row a map, in blocks by subject, and reading them back one block at a time; their means."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import json
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,8 +38,13 @@ def unit_peak(maps: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarr
     return np.divide(maps, divisor, out=out), peak
 
 
+#: Values of a row group at most, where a map alone is not more. A block of more is of several: beside each value
+#: Parquet's own levels and pages take some 12 bytes when it is written, and 20 when it is read.
+GROUP = 1 << 23
+
+
 class MapWriter:
-    """Writes blocks of maps, each block one row group.
+    """Writes blocks of maps.
 
     Parameters
     ----------
@@ -64,6 +71,7 @@ class MapWriter:
         self.dtype = np.dtype(dtype)
         self._writer: pq.ParquetWriter | None = None
         self.signed, self._coarse = False, 0
+        self._blocks: list[int] = []
 
     def __enter__(self) -> MapWriter:
         return self
@@ -71,7 +79,10 @@ class MapWriter:
     def __exit__(self, *error: object) -> None:
         if self._writer is not None:
             stored = "all" if self.inside is None else "brain"
-            self._writer.add_key_value_metadata({"signed": str(self.signed), "voxels": stored, "data": self.data})
+            told = {"signed": str(self.signed), "voxels": stored, "data": self.data}
+            if max(self._blocks) > 1:
+                told["blocks"] = json.dumps(self._blocks)
+            self._writer.add_key_value_metadata(told)
             self._writer.close()
         if self._coarse:
             log.warning(
@@ -82,13 +93,22 @@ class MapWriter:
             )
 
     def write(self, rows: pd.DataFrame, maps: np.ndarray) -> None:
-        """Write one row group: columns of `rows`, and ``map`` from `maps`, shape (rows, voxels).
+        """Write one block: columns of `rows`, and ``map`` from `maps`, shape (rows, voxels).
 
         Raises
         ------
         DataError
             If a value is not finite, or not in the stored type.
         """
+        table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
+        groups = range(0, len(rows), max(1, GROUP // self.voxels))
+        for start in groups:
+            part = slice(start, start + groups.step)
+            self._write(table[part], rows.iloc[part], maps[part])
+        self._blocks.append(len(groups))
+
+    def _write(self, table: pa.Table, rows: pd.DataFrame, maps: np.ndarray) -> None:
+        """Write one row group; `table` is what `rows` are."""
         self.signed = self.signed or bool((maps < 0).any())
         maps = maps if self.inside is None else maps[:, self.inside]
         with np.errstate(over="ignore"):
@@ -102,7 +122,6 @@ class MapWriter:
             )
         self._coarse += int((_rounding(maps, stored) > LOST).sum())
         flat = pa.array(stored.reshape(-1))
-        table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
         table = table.append_column("map", pa.FixedSizeListArray.from_arrays(flat, self.voxels))
         if self._writer is None:
             # Maps are noise to a general compressor: it would cost time and save nothing.
@@ -141,7 +160,7 @@ def _opened(path: str | Path) -> Iterator[pq.ParquetFile]:
             if max(claimed, numbers * kind.value_type.bit_width // 8) > Path(path).stat().st_size:
                 raise pa.ArrowInvalid("it claims to hold more than it has bytes")
             yield file
-    except (pa.ArrowException, OSError, KeyError, AttributeError) as error:
+    except (pa.ArrowException, ValueError, OSError, KeyError, AttributeError) as error:
         raise DataError(f"{path}: damaged, or no file of maps ({error}). Delete it, it is then made again.") from None
 
 
@@ -164,8 +183,31 @@ def on_grid(maps: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return result
 
 
-def read_blocks(path: str | Path) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
-    """Yield (rows, maps) of each row group; maps have shape (rows, voxels) and the stored type.
+def _blocks(file: pq.ParquetFile) -> list[list[int]]:
+    """Return the row groups of each block."""
+    told = file.metadata.metadata.get(b"blocks")
+    counts = json.loads(told) if told else [1] * file.num_row_groups
+    if sum(counts) != file.num_row_groups:
+        raise pa.ArrowInvalid(f"{file.num_row_groups} row groups where there should be {sum(counts)}")
+    ends = np.cumsum([0, *counts]).tolist()
+    return [list(range(start, end)) for start, end in itertools.pairwise(ends)]
+
+
+def read_rows(path: str | Path) -> list[pd.DataFrame]:
+    """Return the rows of each block, without their maps."""
+    with _opened(path) as file:
+        columns = [name for name in file.schema_arrow.names if name != "map"]
+        return [file.read_row_groups(groups, columns).to_pandas() for groups in _blocks(file)]
+
+
+def read_blocks(path: str | Path, numbers: Iterable[int] | None = None) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    """Yield (rows, maps) of each block, or of those with these numbers.
+
+    Yields
+    ------
+    rows : DataFrame
+    maps : ndarray, shape (rows, voxels)
+        In the stored type.
 
     Raises
     ------
@@ -173,12 +215,21 @@ def read_blocks(path: str | Path) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
         If the file is damaged.
     """
     with _opened(path) as file:
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group)
-            column = table.column("map").combine_chunks()
-            column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-            maps = column.values.to_numpy(zero_copy_only=False).reshape(len(table), -1)
-            yield table.drop_columns(["map"]).to_pandas(), maps
+        blocks = _blocks(file)
+        for number in range(len(blocks)) if numbers is None else numbers:
+            rows = [file.metadata.row_group(group).num_rows for group in blocks[number]]
+            kind, tables, done = file.schema_arrow.field("map").type, [], 0
+            maps = np.empty((sum(rows), kind.list_size), kind.value_type.to_pandas_dtype())
+            for group in blocks[number]:
+                table = file.read_row_group(group)
+                column = table.column("map").combine_chunks()
+                column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+                values = column.values.to_numpy(zero_copy_only=False)
+                maps[done : done + len(table)] = values.reshape(len(table), -1)
+                tables.append(table.drop_columns(["map"]))
+                done += len(table)
+                del table, column, values
+            yield pa.concat_tables(tables).to_pandas(), maps
 
 
 class MeanMaps:
@@ -218,7 +269,8 @@ class MeanMaps:
         """
         size = len(self.classes)
         means = self.total / np.maximum(self.count, 1).reshape(size, size, *(1 for _ in self.total.shape[2:]))
-        flat, scale = unit_peak(means.reshape(size * size, -1))
+        flat = means.reshape(size * size, -1)
+        scale = unit_peak(flat, out=flat)[1]
         pairs = [(a, b) for a in range(size) for b in range(size)]
         names = [volume_name(self.classes[a], self.classes[b]) for a, b in pairs]
         volumes = np.moveaxis(flat.reshape(size * size, *means.shape[2:]), 0, -1)

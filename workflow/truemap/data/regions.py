@@ -25,7 +25,7 @@ EXACT = 14
 LEAST, MOST = 3, 400
 #: Share of a field's largest value from which on a voxel is part of its region.
 HALF = 0.5
-REMEDY = "Set `regions` to another atlas, or to larger blocks."
+REMEDY = "Set `regions` to another atlas, or to blocks of another size."
 
 
 @dataclass(frozen=True)

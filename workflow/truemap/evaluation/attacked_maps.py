@@ -111,7 +111,11 @@ class Fragile:
             return pd.concat(parts, ignore_index=True), example
 
         memory = self.settings["memory"] / GRAPH
-        tables, examples = zip(*in_chunks(self.decoder, self.batches, rows, memory, attack), strict=True)
+        tables, examples = [], list[pd.DataFrame]()
+        for table, example in in_chunks(self.decoder, self.batches, rows, memory, attack):
+            tables.append(table)
+            # Of the first maps alone: two whole maps a chunk would grow with the maps attacked.
+            examples = examples or [example]
         return pd.concat(tables, ignore_index=True), examples[0]
 
     @cached_property

@@ -94,7 +94,7 @@ class NetworkTruth:
         """
         found = self.values.loc[pd.MultiIndex.from_frame(rows[["sample", "target"]])].to_numpy()
         voxels = self.regions.voxels
-        sizes = self.regions.sums(np.abs(maps)) / voxels
+        sizes = np.concatenate([self.regions.sums(np.abs(values)[None]) for values in maps]) / voxels
         of_sizes = pearson(*(ranks(part) for part in (_told(sizes), _told(np.abs(found)) / voxels)))
         compared = {f"{NETWORK}{ABSOLUTE}": of_sizes}
         if self.maps:
@@ -114,8 +114,12 @@ class NetworkTruth:
             return self.regions.sums(maps)
         inside = slice(None) if maps.shape[1] == len(self.baseline) else self.regions.labels > 0
         places = pd.Index(volumes.table["sample"]).get_indexer(rows["sample"])
-        ways = volumes.take(places).reshape(len(rows), -1).astype(np.float64) - self.baseline
-        return self.regions.sums(maps.astype(np.float64) * ways[:, inside])
+        told = []
+        # By map: a subject's of 2 mm would be gigabytes as float64, and their ways as many again.
+        for place, values in zip(places, maps, strict=True):
+            way = volumes.take([place]).reshape(-1).astype(np.float64) - self.baseline
+            told.append(self.regions.sums((values.astype(np.float64) * way[inside])[None]))
+        return np.concatenate(told)
 
     @staticmethod
     def _reason(r: float, sizes: np.ndarray, found: np.ndarray) -> str:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from truemap.data.grid import read_grid
 from truemap.data.rows import made_by
 from truemap.data.volumes import Volumes, read_volumes
-from truemap.evaluation.truth import OwnMaps, Truth, read_truth
+from truemap.evaluation.truth import OwnMaps, SubjectTruths, Truth
 from truemap.runtime.files import whole
 from truemap.runtime.log import log
 from truemap.runtime.versions import versions
@@ -48,7 +48,7 @@ class ScoreInputs:
         """Read them from inputs ``truth, grid, own_maps, own_tables`` and settings ``average, voxels, chosen``."""
         inside = read_grid(files.grid).mask.reshape(-1) if settings["voxels"] == "brain" else None
         volumes = read_volumes(files.own_maps, files.own_tables)
-        return cls(read_truth(files.truth, settings["average"]), inside, volumes, settings["chosen"])
+        return cls(SubjectTruths(files.truth, settings["average"]), inside, volumes, settings["chosen"])
 
     def own(self, subject: str) -> OwnMaps | None:
         """Return a subject's own maps; None where there are no subjects: no map is then part of the truth."""

@@ -7,7 +7,7 @@ the conditions that the config lists, where it does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pandas as pd
 from truemap.config.names import CHOSEN, LEFT_OUT, NOT_IN_SET
 from truemap.data.conditions import check_chosen, condition_sets, in_set
 from truemap.data.designs import check_truth
-from truemap.data.maps import MapWriter, read_blocks
+from truemap.data.maps import MapWriter, read_blocks, read_rows
 from truemap.data.volumes import Volumes
 
 #: A truth map whose sd is below this share of the maps' sd is rounding noise.
@@ -48,7 +48,7 @@ def class_means(
     means : ndarray, shape (len(table), voxels), float64
     """
     entries, means = [], []
-    scale = float(np.sqrt(np.mean(maps.astype(np.float64).var(axis=1))))
+    scale = float(np.sqrt(np.mean([values.astype(np.float64).var() for values in maps])))
     for conditions in sets:
         kept = in_set(rows, conditions, chosen)
         for label in sorted(rows["label"].unique()):
@@ -192,20 +192,59 @@ class OwnMaps:
         return truth.without(self.labels[place], self.maps[left])
 
 
-def read_truth(path: str | Path, average: str) -> dict[tuple[str, str], Truth]:
-    """Return the truth by (subject, condition set)."""
-    truths = {
-        (subject, conditions): Truth(part, maps[part.index], average)
-        for rows, maps in read_blocks(path)
-        for (subject, conditions), part in rows.groupby(["subject", "conditions"], sort=False)
-    }
-    classes: dict[str, set[str]] = {}
-    for (_, conditions), truth in truths.items():
-        classes.setdefault(conditions, set()).update(truth.means)
-    for (subject, conditions), truth in truths.items():
-        for label in classes["all"].difference(truth.means):
-            if label not in classes[conditions]:
-                truth.absent[label] = f"{NOT_IN_SET}class {label}"
-            elif label in truths[subject, "all"].means:
-                truth.absent[label] = f"the subject has no map of class {label} in this set of conditions"
-    return truths
+class SubjectTruths(Mapping[tuple[str, str], Truth]):
+    """The truth by (subject, condition set), as a file of `write_class_means` has it.
+
+    Means of one subject are held at a time, those asked for last: at 2 mm they are 0.1 GB.
+
+    Parameters
+    ----------
+    path : path
+    average : {"classes", "maps"}
+        See `Truth`.
+
+    Attributes
+    ----------
+    classes : dict
+        (Subject, condition set) -> classes that it has a mean of, without reading any.
+    """
+
+    def __init__(self, path: str | Path, average: str) -> None:
+        self.path, self.average = path, average
+        self.classes: dict[tuple[str, str], set[str]] = {}
+        self._groups: dict[tuple[str, str], int] = {}
+        self._every: dict[str, set[str]] = {}
+        for group, rows in enumerate(read_rows(path)):
+            for key, part in rows.groupby(["subject", "conditions"], sort=False):
+                self.classes[key], self._groups[key] = set(part["label"]), group
+                self._every.setdefault(key[1], set()).update(part["label"])
+        self._held: dict[tuple[str, str], Truth] = {}
+
+    def __getitem__(self, key: tuple[str, str]) -> Truth:
+        group = self._groups[key]
+        if key not in self._held:
+            self._held.clear()
+            ((rows, maps),) = read_blocks(self.path, [group])
+            for one, part in rows.groupby(["subject", "conditions"], sort=False):
+                self._held[one] = Truth(part, maps[part.index], self.average)
+                self._held[one].absent = self._absent(*one)
+        return self._held[key]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.classes)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.classes
+
+    def _absent(self, subject: str, conditions: str) -> dict[str, str]:
+        """Return why there is no mean of classes that the dataset has."""
+        reasons = {}
+        for label in self._every["all"] - self.classes[subject, conditions]:
+            if label not in self._every[conditions]:
+                reasons[label] = f"{NOT_IN_SET}class {label}"
+            elif label in self.classes[subject, "all"]:
+                reasons[label] = f"the subject has no map of class {label} in this set of conditions"
+        return reasons

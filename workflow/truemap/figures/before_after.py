@@ -5,7 +5,7 @@ As Figures 1 to 3 of Ghorbani, Abid & Zou 2019 have them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -26,22 +26,29 @@ MEASURES = {"spearman": ("ρ = ", ""), "top_k": ("top ", ""), "shift": ("", " mm
 CRITERION = "informative"
 
 
-def drawn_maps(measures: pd.DataFrame, examples: pd.DataFrame, truth: str, conditions: str) -> pd.DataFrame:
+def drawn_maps(
+    measures: pd.DataFrame, examples: Iterable[pd.DataFrame], grid: Grid, truth: str, conditions: str
+) -> pd.DataFrame:
     """Return what is drawn: a row a map, with the measures of what became of it.
 
     Parameters
     ----------
-    measures, examples : DataFrame
-        Both of `truemap.evaluation.attacked_maps.Fragile.tables`, with ``model, method, attack``.
+    measures : DataFrame
+        Of `truemap.evaluation.attacked_maps.Fragile.tables`, with ``model, method, attack``.
+    examples : iterable of DataFrame
+        Of the same, one of each attack. One is held at a time: whole maps of many at 2 mm are gigabytes.
     truth, conditions : str
         Of the agreement.
 
     Returns
     -------
     DataFrame
-        ``model, method, attack, role, label, predicted, epsilon, attacked, spearman, top_k, shift, r, map``; `r` is the
-        agreement of this map, before or after the attack. The first attack has the row of the map before.
+        ``model, method, attack, role, label, predicted, epsilon, attacked, spearman, top_k, shift, r``, and
+        ``picture``, the drawn slice of the map, whose sizes add up to 1, and ``place``, which slice that is, in words:
+        the one in which the first map has most. `r` is the agreement of this map, before or after the attack. The first
+        attack has the row of the map before.
     """
+    examples = _pictured(examples, grid)
     first = examples["sample"].iloc[0]
     own = measures[(measures["sample"] == first) & (measures["epsilon"] == measures["epsilon"].max())]
     keys = ["model", "method", "attack"]
@@ -55,6 +62,16 @@ def drawn_maps(measures: pd.DataFrame, examples: pd.DataFrame, truth: str, condi
     return rows.drop(columns="sample").reset_index(drop=True)
 
 
+def _pictured(examples: Iterable[pd.DataFrame], grid: Grid) -> pd.DataFrame:
+    """Return examples with ``picture`` and ``place`` for ``map``."""
+    leading, tables = None, []
+    for table in examples:
+        leading = table.loc[table["role"] == BEFORE, "map"].iloc[0] if leading is None else leading
+        pictures, place = slices([_whole(values) for values in table["map"]], grid, leading)
+        tables.append(table.drop(columns="map").assign(picture=[picture.copy() for picture in pictures], place=place))
+    return pd.concat(tables)
+
+
 def _agreement(agreed: pd.DataFrame, row: tuple[str, str, str, str]) -> float:
     model, method, attack, role = row
     own = agreed[(agreed["model"] == model) & (agreed["method"] == method) & (agreed["attack"] == attack)]
@@ -62,7 +79,7 @@ def _agreement(agreed: pd.DataFrame, row: tuple[str, str, str, str]) -> float:
     return float(values.iloc[0]) if len(values) else np.nan
 
 
-def before_after_figure(rows: pd.DataFrame, grid: Grid, labels: Mapping[str, str], colormap: str) -> plt.Figure:
+def before_after_figure(rows: pd.DataFrame, labels: Mapping[str, str], colormap: str) -> plt.Figure:
     """Return a row a network and way to explain: the map, then what each attack made of it.
 
     Sizes of each map add up to 1, as in the paper; maps of a row share their scale.
@@ -78,19 +95,15 @@ def before_after_figure(rows: pd.DataFrame, grid: Grid, labels: Mapping[str, str
     lines = {cell: rows[(rows["model"] == cell[0]) & (rows["method"] == cell[1])] for cell in cells}
     columns = 1 + int(max((line["role"] == AFTER).sum() for line in lines.values()))
     width = (1 - NAMES) * WIDE / MM / columns
-    leading = rows.loc[rows["role"] == BEFORE, "map"].iloc[0]
-    pictures = {
-        cell: slices([_whole(values) for values in line["map"]], grid, leading)[0] for cell, line in lines.items()
-    }
-    shape = next(iter(pictures.values()))[0].shape
+    shape = rows["picture"].iloc[0].shape
     tall = min(width * shape[0] / shape[1], HIGHEST)
     figure = plt.figure(figsize=sheet(WIDE, len(lines) * (tall + WORDS) + BAR), layout="constrained")
     axes = figure.subplots(len(lines), columns, squeeze=False)
     for axis in axes.ravel():
         axis.set_axis_off()
     for number, (line, (cell, own)) in enumerate(zip(axes, lines.items(), strict=True)):
-        limit = max(np.abs(picture).max() for picture in pictures[cell]) or 1.0
-        own = own.assign(picture=pictures[cell]).sort_values("role", key=lambda roles: roles != BEFORE, kind="stable")
+        limit = max(np.abs(picture).max() for picture in own["picture"]) or 1.0
+        own = own.sort_values("role", key=lambda roles: roles != BEFORE, kind="stable")
         for axis, (_, row) in zip(line, own.iterrows(), strict=False):
             axis.set_axis_on()
             axis.imshow(row["picture"], cmap=colormap, vmin=-limit, vmax=limit, interpolation="nearest")
@@ -106,10 +119,10 @@ def before_after_figure(rows: pd.DataFrame, grid: Grid, labels: Mapping[str, str
     return figure
 
 
-def foot(rows: pd.DataFrame, grid: Grid) -> str:
+def foot(rows: pd.DataFrame) -> str:
     """Return what is drawn, in words."""
     one = rows.iloc[0]
-    words = slices([one["map"]], grid, one["map"])[1]
+    words = one["place"]
     came = sorted({attack_words(name) for name in rows.loc[~rows["attacked"], "attack"]})
     back = f"; came back as it was in some row: {', '.join(came)}" if came else ""
     return (

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from truemap.data.conditions import in_set, set_shown
-from truemap.data.maps import is_brain, on_grid, read_blocks
-from truemap.evaluation.truth import Truth
+from truemap.data.maps import is_brain, on_grid, read_blocks, read_rows
+from truemap.evaluation.truth import SubjectTruths, Truth
 from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError
 
 
 def choose_subject(
-    truths: Mapping[tuple[str, str], Truth], conditions: str, seed: int, show: Sequence[str] | None = None
+    truths: SubjectTruths, conditions: str, seed: int, show: Sequence[str] | None = None
 ) -> tuple[str, Truth, str]:
     """Return the subject that is drawn, its truth, and the condition set that this is of.
 
     Parameters
     ----------
-    truths : mapping
-        (subject, condition set) -> Truth.
+    truths : SubjectTruths
     conditions : str
         The set wanted; all conditions where it was not made.
     show : sequence of str, optional
@@ -35,9 +34,7 @@ def choose_subject(
     """
     shown = set_shown((name for _, name in truths), conditions)
     wanted = set(show or ())
-    subjects = sorted(
-        who for (who, name), truth in truths.items() if name == shown and (not wanted or wanted <= set(truth.means))
-    )
+    subjects = sorted(who for (who, name), classes in truths.classes.items() if name == shown and wanted <= classes)
     if not subjects:
         raise DataError(f"show: no test subject has maps of all of {', '.join(show or ())}. Name other classes.")
     subject = subjects[derive_seed(seed, "figure-3") % len(subjects)]
@@ -63,18 +60,19 @@ def subject_maps(
     DataError
         If the file has no maps of the subject.
     """
-    for rows, maps in read_blocks(path):
-        if rows["subject"].iloc[0] == subject:
-            maps = on_grid(maps, inside) if is_brain(path) else maps
-            of_target = rows[(rows["target"] == target) & in_set(rows, conditions, chosen)]
-            means = {
-                label: (maps[part.index].astype(np.float64) * part["scale"].to_numpy()[:, None]).mean(axis=0)
-                for label, part in of_target.groupby("label")
-            }
-            if not means:
-                raise DataError(
-                    f"{path}: no map of the test subject drawn is of class {target} in these conditions. Set "
-                    "`explained: null`, or `drawn` without this method."
-                )
-            return means
-    raise DataError(f"{path}: has no maps of the test subject drawn. Run the saliency stage again.")
+    own = [number for number, rows in enumerate(read_rows(path)) if rows["subject"].iloc[0] == subject]
+    if not own:
+        raise DataError(f"{path}: has no maps of the test subject drawn. Run the saliency stage again.")
+    ((rows, maps),) = read_blocks(path, own[:1])
+    maps = on_grid(maps, inside) if is_brain(path) else maps
+    of_target = rows[(rows["target"] == target) & in_set(rows, conditions, chosen)]
+    means = {
+        label: (maps[part.index].astype(np.float64) * part["scale"].to_numpy()[:, None]).mean(axis=0)
+        for label, part in of_target.groupby("label")
+    }
+    if not means:
+        raise DataError(
+            f"{path}: no map of the test subject drawn is of class {target} in these conditions. Set "
+            "`explained: null`, or `drawn` without this method."
+        )
+    return means

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from truemap.data.grid import Grid
-from truemap.data.maps import read_blocks
+from truemap.data.maps import on_grid, read_blocks
 from truemap.evaluation.truth import Truth
 from truemap.numerics import pearson
 
@@ -29,7 +29,7 @@ NAMES = ("model", "method", "label", "target")
 BYTES = 4 / 3
 #: Resolution of the template beneath, in mm.
 TEMPLATE_MM = 2
-#: (label, target) -> map, shape (voxels,).
+#: (label, target) -> map, of the brain's voxels alone: of many entries at 2 mm whole ones would be gigabytes.
 Maps = Mapping[tuple[str, str], np.ndarray]
 
 
@@ -56,18 +56,20 @@ def pairs(classes: Sequence[str]) -> list[tuple[str, str]]:
     return [(label, label) for label in classes] + [(label, classes[0]) for label in classes[1:]]
 
 
-def truths(truth: Truth, classes: Sequence[str]) -> dict[tuple[str, str], np.ndarray]:
-    """Return the truth of each of `pairs` that there is."""
+def truths(truth: Truth, classes: Sequence[str], inside: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+    """Return the truth of each of `pairs` that there is; `inside` is the brain, shape (voxels,)."""
     found = {(label, target): truth.of(label, target)[0] for label, target in pairs(classes) if label in truth.means}
-    return {pair: values for pair, values in found.items() if values is not None}
+    return {pair: values[inside] for pair, values in found.items() if values is not None}
 
 
-def mean_truths(found: Iterable[Truth], classes: Sequence[str]) -> dict[tuple[str, str], np.ndarray]:
+def mean_truths(
+    found: Iterable[Truth], classes: Sequence[str], inside: np.ndarray
+) -> dict[tuple[str, str], np.ndarray]:
     """Return the mean of `truths` over subjects, with one subject's in memory at a time."""
     total: dict[tuple[str, str], np.ndarray] = {}
     count: Counter[tuple[str, str]] = Counter()
     for truth in found:
-        for pair, values in truths(truth, classes).items():
+        for pair, values in truths(truth, classes, inside).items():
             total[pair] = total[pair] + values if pair in total else values
             count[pair] += 1
     return {pair: values / count[pair] for pair, values in total.items()}
@@ -139,23 +141,25 @@ def _encoded(
     shown: Sequence[Shown], entry: tuple[str, str] | None, classes: Sequence[str], grid: Grid, factor: int
 ) -> Iterator[dict[str, Any]]:
     """Yield the maps of an entry, or the truth (None), with r between both over the brain's voxels."""
+    inside = grid.mask.reshape(-1)
     for one in shown:
         maps = one.truth if entry is None else one.maps.get(entry, {})
         for label, target in pairs(classes):
             if (values := maps.get((label, target))) is None:
                 continue
             truth = one.truth.get((label, target))
-            inside = grid.mask.reshape(-1)
-            r = None if entry is None or truth is None else float(pearson(values[None, inside], truth[None, inside])[0])
+            values = values.astype(np.float64)
+            r = None if entry is None or truth is None else float(pearson(values[None], truth[None])[0])
+            (whole,) = on_grid(values[None], inside)
             yield {
                 "who": one.who,
                 "label": label,
                 "target": target,
                 "entry": list(entry) if entry else None,
-                "peak": float(f"{np.abs(values[inside]).max():.4g}"),
-                "at": _peak(values * inside, grid),
+                "peak": float(f"{np.abs(values).max():.4g}"),
+                "at": _peak(whole, grid),
                 "r": None if r is None or np.isnan(r) else round(r, 3),
-                "data": in_bytes(values, grid, factor),
+                "data": in_bytes(whole, grid, factor),
             }
 
 
@@ -222,22 +226,22 @@ def template() -> dict[str, Any]:
 
 
 def read_mean_maps(
-    image: str, table: str, classes: Sequence[str]
+    image: str, table: str, classes: Sequence[str], inside: np.ndarray
 ) -> tuple[tuple[str, str], dict[tuple[str, str], np.ndarray]]:
-    """Return (model, method), and those of `pairs` -> mean map, shape (voxels,), of what `MeanMaps` wrote."""
+    """Return (model, method), and those of `pairs` -> mean map in the brain, of what `MeanMaps` wrote."""
     rows = pd.read_csv(table, sep="\t", dtype=dict.fromkeys(NAMES, str), keep_default_na=False)
     stored, wanted = nib.load(image).dataobj, pairs(classes)
     maps = {
-        (row.label, row.target): np.asarray(stored[..., row.volume], dtype=np.float64).reshape(-1)
+        (row.label, row.target): np.asarray(stored[..., row.volume], dtype=np.float32).reshape(-1)[inside]
         for row in rows.itertuples()
         if row.maps and (row.label, row.target) in wanted
     }
     return (rows["model"].iloc[0], rows["method"].iloc[0]), maps
 
 
-def read_subject(path: str) -> tuple[str, tuple[str, str], dict[tuple[str, str], np.ndarray]]:
-    """Return the subject, (model, method), and (label, target) -> mean map of a file that `subject_maps` wrote."""
+def read_subject(path: str, inside: np.ndarray) -> tuple[str, tuple[str, str], dict[tuple[str, str], np.ndarray]]:
+    """Return the subject, (model, method), and (label, target) -> mean map in the brain, as `subject_maps` wrote."""
     ((rows, maps),) = read_blocks(path)
     keys = zip(rows["label"], rows["target"], strict=True)
-    found = dict(zip(keys, maps.astype(np.float64), strict=True))
+    found = dict(zip(keys, maps[:, inside], strict=True))
     return rows["subject"].iloc[0], (rows["model"].iloc[0], rows["method"].iloc[0]), found

@@ -36,7 +36,7 @@ def refer(
     average = background.averages[conditions]
     table = {
         (a, b): means[b] - (average if a == b else means[a]) if a in means and b in means else nothing
-        for a in classes
+        for a in set(rows["label"])
         for b in classes
     }
     return np.stack([[table[label, target] for target in classes] for label in rows["label"]])
