@@ -284,6 +284,17 @@ def test_colours_that_matplotlib_lacks_are_refused(key, wrong, words):
         style.check_style({**good, key: wrong})
 
 
+def test_places_are_those_of_every_run(tmp_path):
+    """The layout's solver gives other last digits in each run: no digit is left of which that is true."""
+    figure, axes = plt.subplots(3, 4, layout="constrained", figsize=(4, 3))
+    for number, axis in enumerate(axes.flat):
+        axis.imshow(np.zeros((3, 2 + number % 3)))
+    style.save(figure, [tmp_path / "a.svg"], "note", 50)
+    for axis in axes.flat:
+        corners = axis.get_position(original=True).get_points()
+        np.testing.assert_array_equal(corners, np.round(corners, style.PLACES))
+
+
 DRAW = """
 import pathlib, sys
 import pandas as pd

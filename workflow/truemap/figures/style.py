@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from truemap.config.names import ABSOLUTE, CHOSEN
@@ -32,6 +33,8 @@ NARROW, WIDE, MM, POINTS = 89, 183, 25.4, 72
 SMALL, USUAL = 6, 7
 #: Height of a line of the foot, as a share of its letters; its distance from the edges, in inches.
 LINE, MARGIN = 1.3, 0.03
+#: Decimals of a place in a figure, as a share of it.
+PLACES = 9
 #: What a legend's mark and its distances take beside a name, in inches.
 HANDLE = 0.5
 #: How letters, lines and distances look (rcParams).
@@ -127,6 +130,10 @@ def _settle(figure: plt.Figure, dpi: int) -> None:
     for _ in range(3):
         figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    # The solver's last digits differ from run to run, and an SVG's names of clipped places are made of all digits.
+    for axis in figure.axes:
+        corners = np.round(axis.get_position(original=True).get_points(), PLACES)
+        axis.set_position(plt.matplotlib.transforms.Bbox(corners), which="original")
 
 
 def files_of(outputs: Iterable[str], name: str) -> list[str]:
