@@ -338,7 +338,7 @@ rule resources:
             "resources",
             benchmarks=plan.every({name: [getattr(rules, name).benchmark] for name in measured}),
             figures=plan.every(drawn),
-            data=plan.settings.kind,
+            data=plan.kind,
         ),
     script:
         "../scripts/resources.py"

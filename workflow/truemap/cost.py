@@ -109,7 +109,7 @@ class Costs:
     grid : Grid
         Of the maps.
     settings : mapping
-        Of `truemap.plan.settings.JobSettings.networks`.
+        Of `truemap.plan.settings.train.TrainSettings.networks`.
     device : torch.device
     start : float
         Seconds that each job takes before it does anything.

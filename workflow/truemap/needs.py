@@ -165,7 +165,7 @@ class Needs:
         for job in self._plan.jobs.of(rule, SimpleNamespace(dataset=self._name)):
             wildcards = SimpleNamespace(dataset=self._name, **job)
             # Settings of `model` may look for files, and are not needed.
-            settings = {} if rule == "model" else self._plan.settings.of(rule, wildcards)
+            settings = {} if rule == "model" else self._plan.settings(rule, wildcards)
             label = job.get("method", job.get("attack"))
             yield job["model"], self._plan.jobs.model(wildcards).network, {**settings, "label": label}
 

@@ -23,6 +23,7 @@ from truemap.config.names import (
     HEADLINES,
     LONGEST_FOLDER,
     NOT_ATTACKED,
+    PEOPLE,
     REFERENCE,
     REGIONS,
     RESERVED,
@@ -35,6 +36,7 @@ from truemap.config.options import (
     Name,
     Positive,
     Seed,
+    SourceOptions,
     Strict,
     TwinOptions,
     faults,
@@ -454,6 +456,28 @@ class Dataset(Strict):
         if self.angles is None:
             return []
         return list(self.angles.models or (name for name in self.trained if not self._without_angles(name)))
+
+    @property
+    def kind(self) -> str:
+        """What the data are called wherever they lie."""
+        options = resolved_options("datasets", self.source)
+        return options.kind() if isinstance(options, SourceOptions) else ""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the subjects are simulated ones."""
+        return bool(self.source.get("simulate"))
+
+    @property
+    def pseudonymous(self) -> bool:
+        """Whether subjects get pseudonyms: as the config says, or else where they are people."""
+        people = self.source["name"] in PEOPLE and not self.simulated
+        return people if self.pseudonyms is None else self.pseudonyms
+
+    @property
+    def listed(self) -> list[str]:
+        """The conditions that the config lists (the set `chosen`), in an order of their own."""
+        return sorted(set(self.conditions)) if isinstance(self.conditions, list) else []
 
     @property
     def atlas(self) -> str | None:

@@ -88,7 +88,7 @@ def judge(
     dataset : str
         What it is called.
     defined : mapping
-        Its settings (`truemap.plan.settings.JobSettings.judge`).
+        Its settings (`truemap.plan.settings.report.ReportSettings.judge`).
 
     Returns
     -------

@@ -38,7 +38,7 @@ class Jobs:
             "regions": self._if(lambda wildcards: self.dataset(wildcards).regions),
             "shapley": self._games,
             "planted": self._if(self.planted),
-            "background_chosen": self._if(self.listed),
+            "background_chosen": self._if(lambda wildcards: self.dataset(wildcards).listed),
             "networks": self._if(lambda wildcards: self.dataset(wildcards).networks),
             "train": self._trainings,
             "model": self.replicates,
@@ -131,15 +131,6 @@ class Jobs:
         given = [(name, model) for name, model in self.dataset(wildcards).networks.items() if model.weights]
         seeds = [(name, str(model.weights), f"{one}") for name, model in given for one in model.seeds]
         return [(name, path.replace("{seed}", one)) for name, path, one in seeds if seed is None or one == f"{seed}"]
-
-    def simulated(self, wildcards: Any) -> bool:
-        """Return whether a dataset's subjects are simulated."""
-        return bool(self.dataset(wildcards).source.get("simulate"))
-
-    def listed(self, wildcards: Any) -> list[str]:
-        """Return the conditions that the config lists (the set `chosen`), in an order of their own."""
-        conditions = self.dataset(wildcards).conditions
-        return sorted(set(conditions)) if isinstance(conditions, list) else []
 
     def swept(self, wildcards: Any) -> dict[str, tuple[str, str]]:
         """Return the name of each swept candidate -> (model, candidate)."""
@@ -240,7 +231,8 @@ class Jobs:
         return self.dataset(wildcards).figures == "glass_brain"
 
     def _simulations(self, wildcards: Any) -> list[Job]:
-        shards = self.dataset(wildcards).shards if self.simulated(wildcards) else 0
+        dataset = self.dataset(wildcards)
+        shards = dataset.shards if dataset.simulated else 0
         return [{"shards": shards, "shard": shard} for shard in range(shards)]
 
     def _volumes(self, wildcards: Any) -> list[Job]:

@@ -21,7 +21,7 @@ from truemap.plan.code import Code
 from truemap.plan.jobs import Job, Jobs
 from truemap.plan.notes import PLACE
 from truemap.plan.record import Params, Settings, line_params, named, settings_params, signed
-from truemap.plan.settings import JobSettings
+from truemap.plan.settings.rules import JobSettings
 from truemap.runtime.privacy import SALT, read_salt
 from truemap.runtime.sourcecode import SCRIPTS
 from truemap.runtime.versions import installed
@@ -53,7 +53,6 @@ class Plan:
         self.config = parse(raw)
         self.jobs = Jobs(self.config)
         self.code = Code({Path(folder).name: Path(folder) for folder in self.config.methods}, PLACE)
-        self.settings = JobSettings(self.jobs)
         self.root = Path(root)
         #: What a start found (`truemap.plan.start.Start`); None where the process is not a run's first one.
         self.start: Any = None
@@ -61,6 +60,14 @@ class Plan:
         self.gpus = int(self.config.device == "cuda" or (self.config.device == "auto" and gpu_present))
 
     # Params
+
+    def settings(self, rule: str, wildcards: Any) -> Settings:
+        """Return the settings of one job of a rule."""
+        return JobSettings(self.jobs, wildcards).of(rule)
+
+    def kind(self, wildcards: Any) -> str:
+        """Return what a dataset's data are called."""
+        return self.jobs.dataset(wildcards).kind
 
     def params(self, rule: str, script: str = "", **settings: Callable[[Any], Any]) -> Params:
         """Params of a rule: its jobs' settings, and what stands for their code and for what they read.
@@ -77,7 +84,7 @@ class Plan:
         if settings:
             known = {"settings": signed(lambda wildcards: {key: of(wildcards) for key, of in settings.items()})}
         else:
-            known = settings_params(lambda wildcards: self.settings.of(rule, wildcards), kinds)
+            known = settings_params(lambda wildcards: self.settings(rule, wildcards), kinds)
         return {**self.record(rule), **self._code_params(script or rule, kinds), **known}
 
     def record(self, rule: str) -> Params:
@@ -270,7 +277,7 @@ class Plan:
 
     def salt_file(self, wildcards: Any) -> list[str]:
         """The secret that pseudonyms hang on, where subjects get some; drawn where there is none."""
-        if not self.settings.pseudonyms(wildcards):
+        if not self.jobs.dataset(wildcards).pseudonymous:
             return []
         read_salt()
         return [str(SALT)]
