@@ -14,9 +14,10 @@ from typing import Any
 import yaml
 from snakemake.utils import update_config
 
+from truemap.config.dataset import Dataset
 from truemap.config.keys import refuse_repeated
 from truemap.config.registry import resolved_options
-from truemap.config.schema import ConfigError, Dataset
+from truemap.config.schema import ConfigError
 from truemap.counted import Counted, Counter, Maps, held
 from truemap.datasets._layouts import COPES
 from truemap.datasets._simulation import HCP_SHAPE

@@ -8,12 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from truemap.config.candidates import candidates
+from truemap.config.dataset import Dataset
 from truemap.config.models import GivenMaps, Model
 from truemap.config.names import AT_RANDOM, ATTRIBUTION, BASELINES, DEGRADED, GRADIENT, SPLITS
 from truemap.config.options import TwinOptions
 from truemap.config.probes import Fragility
 from truemap.config.registry import resolved_options
-from truemap.config.schema import Config, Dataset
+from truemap.config.schema import Config
 from truemap.plan.record import named
 
 #: Wildcards of a job by name, but for its dataset's.
