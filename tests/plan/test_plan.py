@@ -109,8 +109,8 @@ def test_a_planted_network_is_made_of_regions_and_means_and_no_other_one_is() ->
     p, job = plan(raw), at(**{**vars(IMAGES), "model": "known", "seed": "0"})
     assert p.planted("{dataset}/regions", "{dataset}/means")(job) == ["images/regions", "images/means"]
     assert p.planted("{dataset}/regions")(IMAGES) == []
-    assert not [train for train in p.jobs.of("train", IMAGES) if train["model"] == "known"]
-    assert p.jobs.of("planted", IMAGES) == [{}] and p.jobs.of("planted", BRAINS) == []
+    assert not [train for train in p.jobs["images"].of("train") if train["model"] == "known"]
+    assert p.jobs["images"].of("planted") == [{}] and p.jobs["brains"].of("planted") == []
     expected = [{"model": "known", "seed": 0, "method": name, "kind": "linear"} for name in ("gradient", "weights")]
     assert p.settings("planted", job)["entries"] == expected
 
@@ -132,15 +132,15 @@ def test_what_a_network_does_is_asked_once_for_each_baseline_that_methods_have()
     shown["mean"] = {"name": "integrated_gradients", "baseline": "mean", "output": "logit"}
     shown["blurred"] = {"name": "integrated_gradients", "baseline": "blurred"}
     raw["datasets"]["images"]["models"]["nn"]["saliency"] = shown
-    assert plan(raw).jobs.of("shapley", IMAGES) == []
+    assert plan(raw).jobs["images"].of("shapley") == []
     raw["datasets"]["images"]["regions"] = "squares"
-    games = [(job["seed"], job["baseline"]) for job in plan(raw).jobs.of("shapley", IMAGES)]
+    games = [(job["seed"], job["baseline"]) for job in plan(raw).jobs["images"].of("shapley")]
     assert games == [(0, "mean"), (0, "zero"), (4, "mean"), (4, "zero")]
     raw["datasets"]["images"]["models"]["nn"]["saliency"] = ["gradient"]
     raw["datasets"]["images"]["baseline"] = "zero"
-    assert {job["baseline"] for job in plan(raw).jobs.of("shapley", IMAGES)} == {"zero"}
+    assert {job["baseline"] for job in plan(raw).jobs["images"].of("shapley")} == {"zero"}
     raw["datasets"]["images"]["models"]["nn"]["saliency"] = shown
-    found = {name: plan(raw).jobs.compared(at(**{**vars(IMAGES), "method": name})) for name in shown}
+    found = {name: plan(raw).jobs["images"].compared("nn", name) for name in shown}
     assert found["gradient"] == {"maps": "gradient", "output": "probability", "baseline": "zero"}
     assert found["deeplift"] == {"maps": "attribution", "output": "logit", "baseline": "zero"}
     assert found["mean"] == {"maps": "attribution", "output": "logit", "baseline": "mean"}
@@ -152,8 +152,8 @@ TRAININGS = "candidates/{model}/{seed}/{candidate}"
 ATTACKS = "attacks/{model}/{seed}/{attack}"
 
 
-def scores(p: Plan, among: str | None = None) -> list[str]:
-    return p.each("score", SCORES, getattr(p.jobs, among) if among else None)(IMAGES)
+def scores(p: Plan, among: str = "") -> list[str]:
+    return p.each("score", SCORES, among)(IMAGES)
 
 
 def test_files_of_every_shard_candidate_and_method() -> None:
@@ -162,7 +162,7 @@ def test_files_of_every_shard_candidate_and_method() -> None:
     splits = ("train", "validation", "test")
     assert p.each("volumes", "{split}/{shard}")(BRAINS) == [f"{split}/{shard}" for split in splits for shard in (0, 1)]
     found = [f"candidates/nn/4/epsilon-{k}" for k in (1, 2)]
-    assert p.each("train", TRAININGS, p.jobs.candidates)(IMAGES) == found
+    assert p.candidates(TRAININGS)(IMAGES) == found
     methods = ("gradient", "smoothgrad")
     assert scores(p) == [f"scores/images/nn/{s}/{m}" for s in (0, 4) for m in methods]
     assert scores(p, "drawn") == [f"scores/images/nn/0/{m}" for m in methods]
@@ -236,7 +236,7 @@ def test_settings_of_every_job_fit_its_rules_params(name: str, conditions: objec
     raw["datasets"]["images"]["models"]["known"] = {"network": "planted"}
     p = plan(raw)
     params = p.params(name, "background" if name == "background_chosen" else "")
-    jobs = [at(dataset=d, **job) for d in p.config.run for job in p.jobs.of(name, at(dataset=d))]
+    jobs = [at(dataset=d, **job) for d in p.config.run for job in p.jobs[d].of(name)]
     assert jobs or conditions == "table1"
     for job in jobs:
         assert [param(job) for key, param in params.items() if key.startswith("setting_")][-1] is None
@@ -279,14 +279,14 @@ def test_a_swept_candidate_is_a_model_that_has_the_parents_files_and_is_trained_
     p = plan(SWEPT)
     for name, candidate in zip(CANDIDATES, ("epsilon-1", "epsilon-2"), strict=True):
         job = at(**{**vars(IMAGES), "model": name, "method": "gradient"})
-        assert p.each("train", TRAININGS, p.jobs.candidates)(job) == [f"candidates/nn/4/{candidate}"]
+        assert p.candidates(TRAININGS)(job) == [f"candidates/nn/4/{candidate}"]
         assert p.settings("explain", job) == plan().settings("explain", at(**{**vars(IMAGES), "method": "gradient"}))
         assert p.settings("robustness", job) == plan().settings("robustness", IMAGES)
     both = [f"candidates/nn/4/epsilon-{k}" for k in (1, 2)]
-    assert p.each("train", TRAININGS, p.jobs.candidates)(IMAGES) == both
+    assert p.candidates(TRAININGS)(IMAGES) == both
     histories = [f"candidates/nn/{s}/epsilon-{k}" for k in (1, 2) for s in (0, 4)]
-    assert p.each("train", TRAININGS, p.jobs.swept_trainings)(IMAGES) == histories
-    assert plan().jobs.swept_trainings(IMAGES) == []
+    assert p.each("train", TRAININGS, "swept_trainings")(IMAGES) == histories
+    assert plan().jobs["images"].swept_trainings() == []
 
 
 def test_a_sweep_changes_nothing_of_training_and_choosing() -> None:
@@ -497,13 +497,13 @@ def test_the_preset_of_attacks_asks_both_datasets_the_same_and_others_what_they_
 
 
 def test_attacked_maps_of_more_voxels_stand_beside_those_of_fewer() -> None:
-    assert plan(FRAGILE).jobs.of("dimension", IMAGES) == []
+    assert plan(FRAGILE).jobs["images"].of("dimension") == []
     raw = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     update_config(raw, yaml.safe_load((ROOT / "config/fragility.yaml").read_text()))
     raw["run"] = ["hcp-simulated-fragility-4mm", "hcp-simulated-fragility-8mm"]
     p = plan(raw)
     fine, rough = (at(dataset=name) for name in raw["run"])
-    assert p.jobs.of("dimension", fine) == [{}] and p.jobs.of("dimension", rough) == []
+    assert p.jobs[fine.dataset].of("dimension") == [{}] and p.jobs[rough.dataset].of("dimension") == []
     pattern = "{dataset}/{model}/{method}/{attack}"
     assert p.coarser("attack_maps", pattern)(fine) == p.each("attack_maps", pattern)(rough)
     assert p.coarser("attack_maps", pattern)(rough) == []
@@ -513,8 +513,8 @@ def test_attacked_maps_of_more_voxels_stand_beside_those_of_fewer() -> None:
 def test_maps_are_drawn_before_and_after_of_what_figures_show_or_of_each_networks_first_way() -> None:
     attacks = ("random_sign", "top_k")
     first = {"model": "nn", "seed": 0, "method": "gradient"}
-    assert plan(FRAGILE).jobs.attacked(IMAGES) == [{**first, "attack": attack} for attack in attacks]
-    shown = plan(changed(("drawn",), ["nn/smoothgrad"], FRAGILE)).jobs.attacked(IMAGES)
+    assert plan(FRAGILE).jobs["images"].attacked() == [{**first, "attack": attack} for attack in attacks]
+    shown = plan(changed(("drawn",), ["nn/smoothgrad"], FRAGILE)).jobs["images"].attacked()
     assert shown == [{**first, "method": "smoothgrad", "attack": attack} for attack in attacks]
 
 
@@ -548,7 +548,7 @@ INFLUENCED = changed(("influence",), {"maps": 5, "train": 50}, SWEPT)
 def test_influences_are_a_job_of_every_network_and_seed_that_knows_of_no_other():
     p, pattern = plan(INFLUENCED), "{model}/{seed}"
     assert p.each("influence", pattern)(IMAGES) == ["nn/0", "nn/4"] and plan().each("influence", pattern)(IMAGES) == []
-    assert p.each("influence", pattern, p.jobs.exemplified)(IMAGES) == ["nn/0"]
+    assert p.each("influence", pattern, "exemplified")(IMAGES) == ["nn/0"]
     for rule in ("influences", "figure_influence"):
         assert p.all(rule, "{dataset}") == ["images"] and plan().all(rule, "{dataset}") == []
     settings = p.settings("influence", IMAGES)
@@ -627,7 +627,7 @@ def test_a_network_is_trained_again_once_whole_and_once_a_fraction_and_order() -
 def test_maps_from_elsewhere_are_not_measured_and_named_where_networks_are() -> None:
     given = {"maps": "maps.tsv", "signed": True}
     raw = changed(("models", "other"), given)
-    assert {job["model"] for job in plan(raw).jobs.of("measure", IMAGES)} == {"nn"}
+    assert {job["model"] for job in plan(raw).jobs["images"].of("measure")} == {"nn"}
     assert plan(raw).settings("metrics", IMAGES)["given"] == [["other", "maps"]]
 
 
@@ -805,17 +805,17 @@ OTHER = at(dataset="images", model="other", seed="0", method="shap")
 
 def test_maps_from_elsewhere_have_maps_and_scores_and_no_job_of_a_network() -> None:
     p = plan(GIVEN)
-    models = {rule: {job["model"] for job in p.jobs.of(rule, IMAGES)} for rule in ("train", "model", "robustness")}
+    models = {rule: {job["model"] for job in p.jobs["images"].of(rule)} for rule in ("train", "model", "robustness")}
     assert set.union(*models.values()) == {"nn"}
     given = [{"model": "other", "seed": 0, "method": method} for method in ("ig", "shap")]
-    assert p.jobs.of("adopt", IMAGES) == given
-    assert p.jobs.of("explain", IMAGES) == plan().jobs.of("explain", IMAGES)
-    assert p.jobs.of("score", IMAGES) == [*p.jobs.of("explain", IMAGES), *given]
-    assert p.jobs.drawn(IMAGES)[-2:] == given
-    assert p.jobs.of("adopt", BRAINS) == []
+    assert p.jobs["images"].of("adopt") == given
+    assert p.jobs["images"].of("explain") == plan().jobs["images"].of("explain")
+    assert p.jobs["images"].of("score") == [*p.jobs["images"].of("explain"), *given]
+    assert p.jobs["images"].drawn()[-2:] == given
+    assert p.jobs["brains"].of("adopt") == []
     assert p.sheet_of_maps(OTHER) == "b.tsv"
     alone = changed(("models",), {"other": {"maps": "a.tsv", "signed": True}}, changed(("metrics",), {}))
-    assert [plan(each).jobs.of("networks", IMAGES) for each in (GIVEN, alone)] == [[{}], []]
+    assert [plan(each).jobs["images"].of("networks") for each in (GIVEN, alone)] == [[{}], []]
 
 
 def test_their_settings_say_of_signs_and_those_of_others_stay() -> None:

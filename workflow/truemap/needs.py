@@ -142,7 +142,7 @@ class Needs:
 
     def others(self) -> list[str]:
         """Return the rules that are not counted, with their jobs."""
-        counts = {rule: len(self._plan.jobs.of(rule, SimpleNamespace(dataset=self._name))) for rule in OTHERS}
+        counts = {rule: len(self._plan.jobs[self._name].of(rule)) for rule in OTHERS}
         return [f"{rule} ({count} jobs)" for rule, count in counts.items() if count]
 
     def _jobs(self) -> Iterator[tuple[str, str, Counted | str]]:
@@ -163,12 +163,12 @@ class Needs:
 
     def _of(self, rule: str) -> Iterator[tuple[str, Mapping[str, Any], dict[str, Any]]]:
         """Yield model, network and settings of each job of a rule; `label` is its method's or attack's."""
-        for job in self._plan.jobs.of(rule, SimpleNamespace(dataset=self._name)):
+        for job in self._plan.jobs[self._name].of(rule):
             wildcards = SimpleNamespace(dataset=self._name, **job)
             # Settings of `model` may look for files, and are not needed.
             settings = {} if rule == "model" else self._plan.settings(rule, wildcards)
             label = job.get("method", job.get("attack"))
-            yield job["model"], self._plan.jobs.model(wildcards).network, {**settings, "label": label}
+            yield job["model"], self._plan.jobs[self._name].network(job["model"]).network, {**settings, "label": label}
 
     def _tried(self, work: Callable[..., Counted], *arguments: Any) -> Counted | str:
         """Return what is counted, once for all that is the same; or why it cannot be."""

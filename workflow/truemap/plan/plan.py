@@ -13,12 +13,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from truemap.config.dataset import Dataset
 from truemap.config.names import AT_RANDOM
 from truemap.config.registry import module_of
 from truemap.config.schema import parse
 from truemap.config.trained import beside
 from truemap.plan.code import Code
-from truemap.plan.jobs import Job, Jobs
+from truemap.plan.jobs import DatasetJobs, Job, Jobs
 from truemap.plan.notes import PLACE
 from truemap.plan.record import Params, Settings, line_params, named, settings_params, signed
 from truemap.plan.settings.rules import JobSettings
@@ -59,15 +60,21 @@ class Plan:
         #: GPUs that a training or saliency job asks for.
         self.gpus = int(self.config.device == "cuda" or (self.config.device == "auto" and gpu_present))
 
+    def _jobs(self, wildcards: Any) -> DatasetJobs:
+        return self.jobs[wildcards.dataset]
+
+    def _dataset(self, wildcards: Any) -> Dataset:
+        return self.config.datasets[wildcards.dataset]
+
     # Params
 
     def settings(self, rule: str, wildcards: Any) -> Settings:
         """Return the settings of one job of a rule."""
-        return JobSettings(self.jobs, wildcards).of(rule)
+        return JobSettings(self.config, self._jobs(wildcards), wildcards).of(rule)
 
     def kind(self, wildcards: Any) -> str:
         """Return what a dataset's data are called."""
-        return self.jobs.dataset(wildcards).kind
+        return self._dataset(wildcards).kind
 
     def params(self, rule: str, script: str = "", **settings: Callable[[Any], Any]) -> Params:
         """Params of a rule: its jobs' settings, and what stands for their code and for what they read.
@@ -106,11 +113,11 @@ class Plan:
 
     def method_modules(self, family: str, wildcards: Any) -> list[str]:
         """Return the names of the modules of a family's methods that a job uses."""
-        return [module_of(family, method) for method in self.jobs.methods(family, wildcards)]
+        return [module_of(family, method) for method in self._jobs(wildcards).methods(family, named(wildcards))]
 
     # Files of jobs
 
-    def each(self, rule: str, pattern: str, among: Callable[[Any], list[Job]] | None = None, **fixed: Any) -> Files:
+    def each(self, rule: str, pattern: str, among: str = "", **fixed: Any) -> Files:
         """Input function: the file of each job that a rule has in the dataset.
 
         Parameters
@@ -118,16 +125,26 @@ class Plan:
         rule : str
         pattern : str
             One of the rule's outputs, with wildcards in braces.
-        among : callable, optional
-            Wildcards -> those of the rule's jobs that are asked for; default: all.
+        among : str
+            The method of `DatasetJobs` that lists those of the rule's jobs that are asked for; default: all.
         fixed
             Wildcards that jobs must have.
         """
 
         def files(wildcards: Any) -> list[str]:
-            jobs = among(wildcards) if among else self.jobs.of(rule, wildcards)
-            found = [job for job in jobs if all(job[name] == value for name, value in fixed.items())]
+            jobs = self._jobs(wildcards)
+            asked = getattr(jobs, among)() if among else jobs.of(rule)
+            found = [job for job in asked if all(job[name] == value for name, value in fixed.items())]
             return [str(pattern).format(dataset=wildcards.dataset, **job) for job in found]
+
+        return signed(files)
+
+    def candidates(self, pattern: str) -> Files:
+        """Input function: the file of each training that a job's network is chosen among."""
+
+        def files(wildcards: Any) -> list[str]:
+            trainings = self._jobs(wildcards).candidates(wildcards.model, wildcards.seed)
+            return [str(pattern).format(dataset=wildcards.dataset, **job) for job in trainings]
 
         return signed(files)
 
@@ -135,7 +152,7 @@ class Plan:
         """Input function: as `each`, of the dataset that a dataset's attacked maps are compared with, if any."""
 
         def files(wildcards: Any) -> list[str]:
-            fragility = self.jobs.dataset(wildcards).fragility
+            fragility = self._dataset(wildcards).fragility
             other = fragility.coarser if fragility else None
             return list(self.each(rule, pattern)(SimpleNamespace(dataset=other))) if other else []
 
@@ -200,7 +217,7 @@ class Plan:
         """Input function: the file that a dataset, or its source, names under `key`, if any."""
 
         def file(wildcards: Any) -> list[str]:
-            dataset = self.jobs.dataset(wildcards)
+            dataset = self._dataset(wildcards)
             path = dataset.source.get(key) or vars(dataset).get(key)
             return [path] if path else []
 
@@ -212,16 +229,21 @@ class Plan:
         Of the job's model and seed, where it has them, else of the dataset.
         """
         job = named(wildcards)
-        found = [path for of, path in self.jobs.weights(wildcards, job.get("seed")) if job.get("model", of) == of]
+        weights = self._jobs(wildcards).weights(job.get("seed"))
+        found = [path for of, path in weights if job.get("model", of) == of]
         return [file for path in found for file in (path, str(beside(path)))]
 
     def sheet_of_maps(self, wildcards: Any) -> str:
         """Input function: the sheet of a model that is maps from elsewhere."""
-        return self.jobs.dataset(wildcards).given[wildcards.model].maps[wildcards.method]
+        return self._dataset(wildcards).given[wildcards.model].maps[wildcards.method]
 
     def planted(self, *patterns: str) -> Files:
         """Input function: files of the dataset (`patterns`) that a network is planted by, if it is."""
-        return self._where(lambda wildcards: {} if self.jobs.model(wildcards).planted else None, patterns)
+
+        def nothing_more(wildcards: Any) -> Job | None:
+            return {} if self._jobs(wildcards).network(wildcards.model).planted else None
+
+        return self._where(nothing_more, patterns)
 
     def permuted(self, *patterns: str) -> Files:
         """Input function: files (`patterns`) of the twin that a job's network has, or its metric compares with."""
@@ -229,7 +251,7 @@ class Plan:
         def twin(wildcards: Any) -> Job | None:
             job = named(wildcards)
             asked = {name: job[name] for name in ("model", "metric") if name in job}
-            return next((t for t in self.jobs.twins(wildcards) if asked.items() <= t.items()), None)
+            return next((t for t in self._jobs(wildcards).twins() if asked.items() <= t.items()), None)
 
         return self._where(twin, patterns)
 
@@ -243,7 +265,11 @@ class Plan:
 
     def compared(self, pattern: str) -> Files:
         """Input function: a file (`pattern`) of what a method's maps are compared with the network by, if they are."""
-        return self._where(lambda wildcards: self.jobs.compared(wildcards) or None, [pattern])
+
+        def asked(wildcards: Any) -> Job | None:
+            return self._jobs(wildcards).compared(wildcards.model, wildcards.method) or None
+
+        return self._where(asked, [pattern])
 
     def _where(self, asked: Callable[[Any], Mapping[str, Any] | None], patterns: Iterable[str]) -> Files:
         """Input function: files of the jobs that ask for them, with the wildcards that `asked` has beside the job's."""
@@ -259,25 +285,25 @@ class Plan:
         tables = self.each("volumes", pattern, split="test")
 
         def files(wildcards: Any) -> list[str]:
-            return tables(wildcards) if self.jobs.dataset(wildcards).on_bad_subject == "skip" else []
+            return tables(wildcards) if self._dataset(wildcards).on_bad_subject == "skip" else []
 
         return signed(files)
 
     def simulation_file(self, key: str) -> Files:
         """Input function: the table that `simulate` names, or the workflow's own."""
         own = self.own(f"config/simulation/task_{key}.tsv")
-        return signed(lambda wildcards: self.jobs.dataset(wildcards).source["simulate"][key] or own)
+        return signed(lambda wildcards: self._dataset(wildcards).source["simulate"][key] or own)
 
     def region_files(self, wildcards: Any) -> list[str]:
         """Input function: the files that a dataset's regions are made from, if any."""
-        dataset = self.jobs.dataset(wildcards)
+        dataset = self._dataset(wildcards)
         if dataset.regions == "components":
             return [str(self.simulation_file(key)(wildcards)) for key in ("peaks", "components")]
         return [dataset.atlas] if dataset.atlas else []
 
     def salt_file(self, wildcards: Any) -> list[str]:
         """The secret that pseudonyms hang on, where subjects get some; drawn where there is none."""
-        if not self.jobs.dataset(wildcards).pseudonymous:
+        if not self._dataset(wildcards).pseudonymous:
             return []
         read_salt()
         return [str(SALT)]
@@ -296,7 +322,7 @@ class Plan:
                 found += [(f"datasets.{name}.{prefix}{key}", part[key]) for key in NAMED if part.get(key)]
             if dataset.atlas:
                 found.append((f"datasets.{name}.regions", dataset.atlas))
-            for model, path in self.jobs.weights(SimpleNamespace(dataset=name)):
+            for model, path in self.jobs[name].weights():
                 key = f"datasets.{name}.models.{model}.weights"
                 found += [(key, path), (f"{key}, JSON beside it", str(beside(path)))]
             for model, given in dataset.given.items():

@@ -51,7 +51,7 @@ class ExplainSettings(Parts):
 
     def anchors(self) -> Settings:
         """Anchors of one model: metrics of them, and their agreement with both truths."""
-        metrics = {"metrics": self._jobs.of_anchors(self._wildcards)}
+        metrics = {"metrics": self._jobs.of_anchors()}
         shared = {**self._shared("references", "measured"), **metrics, **self._scored()}
         return {**self._explained(), **shared, "conditions": self._headline()["conditions"]}
 
@@ -59,12 +59,12 @@ class ExplainSettings(Parts):
         """Hits and false alarms of the maps of planted networks."""
         networks = {name: model.network for name, model in self._dataset.networks.items()}
         kinds = {name: network.get("kind", network["name"]) for name, network in networks.items()}
-        jobs = self._jobs.planted(self._wildcards)
+        jobs = self._jobs.planted()
         return {"data": self._data(), "entries": [{**job, "kind": kinds[job["model"]]} for job in jobs]}
 
     def statistics(self) -> Settings:
         """A dataset's summary and tests."""
-        shown = {"swept": list(self._swept()), "group": self._group(), "chosen": self._dataset.listed}
+        shown = {"swept": list(self._jobs.swept), "group": self._group(), "chosen": self._dataset.listed}
         return {"data": self._data(), **shown, **self._without_network()}
 
     def metrics(self) -> Settings:
@@ -74,13 +74,13 @@ class ExplainSettings(Parts):
 
     def permutation(self) -> Settings:
         """A dataset's table of twins."""
-        return {"data": self._data(), "twins": self._jobs.twins(self._wildcards)}
+        return {"data": self._data(), "twins": self._jobs.twins()}
 
     def predict(self) -> Settings:
         """A dataset's table of which measure predicts which truth, and what it is repeated without."""
         ways = [way for model in self._dataset.networks.values() for way in model.saliency.items()]
         guided = sorted({label for label, saliency in ways if saliency["name"] in GUIDED})
-        which = {"conditions": self._headline()["conditions"], "swept": list(self._swept())}
+        which = {"conditions": self._headline()["conditions"], "swept": list(self._jobs.swept)}
         return {"data": self._data(), **which, "guided": guided, "alike": self._alike(), **self._seeded()}
 
     # Parts

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from truemap.config.models import Model
 from truemap.config.names import CHOSEN, HEADLINES
+from truemap.config.schema import Config
 from truemap.config.trained import beside, read_trained
-from truemap.plan.jobs import Job, Jobs
+from truemap.plan.jobs import DatasetJobs, Job
 from truemap.plan.record import Settings
 
 #: Parts of a dataset's config that networks are asked about only where it has them.
@@ -18,14 +20,16 @@ class Parts:
 
     Parameters
     ----------
-    jobs : Jobs
+    config : Config
+    jobs : DatasetJobs
+        Of the job's dataset.
     wildcards : namespace
         The job's.
     """
 
-    def __init__(self, jobs: Jobs, wildcards: Any) -> None:
-        self._jobs, self._wildcards, self._config = jobs, wildcards, jobs.config
-        self._dataset = jobs.dataset(wildcards)
+    def __init__(self, config: Config, jobs: DatasetJobs, wildcards: Any) -> None:
+        self._config, self._jobs, self._wildcards = config, jobs, wildcards
+        self._dataset = jobs.dataset
 
     def _shared(self, *names: str) -> Settings:
         """Return parts of the dataset's config."""
@@ -41,7 +45,7 @@ class Parts:
 
     def _data(self) -> str:
         """Return what the data are called wherever numbers show, and which networks' training subjects are unknown."""
-        weights = self._jobs.weights(self._wildcards)
+        weights = self._jobs.weights()
         unknown = sorted({name for name, path in weights if read_trained(beside(path)).subjects == "unknown"})
         parts = [self._dataset.kind, *(f"training subjects of {name} unknown" for name in unknown)]
         return ", ".join(filter(None, parts))
@@ -52,9 +56,9 @@ class Parts:
         conditions = CHOSEN if isinstance(asked, list) else HEADLINES[asked]
         return {"truth": "leave_out" if self._dataset.truth.leave_out else "full", "conditions": conditions}
 
-    def _swept(self) -> dict[str, tuple[str, str]]:
-        """Return the name of each swept candidate -> (model, candidate)."""
-        return self._jobs.swept(self._wildcards)
+    def _network(self) -> Model:
+        """Return the definition of the job's network."""
+        return self._jobs.network(self._wildcards.model)
 
     def _seeded(self) -> Settings:
         """Return the seed of everything random but training."""
@@ -70,7 +74,7 @@ class Parts:
 
     def _explained(self) -> Settings:
         """Return how a method's maps are made."""
-        saliency = self._jobs.model(self._wildcards).saliency[self._wildcards.method]
+        saliency = self._network().saliency[self._wildcards.method]
         return {"saliency": saliency, **self._seeded(), **self._shared("explained"), **self._in_chunks()}
 
     def _stored(self) -> Settings:
@@ -79,7 +83,7 @@ class Parts:
 
     def _scored(self) -> Settings:
         """Return what maps are compared by: with the data's truth, and with the network where there are regions."""
-        compared = self._jobs.compared(self._wildcards)
+        compared = self._jobs.compared(self._wildcards.model, self._wildcards.method)
         shared = {**self._shared("average", "voxels"), "chosen": self._dataset.listed}
         return {**shared, **({"network": compared} if compared else {})}
 

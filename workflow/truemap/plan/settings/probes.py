@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from truemap.config.probes import Fragility
 from truemap.plan.attacked import asked_of, at_random, done_of, influences_asked
 from truemap.plan.record import Settings
 from truemap.plan.settings.parts import Parts
@@ -12,7 +13,7 @@ class ProbeSettings(Parts):
 
     def attack_maps(self) -> Settings:
         """One attack on one method's maps."""
-        fragility = self._jobs.fragility(self._wildcards)
+        fragility = self._fragility()
         asked = fragility.model_dump(mode="json", include={"epsilon", "norm", "maps", "top", "moved"})
         maps = {"data": self._dataset.kind, **self._explained()}
         shared = {**self._scored(), **self._shared("standardize", "permutations")}
@@ -20,15 +21,15 @@ class ProbeSettings(Parts):
 
     def fragility(self) -> Settings:
         """A dataset's table of attacked maps, and which attack the others are compared with."""
-        return {"data": self._data(), "random": at_random(self._jobs.fragility(self._wildcards))}
+        return {"data": self._data(), "random": at_random(self._fragility())}
 
     def dimension(self) -> Settings:
         """A dataset's attacked maps beside those in fewer voxels."""
-        return {"data": self._data(), "coarser": self._jobs.fragility(self._wildcards).coarser}
+        return {"data": self._data(), "coarser": self._fragility().coarser}
 
     def figure_fragility(self) -> Settings:
         """The figures and the page of attacked maps."""
-        dataset, fragility = self._dataset, self._jobs.fragility(self._wildcards)
+        dataset, fragility = self._dataset, self._fragility()
         asked = {**self._headline(), **asked_of(dataset, fragility)}
         shown = {"asked": asked, "done": done_of(dataset, fragility)}
         return {"data": self._data(), **shown, **self._style("colormap", "dpi")}
@@ -59,6 +60,15 @@ class ProbeSettings(Parts):
     def figure_angles(self) -> Settings:
         """The histograms of angles."""
         return {**self.angle_summary(), **self._style("dpi")}
+
+    # Parts
+
+    def _fragility(self) -> Fragility:
+        """Return how maps are attacked."""
+        fragility = self._dataset.fragility
+        if fragility is None:
+            raise TypeError(f"maps of '{self._wildcards.dataset}' are not attacked")
+        return fragility
 
     def _asked(self, probe: str) -> Settings:
         """Return what is asked of one network."""

@@ -14,7 +14,7 @@ class ReportSettings(Parts):
 
     def figure_1(self) -> Settings:
         """The figures of maps."""
-        drawn = {**self._headline(), "entries": self._labelled(self._jobs.drawn(self._wildcards))}
+        drawn = {**self._headline(), "entries": self._labelled(self._jobs.drawn())}
         shared = {"data": self._data(), **self._shared("source", "show", "average"), **self._seeded()}
         return {**shared, **drawn, **self._style("colormap", "dpi")}
 
@@ -24,7 +24,7 @@ class ReportSettings(Parts):
 
     def figure_2(self) -> Settings:
         """The figures of mean agreement; `way` is the module that explains, by which colours go."""
-        compared = self._compared(self._jobs.drawn(self._wildcards))
+        compared = self._compared(self._jobs.drawn())
         ways = self._alike()["methods"]
         entries = [
             {**entry, "way": ways.get(f"{entry['model']}/{entry['method']}", entry["method"])}
@@ -34,13 +34,13 @@ class ReportSettings(Parts):
 
     def figure_grid(self) -> Settings:
         """The grid of training and saliency."""
-        compared = self._compared(self._jobs.finalists(self._wildcards))
+        compared = self._compared(self._jobs.finalists())
         return {**compared, "attack": self._attack(), "group": self._group(), **self._style("sequential", "dpi")}
 
     def figure_strength(self) -> Settings:
         """Agreement against the strength of training."""
         swept = []
-        for name, (of, candidate) in self._swept().items():
+        for name, (of, candidate) in self._jobs.swept.items():
             model = self._dataset.networks[of]
             option, value = swept_point(model, candidate)
             point = {"model": name, "of": of, "label": model.label or of, "candidate": candidate}
@@ -60,17 +60,17 @@ class ReportSettings(Parts):
         found["source"].pop("fetch", None)  # changes no result
         of_model = ("network", "training", "calibrate", "seeds", "saliency")
         models = {m: {key: model[key] for key in of_model if key in model} for m, model in found["models"].items()}
-        networks, swept = self._dataset.networks, self._swept().items()
+        networks, swept = self._dataset.networks, self._jobs.swept.items()
         values = {name: [of, swept_point(networks[of], candidate)[1]] for name, (of, candidate) in swept}
         return {**found, **self._probes(), "models": models, "swept": values}
 
     def digest(self) -> Settings:
         """What the first page says of a dataset."""
-        finalists = self._jobs.finalists(self._wildcards)
+        finalists = self._jobs.finalists()
         compared = self._compared(finalists)
         entries = [{**one, "seed": job["seed"]} for one, job in zip(compared["entries"], finalists, strict=True)]
         models = {name: self._in_short(model) for name, model in self._dataset.models.items()}
-        drawn = {**self._shared("show", "average"), "drawn": self._labelled(self._jobs.drawn(self._wildcards))}
+        drawn = {**self._shared("show", "average"), "drawn": self._labelled(self._jobs.drawn())}
         words = {"data": self._data(), "group": self._group()}
         return {**compared, "entries": entries, "models": models, **drawn, **words}
 

@@ -26,13 +26,13 @@ class TrainSettings(Parts):
 
     def train(self) -> Settings:
         """One candidate."""
-        model = self._jobs.model(self._wildcards)
+        model = self._network()
         training = candidates(model)[self._wildcards.candidate]
         return {"network": model.network, "training": training, "seed": int(self._wildcards.seed), **self._torch()}
 
     def model(self) -> Settings:
         """The choice among candidates, and calibration; or the fit of trained weights to the data, and calibration."""
-        model = self._jobs.model(self._wildcards)
+        model = self._network()
         own: Settings = {}
         if model.weights:
             pseudonyms = self._dataset.pseudonymous
@@ -49,7 +49,7 @@ class TrainSettings(Parts):
 
     def rank(self) -> Settings:
         """The order of voxels by one method's maps."""
-        saliency = self._jobs.model(self._wildcards).saliency[self._wildcards.method]
+        saliency = self._network().saliency[self._wildcards.method]
         return {"saliency": saliency, **self._removing(), **self._in_chunks()}
 
     def retrain(self) -> Settings:
@@ -65,15 +65,15 @@ class TrainSettings(Parts):
 
     def _to_try(self, name: str, model: Model) -> Settings:
         """Return what is tried of a model before it trains, and how many jobs there are of each part."""
-        jobs, wildcards = self._jobs, self._wildcards
-        explained, measured = jobs.explained(wildcards), jobs.of("measure", wildcards)
+        jobs = self._jobs
+        explained, measured = jobs.explained(), jobs.of("measure")
         return {
             "network": model.network,
             "training": self._tried(model),
-            "weights": [path for of, path in jobs.weights(wildcards) if of == name],
+            "weights": [path for of, path in jobs.weights() if of == name],
             "pseudonyms": self._dataset.pseudonymous if model.weights else None,
-            "trainings": self._count(jobs.of("train", wildcards), model=name),
-            "replicates": self._count(jobs.replicates(wildcards), model=name),
+            "trainings": self._count(jobs.of("train"), model=name),
+            "replicates": self._count(jobs.replicates(), model=name),
             "saliency": {
                 label: {
                     "method": saliency,
@@ -87,15 +87,15 @@ class TrainSettings(Parts):
                 for label, saliency in model.saliency.items()
             },
             "retrained": self._again(name),
-            "anchors": jobs.anchors(wildcards) if self._count(jobs.of("anchors", wildcards), model=name) else 0,
-            "games": self._count(jobs.of("shapley", wildcards), model=name),
-            "influenced": self._count(jobs.of("influence", wildcards), model=name),
-            "angled": self._count(jobs.of("angles", wildcards), model=name),
+            "anchors": jobs.anchors() if self._count(jobs.of("anchors"), model=name) else 0,
+            "games": self._count(jobs.of("shapley"), model=name),
+            "influenced": self._count(jobs.of("influence"), model=name),
+            "angled": self._count(jobs.of("angles"), model=name),
         }
 
     def _count(self, jobs: list[Job], **wanted: str) -> int:
         """Return how many jobs have these wildcards; those of a swept candidate count as its model's."""
-        parents = {name: of for name, (of, _) in self._swept().items()}
+        parents = {name: of for name, (of, _) in self._jobs.swept.items()}
         rows = ({**job, "model": parents.get(job["model"], job["model"])} for job in jobs)
         return sum(wanted.items() <= row.items() for row in rows)
 
@@ -106,12 +106,12 @@ class TrainSettings(Parts):
 
     def _again(self, name: str) -> list[Settings]:
         """Return how a network is trained again, how often, and on which maps."""
-        jobs, wildcards, roar = self._jobs, self._wildcards, self._dataset.roar
-        twins = [self._dataset.metrics[twin["metric"]] for twin in jobs.twins(wildcards) if twin["model"] == name]
+        jobs, roar = self._jobs, self._dataset.roar
+        twins = [self._dataset.metrics[twin["metric"]] for twin in jobs.twins() if twin["model"] == name]
         found: list[Settings] = [{"epochs": metric["epochs"], "jobs": 1} for metric in twins]
-        removing = self._count(jobs.of("retrain", wildcards), model=name)
+        removing = self._count(jobs.of("retrain"), model=name)
         if roar and removing:
-            ranked = [job["method"] for job in jobs.of("rank", wildcards)]
+            ranked = [job["method"] for job in jobs.of("rank")]
             parts = roar.model_dump(mode="json", include={"fractions", "train", "test"})
             found.append({"epochs": None, "jobs": removing, "ranked": ranked, **parts})
         return found
