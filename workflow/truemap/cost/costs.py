@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from truemap.cost.fits import check_fits
+from truemap.cost.fits import check_methods
 from truemap.cost.noise import noise
 from truemap.cost.parts import PARTS
 from truemap.cost.stopwatch import Stopwatch
@@ -61,7 +61,7 @@ class Costs:
             network = self._network(model)
             batches = Batches(self._noise, self._given.classes, self._device)
             trial = Trial(self._given, model, network, batches, self._watch)
-            check_fits(trial)
+            check_methods(trial)
         except DataError as error:
             raise DataError(f"model {name}: {error}") from None
         with FlopCounterMode(display=False) as counter, torch.no_grad():

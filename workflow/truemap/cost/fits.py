@@ -17,7 +17,7 @@ from truemap.runtime.files import DataError
 from truemap.saliency._contract import Saliency
 
 
-def check_fits(trial: Trial) -> None:
+def check_methods(trial: Trial) -> None:
     """Look at the network, and refuse methods that would be wrong for it, or that are asked for too much or little.
 
     Raises
