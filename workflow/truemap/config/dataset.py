@@ -1,4 +1,4 @@
-"""What can be set of a dataset beside its maps: the models compared on it, and what their maps are put to."""
+"""What can be set of a dataset beside its data: the models that are compared on it, and how they are tested."""
 
 from __future__ import annotations
 

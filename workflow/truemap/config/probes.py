@@ -1,4 +1,4 @@
-"""What networks are put to: attacks on what they predict and on their maps, and training without voxels."""
+"""What can be set of tests of networks: attacks on their predictions and on their maps, and training without voxels."""
 
 from __future__ import annotations
 

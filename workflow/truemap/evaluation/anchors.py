@@ -1,7 +1,7 @@
-"""Maps of which one knows what they are, measured and compared as if they explained a network.
+"""Anchors: maps of known content, which are measured and compared with the truth as if they explained a network.
 
-What a measure says of these tells what it is worth, whatever it says of ways to explain. Beside the dataset's
-references (noise, the input, its edges, the group's truth) they are:
+What a measure says of these maps shows what the measure is worth, whatever it says of ways to explain. Beside the
+dataset's references (noise, the input, its edges, the group's truth) the anchors are:
 
 ``truth at r=…``
     The data's truth of the map, without the map where there are subjects, mixed with noise so that the correlation over
@@ -94,7 +94,7 @@ def mixed(values: np.ndarray, noise: np.ndarray, r: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Anchor:
-    """A known map, as a way to explain that metrics can ask.
+    """An anchor in the form of a way to explain, so that metrics can ask it for maps.
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ class Anchor:
         Raises
         ------
         Senseless
-            If it is asked how the map changes with what it is not made from.
+            If a metric asks how the map changes with something that it is not made from.
         """
         known = self.known
         if decoder.network is not known.decoder.network or context.seed != known.context.seed:
@@ -130,7 +130,7 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Known:
-    """A network, the maps that it is asked about, and what is known of these.
+    """A network, the maps that it is asked about, and what is known of them: all that anchors are made from.
 
     Attributes
     ----------
@@ -156,7 +156,7 @@ class Known:
 
     @classmethod
     def read(cls, files: Any, settings: Mapping[str, Any], device: torch.device) -> Known:
-        """Read it from the inputs of rule ``anchors`` and its settings."""
+        """Read all of it from the inputs of rule ``anchors``, as its settings say."""
         given, description = ScoreInputs.read(files, settings), read_json(files.description)
         decoder = load_decoder(files.weights, description, device)
         background = read_background(files.background[0], *files.chosen, average=settings["average"])
@@ -169,7 +169,7 @@ class Known:
         return cls(given, background, conditions, decoder, batches, context, network, settings["memory"])
 
     def places(self, samples: list[int]) -> np.ndarray:
-        """Return where samples are among the test maps."""
+        """Return the positions of samples among the test maps."""
         return pd.Index(self.given.volumes.table["sample"]).get_indexer(samples)
 
     def kept(self, places: np.ndarray) -> np.ndarray:
@@ -192,18 +192,18 @@ class Known:
         untrained: Callable[[int], nn.Module],
         twin: Twin | None = None,
     ) -> list[Saliency]:
-        """Return all anchors, in the order in which they are told of.
+        """Return all anchors, in the order of tables.
 
         Parameters
         ----------
         references : mapping
             Label -> reference of the dataset.
         saliency : Saliency
-            The way to explain other networks.
+            The way to explain the untrained network and the twin.
         untrained : callable
             Seed -> the network as it was before training.
         twin : Twin, optional
-            The network that was trained on permuted labels, whatever it has learnt of them.
+            The network that was trained on permuted labels, however much of them it has learnt.
         """
         others = {UNTRAINED: untrained(derive_seed(self.context.seed, "anchors", "untrained"))}
         if twin:

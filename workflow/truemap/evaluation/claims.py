@@ -55,8 +55,8 @@ def judge(
 ) -> pd.DataFrame:
     """Return the published claims that a dataset has numbers for, with our figure, the test of it and the verdict.
 
-    Names only say where to look. A claim is tested where the dataset, models and methods of these names are what
-    it is about; hyperparameters that a study chooses (epochs, strengths, learning rates) are free.
+    Names of datasets, models and methods only say where to look. A claim is tested where what has these names is what
+    the claim is about; hyperparameters that a study chooses (epochs, strengths, learning rates) are free.
 
     Parameters
     ----------
@@ -113,8 +113,8 @@ def gathered(published: pd.DataFrame, judged: Iterable[pd.DataFrame]) -> pd.Data
 def orders(published: pd.DataFrame, comparisons: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """Return which of the study's own orders of agreement come out in a dataset, whatever its data are called.
 
-    A verdict is for the study's data (`judge`); this says how the same comparisons of models and methods of these
-    names go here.
+    A verdict (`judge`) is for the study's data; this says how the same comparisons, of models and methods of the same
+    names, come out here.
 
     Parameters
     ----------

@@ -67,16 +67,26 @@ def summarise(
 
 
 def within(key: tuple[str, ...], limits: tuple[float, float] | None = None) -> tuple[float, float]:
-    """Return what values can be of the family that `key` begins with: shares of maps, correlations, or `limits`."""
+    """Return the least and the largest possible value in a family: of shares of maps, correlations, or as `limits` say.
+
+    `key` begins with the family's `FAMILY`.
+    """
     return limits or (0.0 if dict(zip(FAMILY, key, strict=False))["truth"] == "" else -1.0, 1.0)
 
 
 def mean_interval(
     values: np.ndarray, within: tuple[float, float], confidence: float = 0.95, none: str = "no unit has a value"
 ) -> tuple[int, float, float, float, float, str]:
-    """Return n, mean, standard error, the interval's ends within limits, and why there is none.
+    """Return n, mean, standard error, both ends of the interval, and the reason where there is no interval.
 
-    `none` says why there are no values, where there are none.
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        Of units, none missing.
+    within : (float, float)
+        What values can be; the interval is clipped to it.
+    none : str
+        The reason where there are no values.
     """
     n = len(values)
     mean = values.mean() if n else np.nan
@@ -155,23 +165,23 @@ def bonferroni(tests: pd.DataFrame, family: Sequence[str], column: str = "p") ->
 
 
 def trends(units: pd.DataFrame, swept: Mapping[str, tuple[str, float]]) -> pd.DataFrame:
-    """Return how each criterion goes with the strength of training, over the candidates of each sweep.
+    """Return how each criterion changes with the strength of training, over the candidates of each sweep.
 
-    Spearman's correlation of strength and value in each unit, 0 where the value stays; its mean over units, and the
-    t-test of that against 0, Bonferroni-corrected over the sweeps of a family.
+    In each unit strength and value are correlated (Spearman; 0 where the value does not change). The mean correlation
+    over units is tested against 0 by a t-test, Bonferroni-corrected over the sweeps of a family.
 
     Parameters
     ----------
     units : DataFrame
         Of `truemap.evaluation.units`.
     swept : mapping
-        Candidate -> its model and strength.
+        Name of a candidate -> its model and its strength.
 
     Returns
     -------
     DataFrame
-        The columns of `compare`: model and method are a's, b is empty, `pairs` is `STRENGTHS`, the difference the mean
-        correlation.
+        The columns of `compare`: a is the model and the method, b is empty, `pairs` is `STRENGTHS`, and `difference` is
+        the mean correlation.
     """
     own = over_seeds(units[units["model"].isin(list(swept))])
     own["strength"] = own["model"].map({name: value for name, (_, value) in swept.items()}).astype(float)

@@ -68,14 +68,14 @@ def without_network(
 ) -> pd.DataFrame:
     """Return what models lack that are maps from elsewhere, as null values in the form of `agreement_units`.
 
-    Accuracies, robust ones too; and the agreement with the network of each of their methods.
+    These are accuracies, robust ones too, and the agreement of each of their methods with the network.
 
     Parameters
     ----------
     units : DataFrame
         Of `agreement_units`.
     network : bool
-        Whether maps are compared with networks.
+        Whether the maps of other models are compared with their networks.
     """
     own = units[units["model"].isin(models)]
     shares = [("accuracy", ""), *(("robust_accuracy", attack) for attack in attacks)]

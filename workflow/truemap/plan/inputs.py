@@ -127,9 +127,9 @@ class Inputs:
         return path if self.config.maps.keep else temp(path)
 
     def models(self, given: bool) -> str:
-        """Return an expression for `model` in paths of saliency maps: that of maps from elsewhere, or of the rest.
+        """Return a regular expression for `model` in paths of saliency maps: of maps from elsewhere, or of networks.
 
-        Two rules make such paths, and a name may be a network's in one dataset and of given maps in another.
+        Two rules make such paths, and one name may be that of a network in one dataset and of given maps in another.
         """
         datasets = [(name, dataset.given) for name, dataset in self.config.datasets.items() if dataset.given]
         names = [
@@ -195,7 +195,7 @@ class Inputs:
         return self._where(method, [pattern])
 
     def compared(self, pattern: str) -> Files:
-        """Input function: a file (`pattern`) of what a method's maps are compared with the network by, if they are."""
+        """Input function: the file (`pattern`) of the network's truth that a job's maps are compared with, if any."""
 
         def asked(wildcards: Any) -> Job | None:
             return self._jobs(wildcards).compared(wildcards.model, wildcards.method) or None
@@ -203,7 +203,7 @@ class Inputs:
         return self._where(asked, [pattern])
 
     def _where(self, asked: Callable[[Any], Mapping[str, Any] | None], patterns: Iterable[str]) -> Files:
-        """Input function: files of the jobs that ask for them, with the wildcards that `asked` has beside the job's."""
+        """Input function: the files of jobs for which `asked` returns wildcards, to fill in beside their own."""
 
         def files(wildcards: Any) -> list[str]:
             more = asked(wildcards)
@@ -212,7 +212,7 @@ class Inputs:
         return signed(files)
 
     def kept(self, pattern: str) -> Files:
-        """Input function: tables of the test maps (`pattern`), where subjects may have been left out; else none."""
+        """Input function: the tables of test maps (`pattern`) where subjects may have been left out, else none."""
         tables = self.each("volumes", pattern, split="test")
 
         def files(wildcards: Any) -> list[str]:
