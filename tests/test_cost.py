@@ -8,7 +8,10 @@ import torch
 
 from truemap.attacks._contract import Attack
 from truemap.config.registry import method, resolve_method
-from truemap.cost import Costs, Unmoved, sentence
+from truemap.cost.costs import Costs, sentence
+from truemap.cost.noise import Unmoved
+from truemap.cost.stopwatch import Stopwatch
+from truemap.cost.trial import Given
 from truemap.data.grid import Grid
 from truemap.networks._decoder import Decoder
 from truemap.runtime.files import DataError
@@ -76,7 +79,8 @@ def costs(one, start=0.0, samples=SAMPLES, shape=SHAPE, regions=0, **changes):
     }
     settings = {"models": {"m": one}, **rest, **changes}
     grid = Grid(np.ones(shape, dtype=bool), np.eye(4))
-    return Costs(samples, grid, settings, torch.device("cpu"), start, regions)
+    names = [f"region {number}" for number in range(regions)]
+    return Costs(Given.of(samples, grid, settings, start, names), torch.device("cpu"))
 
 
 def test_parameters_and_multiply_adds_are_those_of_the_layers():
@@ -103,7 +107,7 @@ def test_an_attack_on_a_network_that_is_never_wrong_takes_all_its_steps():
 
 def test_passes_are_counted_by_epochs_minibatches_maps_and_jobs(monkeypatch):
     """Everything that is timed takes a second here: by hand, 36 training maps in 5 minibatches, 8 to validate."""
-    monkeypatch.setattr(Costs, "_once", lambda self, work: (work(), 1.0)[1])
+    monkeypatch.setattr(Stopwatch, "once", lambda self, work: (work(), 1.0)[1])
     found = costs(model(trainings=4, replicates=2, saliency=("gradient", "weights")), start=10.0).of("m")
     training = 10 + 36 / 8 + 3 * (5 + 8)  # to prepare is for 8 maps of noise
     assert found["training_seconds"] == 4 * training + 2 * (10 + 8 + 12)
@@ -150,7 +154,7 @@ def test_passes_are_counted_by_epochs_minibatches_maps_and_jobs(monkeypatch):
 
 
 def test_what_models_share_is_tried_once(monkeypatch):
-    monkeypatch.setattr(Costs, "_once", lambda self, work: (work(), tried.append(work), 1.0)[2])
+    monkeypatch.setattr(Stopwatch, "once", lambda self, work: (work(), tried.append(work), 1.0)[2])
     longer = {"name": "standard", "epochs": 9, "batch_size": 8}
     tried, both = [], costs(None, models={"m": model(), "longer": model(training=longer)})
     first = both.of("m")
@@ -161,10 +165,10 @@ def test_what_models_share_is_tried_once(monkeypatch):
 
 
 def test_a_batch_that_is_too_large_to_try_is_tried_in_part(monkeypatch):
-    monkeypatch.setattr(Costs, "_once", lambda self, work: (work(), 1.0)[1])
+    monkeypatch.setattr(Stopwatch, "once", lambda self, work: (work(), 1.0)[1])
     whole = {"name": "standard", "epochs": 3, "batch_size": None}
     in_one = costs(model(training=whole)).of("m")["training_seconds"]
-    monkeypatch.setattr("truemap.cost.LARGEST", 9 * VOXELS)
+    monkeypatch.setattr("truemap.cost.noise.LARGEST", 9 * VOXELS)
     in_part = costs(model(training=whole)).of("m")["training_seconds"]
     assert in_one == 1 + 3 * (1 + 8) + 20
     assert in_part == 4 + 3 * (4 + 8) + 20

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from truemap.config.candidates import candidates, strength, swept_point
+from truemap.config.data import Split
 from truemap.config.models import Model
 from truemap.config.options import TrainingOptions
-from truemap.config.schema import Config, ConfigError, Split, parse
+from truemap.config.schema import Config, ConfigError, parse
 from truemap.plan.plan import Plan
 
 ROOT = Path(__file__).parents[2]

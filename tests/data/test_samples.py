@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from truemap.config.schema import Split
+from truemap.config.data import Split
 from truemap.data.samples import COLUMNS, SPLITS, assign_splits, check, first_of_train, read, read_family, shard, write
 from truemap.numerics import derive_seed
 from truemap.runtime.files import DataError

@@ -15,6 +15,7 @@ from truemap.config.names import DEGRADED, OF_DATA, OF_NETWORK
 from truemap.data.background import Background
 from truemap.data.regions import Regions
 from truemap.data.volumes import Volumes
+from truemap.evaluation.anchor_tables import anchor_scores
 from truemap.evaluation.anchors import OTHER_CLASS, PERMUTED, UNTRAINED, Known, mixed
 from truemap.evaluation.network import NetworkTruth
 from truemap.evaluation.scores import ScoreInputs
@@ -87,17 +88,17 @@ def test_mixtures_have_the_correlation_that_is_stated_and_the_size_of_the_truth(
 def test_degraded_truths_agree_as_stated_with_their_own_truth(known, anchors):
     images = known.given.volumes.table["subject"].eq("").all()
     for r in DEGRADED:
-        of_data = known.scores(anchors[f"{OF_DATA}{r:g}"], np.arange(18))
+        of_data = anchor_scores(known, anchors[f"{OF_DATA}{r:g}"], np.arange(18))
         of_data = of_data[of_data["truth"] == ("full" if images else "leave_out")]
         np.testing.assert_allclose(of_data.loc[of_data["criterion"] == "informative", "r"], r, atol=1e-9)
-        of_network = known.scores(anchors[f"{OF_NETWORK}{r:g}"], np.arange(18)).query("criterion == 'network'")
+        of_network = anchor_scores(known, anchors[f"{OF_NETWORK}{r:g}"], np.arange(18)).query("criterion == 'network'")
         np.testing.assert_allclose(of_network["r"], r, atol=1e-9)
 
 
 def test_every_anchor_is_scored_by_both_truths_for_each_sample(known, anchors):
     assert list(anchors)[: len(REFERENCES)] == list(REFERENCES) and {UNTRAINED, PERMUTED, OTHER_CLASS} <= set(anchors)
     for name, anchor in anchors.items():
-        found = known.scores(anchor, np.arange(18))
+        found = anchor_scores(known, anchor, np.arange(18))
         assert (found["target"] == found["label"]).all() and found["r"].notna().all()
         counts = found.groupby("criterion")["sample"].nunique()
         signed = {"network"} if anchor.options.traits() else set()
@@ -164,5 +165,5 @@ def test_maps_of_other_conditions_are_left_out(known):
 def test_scores_of_anchors_do_not_hang_on_how_many_are_explained_at_a_time(known, anchors, memory):
     other = replace(known, memory=memory).anchors(REFERENCES, as_method(gradient), network, Twin(network(77), 0.5))
     for anchor in other:
-        found = replace(known, memory=memory).scores(anchor, np.arange(18))
-        pd.testing.assert_frame_equal(found, known.scores(anchors[anchor.name], np.arange(18)), atol=1e-5)
+        found = anchor_scores(replace(known, memory=memory), anchor, np.arange(18))
+        pd.testing.assert_frame_equal(found, anchor_scores(known, anchors[anchor.name], np.arange(18)), atol=1e-5)

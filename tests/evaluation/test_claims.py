@@ -414,7 +414,7 @@ def preset(name, run=(), **changes):
     raw["run"] = list(run) or raw["run"]
     assert parse(raw)
     plan = Plan(raw, ROOT, gpu_present=False)
-    return {name: plan.settings.judge(SimpleNamespace(dataset=name)) for name in plan.config.run}
+    return {name: plan.settings("judge", SimpleNamespace(dataset=name)) for name in plan.config.run}
 
 
 def names_dataset(dataset):

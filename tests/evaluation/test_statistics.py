@@ -9,15 +9,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from truemap.config.names import NO_NETWORK
-from truemap.evaluation.statistics import (
-    FAMILY,
-    agreement_units,
-    compare,
-    share_units,
-    summarise,
-    trends,
-    without_network,
-)
+from truemap.evaluation.statistics import compare, summarise, trends
+from truemap.evaluation.units import FAMILY, agreement_units, share_units, without_network
 
 ENTRIES = [("linear", "gradient"), ("linear", "weights"), ("nn", "gradient"), ("nn", "smoothgrad")]
 BOTH = ["all", "no_negated"]

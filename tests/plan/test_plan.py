@@ -12,7 +12,8 @@ from snakemake.utils import update_config
 from truemap.config.schema import ConfigError
 from truemap.plan.plan import Plan
 from truemap.plan.record import scaled
-from truemap.plan.settings import JobSettings
+from truemap.plan.settings.probes import ProbeSettings
+from truemap.plan.settings.rules import JobSettings
 
 ROOT = Path(__file__).parents[2]
 RAW = {
@@ -60,11 +61,8 @@ BRAINS = at(
 #: Rules whose settings both datasets have.
 SETTINGS = [
     name
-    for name, member in vars(JobSettings).items()
-    if not name.startswith("_")
-    and name not in ("of", "kind", "pseudonyms", "simulate", "adopt", "attack_maps", "fragility", "figure_fragility")
-    and name
-    not in ("influence", "influences", "figure_influence", "dimension", "angles", "angle_summary", "figure_angles")
+    for name in dir(JobSettings)
+    if not name.startswith("_") and name not in ("of", "simulate", "adopt", *vars(ProbeSettings))
 ]
 
 
@@ -77,20 +75,20 @@ def reverse_keys(value):
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("wildcards", [IMAGES, BRAINS], ids=["images", "brains"])
 def test_settings_are_json_and_depend_on_no_order_of_keys(name: str, wildcards: SimpleNamespace) -> None:
-    settings = plan().settings.of(name, wildcards)
+    settings = plan().settings(name, wildcards)
     assert json.loads(json.dumps(settings)) == settings
-    assert repr(plan(reverse_keys(RAW)).settings.of(name, wildcards)) == repr(settings)
+    assert repr(plan(reverse_keys(RAW)).settings(name, wildcards)) == repr(settings)
 
 
 def test_writing_out_a_default_changes_no_settings() -> None:
     raw = copy.deepcopy(RAW)
     raw["datasets"]["images"]["models"]["nn"]["training"]["learning_rate"] = 0.001
     raw["datasets"]["images"]["models"]["nn"]["training"]["steps"] = 3
-    assert repr(plan(raw).settings.train(IMAGES)) == repr(plan().settings.train(IMAGES))
+    assert repr(plan(raw).settings("train", IMAGES)) == repr(plan().settings("train", IMAGES))
 
 
 def test_training_settings_are_those_of_one_candidate_and_seed() -> None:
-    settings = plan().settings.train(IMAGES)
+    settings = plan().settings("train", IMAGES)
     assert settings["seed"] == 4
     assert settings["training"]["epsilon"] == 2.0
     assert settings["training"]["name"] == "pgd"
@@ -101,7 +99,7 @@ def test_one_models_training_does_not_know_of_other_seeds_methods_or_models() ->
     nn = raw["datasets"]["images"]["models"]["nn"]
     nn.update(seeds=[0, 4, 5], saliency=["gradient"], label="a net", tolerance=0.5)
     raw["datasets"]["images"]["models"]["other"] = {"network": "linear"}
-    assert plan(raw).settings.train(IMAGES) == plan().settings.train(IMAGES)
+    assert plan(raw).settings("train", IMAGES) == plan().settings("train", IMAGES)
 
 
 def test_a_planted_network_is_made_of_regions_and_means_and_no_other_one_is() -> None:
@@ -111,10 +109,10 @@ def test_a_planted_network_is_made_of_regions_and_means_and_no_other_one_is() ->
     p, job = plan(raw), at(**{**vars(IMAGES), "model": "known", "seed": "0"})
     assert p.planted("{dataset}/regions", "{dataset}/means")(job) == ["images/regions", "images/means"]
     assert p.planted("{dataset}/regions")(IMAGES) == []
-    assert not [train for train in p.jobs.of("train", IMAGES) if train["model"] == "known"]
-    assert p.jobs.of("planted", IMAGES) == [{}] and p.jobs.of("planted", BRAINS) == []
+    assert not [train for train in p.jobs["images"].of("train") if train["model"] == "known"]
+    assert p.jobs["images"].of("planted") == [{}] and p.jobs["brains"].of("planted") == []
     expected = [{"model": "known", "seed": 0, "method": name, "kind": "linear"} for name in ("gradient", "weights")]
-    assert p.settings.planted(job)["entries"] == expected
+    assert p.settings("planted", job)["entries"] == expected
 
 
 def test_the_files_that_regions_are_made_from_are_inputs_and_are_looked_for() -> None:
@@ -124,7 +122,7 @@ def test_the_files_that_regions_are_made_from_are_inputs_and_are_looked_for() ->
     raw = copy.deepcopy(RAW)
     raw["datasets"]["brains"]["regions"] = "components"
     assert [Path(file).name for file in plan(raw).region_files(BRAINS)] == ["task_peaks.tsv", "task_components.tsv"]
-    assert plan(raw).settings.regions(BRAINS)["simulate"] == {"resolution": 8, "blob_fwhm": 12.0}
+    assert plan(raw).settings("regions", BRAINS)["simulate"] == {"resolution": 8, "blob_fwhm": 12.0}
     assert plan().region_files(IMAGES) == []
 
 
@@ -134,15 +132,15 @@ def test_what_a_network_does_is_asked_once_for_each_baseline_that_methods_have()
     shown["mean"] = {"name": "integrated_gradients", "baseline": "mean", "output": "logit"}
     shown["blurred"] = {"name": "integrated_gradients", "baseline": "blurred"}
     raw["datasets"]["images"]["models"]["nn"]["saliency"] = shown
-    assert plan(raw).jobs.of("shapley", IMAGES) == []
+    assert plan(raw).jobs["images"].of("shapley") == []
     raw["datasets"]["images"]["regions"] = "squares"
-    games = [(job["seed"], job["baseline"]) for job in plan(raw).jobs.of("shapley", IMAGES)]
+    games = [(job["seed"], job["baseline"]) for job in plan(raw).jobs["images"].of("shapley")]
     assert games == [(0, "mean"), (0, "zero"), (4, "mean"), (4, "zero")]
     raw["datasets"]["images"]["models"]["nn"]["saliency"] = ["gradient"]
     raw["datasets"]["images"]["baseline"] = "zero"
-    assert {job["baseline"] for job in plan(raw).jobs.of("shapley", IMAGES)} == {"zero"}
+    assert {job["baseline"] for job in plan(raw).jobs["images"].of("shapley")} == {"zero"}
     raw["datasets"]["images"]["models"]["nn"]["saliency"] = shown
-    found = {name: plan(raw).jobs.compared(at(**{**vars(IMAGES), "method": name})) for name in shown}
+    found = {name: plan(raw).jobs["images"].compared("nn", name) for name in shown}
     assert found["gradient"] == {"maps": "gradient", "output": "probability", "baseline": "zero"}
     assert found["deeplift"] == {"maps": "attribution", "output": "logit", "baseline": "zero"}
     assert found["mean"] == {"maps": "attribution", "output": "logit", "baseline": "mean"}
@@ -154,8 +152,8 @@ TRAININGS = "candidates/{model}/{seed}/{candidate}"
 ATTACKS = "attacks/{model}/{seed}/{attack}"
 
 
-def scores(p: Plan, among: str | None = None) -> list[str]:
-    return p.each("score", SCORES, getattr(p.jobs, among) if among else None)(IMAGES)
+def scores(p: Plan, among: str = "") -> list[str]:
+    return p.each("score", SCORES, among)(IMAGES)
 
 
 def test_files_of_every_shard_candidate_and_method() -> None:
@@ -164,7 +162,7 @@ def test_files_of_every_shard_candidate_and_method() -> None:
     splits = ("train", "validation", "test")
     assert p.each("volumes", "{split}/{shard}")(BRAINS) == [f"{split}/{shard}" for split in splits for shard in (0, 1)]
     found = [f"candidates/nn/4/epsilon-{k}" for k in (1, 2)]
-    assert p.each("train", TRAININGS, p.jobs.candidates)(IMAGES) == found
+    assert p.candidates(TRAININGS)(IMAGES) == found
     methods = ("gradient", "smoothgrad")
     assert scores(p) == [f"scores/images/nn/{s}/{m}" for s in (0, 4) for m in methods]
     assert scores(p, "drawn") == [f"scores/images/nn/0/{m}" for m in methods]
@@ -225,7 +223,7 @@ def test_every_module_of_a_jobs_methods_has_a_param_and_one_is_left() -> None:
 def test_settings_are_recorded_one_named_line_a_value() -> None:
     params = plan().params("train")
     lines = [param(IMAGES) for name, param in params.items() if name.startswith("setting_")]
-    assert vars(params["settings"](IMAGES)) == plan().settings.train(IMAGES)
+    assert vars(params["settings"](IMAGES)) == plan().settings("train", IMAGES)
     assert {"training.epsilon = 2.0", "network.hidden = 10", "seed = 4"} <= set(lines)
     assert None in lines
 
@@ -238,7 +236,7 @@ def test_settings_of_every_job_fit_its_rules_params(name: str, conditions: objec
     raw["datasets"]["images"]["models"]["known"] = {"network": "planted"}
     p = plan(raw)
     params = p.params(name, "background" if name == "background_chosen" else "")
-    jobs = [at(dataset=d, **job) for d in p.config.run for job in p.jobs.of(name, at(dataset=d))]
+    jobs = [at(dataset=d, **job) for d in p.config.run for job in p.jobs[d].of(name)]
     assert jobs or conditions == "table1"
     for job in jobs:
         assert [param(job) for key, param in params.items() if key.startswith("setting_")][-1] is None
@@ -270,7 +268,7 @@ def changed(path: tuple, value: object, raw: dict = RAW) -> dict:
 def settings_that_differ(raw: dict, other: dict, wildcards: SimpleNamespace = IMAGES) -> set[str]:
     """Names of the settings of one job of each rule that differ between two configs."""
     one, two = plan(raw), plan(other)
-    return {name for name in SETTINGS if one.settings.of(name, wildcards) != two.settings.of(name, wildcards)}
+    return {name for name in SETTINGS if one.settings(name, wildcards) != two.settings(name, wildcards)}
 
 
 SWEPT = changed(("models", "nn", "sweep"), ["gradient"])
@@ -281,14 +279,14 @@ def test_a_swept_candidate_is_a_model_that_has_the_parents_files_and_is_trained_
     p = plan(SWEPT)
     for name, candidate in zip(CANDIDATES, ("epsilon-1", "epsilon-2"), strict=True):
         job = at(**{**vars(IMAGES), "model": name, "method": "gradient"})
-        assert p.each("train", TRAININGS, p.jobs.candidates)(job) == [f"candidates/nn/4/{candidate}"]
-        assert p.settings.explain(job) == plan().settings.explain(at(**{**vars(IMAGES), "method": "gradient"}))
-        assert p.settings.robustness(job) == plan().settings.robustness(IMAGES)
+        assert p.candidates(TRAININGS)(job) == [f"candidates/nn/4/{candidate}"]
+        assert p.settings("explain", job) == plan().settings("explain", at(**{**vars(IMAGES), "method": "gradient"}))
+        assert p.settings("robustness", job) == plan().settings("robustness", IMAGES)
     both = [f"candidates/nn/4/epsilon-{k}" for k in (1, 2)]
-    assert p.each("train", TRAININGS, p.jobs.candidates)(IMAGES) == both
+    assert p.candidates(TRAININGS)(IMAGES) == both
     histories = [f"candidates/nn/{s}/epsilon-{k}" for k in (1, 2) for s in (0, 4)]
-    assert p.each("train", TRAININGS, p.jobs.swept_trainings)(IMAGES) == histories
-    assert plan().jobs.swept_trainings(IMAGES) == []
+    assert p.each("train", TRAININGS, "swept_trainings")(IMAGES) == histories
+    assert plan().jobs["images"].swept_trainings() == []
 
 
 def test_a_sweep_changes_nothing_of_training_and_choosing() -> None:
@@ -307,16 +305,16 @@ def test_swept_candidates_are_scored_predicted_and_attacked_with_the_methods_of_
 
 def test_swept_candidates_are_summed_up_but_neither_compared_nor_drawn_beside_models() -> None:
     p = plan(SWEPT)
-    statistics = p.settings.statistics(IMAGES)
+    statistics = p.settings("statistics", IMAGES)
     assert statistics["swept"] == CANDIDATES
-    assert plan().settings.statistics(IMAGES)["swept"] == []
+    assert plan().settings("statistics", IMAGES)["swept"] == []
     assert scores(p, "drawn") == scores(plan(), "drawn")
-    assert {entry["model"] for entry in p.settings.figure_2(IMAGES)["entries"]} == {"nn"}
-    assert {entry["model"] for entry in p.settings.figure_grid(IMAGES)["entries"]} == {"nn"}
+    assert {entry["model"] for entry in p.settings("figure_2", IMAGES)["entries"]} == {"nn"}
+    assert {entry["model"] for entry in p.settings("figure_grid", IMAGES)["entries"]} == {"nn"}
 
 
 def test_the_figure_of_strength_has_a_point_for_each_candidate_and_is_made_where_there_is_a_sweep() -> None:
-    settings = plan(SWEPT).settings.figure_strength(IMAGES)
+    settings = plan(SWEPT).settings("figure_strength", IMAGES)
     points = [(e["model"], e["of"], e["candidate"], e["option"], e["value"], e["method"]) for e in settings["swept"]]
     assert points == [(f"nn--epsilon-{k}", "nn", f"epsilon-{k}", "epsilon", float(k), "gradient") for k in (1, 2)]
     assert plan(SWEPT).all("figure_strength", "{dataset}") == ["images"]
@@ -335,14 +333,14 @@ FIGURES = {"figure_1", "figure_2", "figure_3", "figure_grid", "figure_strength",
 def test_the_truth_that_figures_show_is_no_setting_of_scores_or_tests() -> None:
     other = changed(("truth",), {"leave_out": True})
     assert settings_that_differ(SWEPT, changed(("truth",), {"leave_out": True}, SWEPT)) == {*FIGURES}
-    assert plan(other).settings.figure_2(IMAGES)["truth"] == "leave_out"
-    assert plan().settings.figure_2(IMAGES)["truth"] == "full"
+    assert plan(other).settings("figure_2", IMAGES)["truth"] == "leave_out"
+    assert plan().settings("figure_2", IMAGES)["truth"] == "full"
 
 
 def test_memory_is_a_setting_of_what_networks_are_asked_and_not_of_training() -> None:
     differ = {"networks", "model", "explain", "measure", "anchors", "shapley", "rank", "robustness"}
     assert settings_that_differ(RAW, {**RAW, "memory": 7}) == differ
-    assert plan({**RAW, "memory": 7}).settings.explain(IMAGES)["memory"] == 7
+    assert plan({**RAW, "memory": 7}).settings("explain", IMAGES)["memory"] == 7
 
 
 def test_how_many_maps_are_explained_is_a_setting_of_explaining_measuring_references_and_the_judge() -> None:
@@ -371,7 +369,7 @@ def test_anchors_are_measured_by_the_first_seed_and_way_to_explain_of_each_netwo
     assert plan(raw).each("anchors", pattern)(IMAGES) == ["nn/0/gradient"]
     assert plan(changed(("metrics",), {})).each("anchors", pattern)(IMAGES) == []
     job = at(dataset="images", model="nn", seed="0", method="gradient")
-    settings = plan(changed(("regions",), "squares")).settings.anchors(job)
+    settings = plan(changed(("regions",), "squares")).settings("anchors", job)
     assert settings["saliency"]["name"] == "gradient" and list(settings["metrics"]) == ["complexity", "removal"]
     assert settings["network"] == {"maps": "gradient", "output": "probability", "baseline": "mean"}
     named = {entry.split("@")[0] for entry in coded(plan(), "anchors", job)}
@@ -380,12 +378,12 @@ def test_anchors_are_measured_by_the_first_seed_and_way_to_explain_of_each_netwo
     twin = plan(changed(("metrics",), {"removal": None, "label_permutation": None}))
     named = {entry.split("@")[0] for entry in coded(twin, "anchors", job)}
     assert "truemap.metrics.removal" in named and "truemap.metrics.label_permutation" not in named
-    assert list(twin.settings.anchors(job)["metrics"]) == ["removal"]
+    assert list(twin.settings("anchors", job)["metrics"]) == ["removal"]
 
 
 def test_ways_are_called_by_their_modules_where_datasets_are_compared() -> None:
     renamed = changed(("models", "nn", "saliency"), {"plain": {"name": "gradient"}, "smoothgrad": None})
-    assert plan(renamed).settings.predict(IMAGES)["alike"] == {
+    assert plan(renamed).settings("predict", IMAGES)["alike"] == {
         "methods": {"nn/plain": "gradient", "nn/smoothgrad": "smoothgrad"},
         "trainings": {"nn": "pgd"},
     }
@@ -398,7 +396,7 @@ def test_a_metric_does_not_know_of_the_others_or_of_what_is_stored() -> None:
     removal = at(**{**vars(IMAGES), "metric": "removal"})
     assert settings_that_differ(RAW, more, removal) == {*of_all, "measure", "judge"}
     assert settings_that_differ(RAW, changed(("measured",), 7)) == {*of_all, "measure"}
-    assert "stored" not in plan().settings.measure(IMAGES)
+    assert "stored" not in plan().settings("measure", IMAGES)
     named = {entry.split("@")[0] for entry in coded(plan(), "measure", removal)}
     assert {"truemap.metrics.removal", "truemap.saliency.smoothgrad"} <= named
     assert not {"truemap.metrics.complexity", "truemap.saliency.gradient", "truemap.metrics.sanity"} & named
@@ -419,33 +417,33 @@ def test_maps_of_every_network_seed_and_method_are_attacked_and_of_no_swept_cand
 
 def test_an_attack_is_a_job_of_all_its_bounds_and_knows_of_no_other_attack_or_method() -> None:
     p = plan(FRAGILE)
-    settings = p.settings.attack_maps(ATTACKED)
+    settings = p.settings("attack_maps", ATTACKED)
     assert json.loads(json.dumps(settings)) == settings
     assert settings["epsilon"] == [0.1, 0.2] and settings["attack"]["name"] == "top_k"
     assert settings["saliency"]["name"] == "smoothgrad" and settings["maps"] == 5 and "stored" not in settings
     named = {entry.split("@")[0] for entry in coded(p, "attack_maps", ATTACKED)}
     assert {"truemap.map_attacks.top_k", "truemap.map_attacks._descend", "truemap.saliency.smoothgrad"} <= named
     assert not {"truemap.map_attacks.random_sign", "truemap.saliency.gradient", "truemap.attacks.pgd"} & named
-    assert p.settings.fragility(IMAGES)["random"] == ["random_sign"]
-    assert repr(plan(reverse_keys(FRAGILE)).settings.attack_maps(ATTACKED)) == repr(settings)
+    assert p.settings("fragility", IMAGES)["random"] == ["random_sign"]
+    assert repr(plan(reverse_keys(FRAGILE)).settings("attack_maps", ATTACKED)) == repr(settings)
 
 
 def test_figures_of_attacked_maps_know_what_is_compared_and_how_much_was_done() -> None:
     p = plan(FRAGILE)
     assert p.all("figure_fragility", "{dataset}") == ["images"] and plan().all("figure_fragility", "{dataset}") == []
-    settings = p.settings.figure_fragility(IMAGES)
+    settings = p.settings("figure_fragility", IMAGES)
     assert json.loads(json.dumps(settings)) == settings
     asked, done = settings["asked"], settings["done"]
     assert asked["random"] == ["random_sign"] and asked["labels"] == {"nn": "nn"} and asked["truth"] == "full"
     assert (asked["standard"], asked["decoys"], asked["iterations"]) == ([], [], [])
     assert done["epsilon"] == [0.1, 0.2] and done["maps"] == 5 and done["seeds"] == {"nn": 2}
     assert set(done["ways"]) == {"gradient of nn", "smoothgrad of nn"}
-    assert repr(plan(reverse_keys(FRAGILE)).settings.figure_fragility(IMAGES)["asked"]["labels"]) == repr(
+    assert repr(plan(reverse_keys(FRAGILE)).settings("figure_fragility", IMAGES)["asked"]["labels"]) == repr(
         asked["labels"]
     )
     other = plan(changed(("truth",), {"leave_out": True}, FRAGILE))
-    assert other.settings.figure_fragility(IMAGES)["asked"]["truth"] == "leave_out"
-    assert other.settings.fragility(IMAGES) == p.settings.fragility(IMAGES)
+    assert other.settings("figure_fragility", IMAGES)["asked"]["truth"] == "leave_out"
+    assert other.settings("fragility", IMAGES) == p.settings("fragility", IMAGES)
 
 
 def test_networks_decoys_and_iterations_are_compared_with_what_differs_in_these_alone() -> None:
@@ -464,7 +462,7 @@ def test_networks_decoys_and_iterations_are_compared_with_what_differs_in_these_
     }  # fmt: skip
     raw = changed(("fragility",), {"attacks": attacks, "models": ["robust", "plain", "wide"]})
     raw = changed(("models",), models, raw)
-    asked = plan(raw).settings.figure_fragility(IMAGES)["asked"]
+    asked = plan(raw).settings("figure_fragility", IMAGES)["asked"]
     assert asked["standard"] == [["robust", "plain"]]
     assert asked["decoys"] == [["decoy", "gradient"], ["decoy-smooth", "smoothgrad"]]
     assert asked["iterations"] == [["long", "top_k"]]
@@ -481,17 +479,17 @@ def test_the_preset_of_attacks_asks_both_datasets_the_same_and_others_what_they_
     ]
     assert both[0] == both[1] and len(both[0]) == 4 * 7 * 4
     for name in ("synthetic", "hcp-simulated"):
-        settings = p.settings.figure_fragility(at(dataset=f"{name}-fragility"))
+        settings = p.settings("figure_fragility", at(dataset=f"{name}-fragility"))
         assert settings["asked"]["standard"] == [[m, "standard"] for m in ("adversarial", "jacobian", "spectral")]
         assert settings["asked"]["decoys"] == [["decoy", "gradient"]]
         assert {attack.get("iterations", 30) for attack in settings["done"]["attacks"].values()} == {30}
     decoys = "synthetic-fragility-decoys"
-    pairs = p.settings.figure_fragility(at(dataset=decoys))["asked"]["decoys"]
+    pairs = p.settings("figure_fragility", at(dataset=decoys))["asked"]["decoys"]
     inners = ("gradient", "smoothgrad", "integrated_gradients")
     found = {(p.config.datasets[decoys].networks["standard"].saliency[way]["decoys"], inner) for way, inner in pairs}
     assert found == {(kind, inner) for kind in ("blurred", "optimised") for inner in inners}
     assert len(pairs) == len(found) and len(p.each("attack_maps", files)(at(dataset=decoys))) == (len(found) + 3) * 4
-    longer = p.settings.figure_fragility(at(dataset="hcp-simulated-fragility-long"))
+    longer = p.settings("figure_fragility", at(dataset="hcp-simulated-fragility-long"))
     assert longer["asked"]["iterations"] == [[a, f"{a}-30"] for a in ("top_k", "mass_center", "target")]
     fine, coarse = (p.config.datasets[f"hcp-simulated-fragility-{size}"] for size in ("4mm", "8mm"))
     assert fine.source == coarse.source and (fine.downsample, coarse.downsample) == (1, 2)
@@ -499,49 +497,49 @@ def test_the_preset_of_attacks_asks_both_datasets_the_same_and_others_what_they_
 
 
 def test_attacked_maps_of_more_voxels_stand_beside_those_of_fewer() -> None:
-    assert plan(FRAGILE).jobs.of("dimension", IMAGES) == []
+    assert plan(FRAGILE).jobs["images"].of("dimension") == []
     raw = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     update_config(raw, yaml.safe_load((ROOT / "config/fragility.yaml").read_text()))
     raw["run"] = ["hcp-simulated-fragility-4mm", "hcp-simulated-fragility-8mm"]
     p = plan(raw)
     fine, rough = (at(dataset=name) for name in raw["run"])
-    assert p.jobs.of("dimension", fine) == [{}] and p.jobs.of("dimension", rough) == []
+    assert p.jobs[fine.dataset].of("dimension") == [{}] and p.jobs[rough.dataset].of("dimension") == []
     pattern = "{dataset}/{model}/{method}/{attack}"
     assert p.coarser("attack_maps", pattern)(fine) == p.each("attack_maps", pattern)(rough)
     assert p.coarser("attack_maps", pattern)(rough) == []
-    assert p.settings.dimension(fine)["coarser"] == rough.dataset
+    assert p.settings("dimension", fine)["coarser"] == rough.dataset
 
 
 def test_maps_are_drawn_before_and_after_of_what_figures_show_or_of_each_networks_first_way() -> None:
     attacks = ("random_sign", "top_k")
     first = {"model": "nn", "seed": 0, "method": "gradient"}
-    assert plan(FRAGILE).jobs.attacked(IMAGES) == [{**first, "attack": attack} for attack in attacks]
-    shown = plan(changed(("drawn",), ["nn/smoothgrad"], FRAGILE)).jobs.attacked(IMAGES)
+    assert plan(FRAGILE).jobs["images"].attacked() == [{**first, "attack": attack} for attack in attacks]
+    shown = plan(changed(("drawn",), ["nn/smoothgrad"], FRAGILE)).jobs["images"].attacked()
     assert shown == [{**first, "method": "smoothgrad", "attack": attack} for attack in attacks]
 
 
 def test_claims_about_attacked_maps_are_judged_by_what_attacks_are() -> None:
-    assert plan(FRAGILE).settings.judge(IMAGES)["fragility"]["attacks"]["top_k"]["name"] == "top_k"
-    assert "fragility" not in plan().settings.judge(IMAGES)
+    assert plan(FRAGILE).settings("judge", IMAGES)["fragility"]["attacks"]["top_k"]["name"] == "top_k"
+    assert "fragility" not in plan().settings("judge", IMAGES)
     assert plan().each("fragility", "{dataset}")(IMAGES) == []
 
 
 def test_where_there_are_regions_attacked_maps_are_compared_with_the_network_too() -> None:
-    assert "network" not in plan(FRAGILE).settings.attack_maps(ATTACKED)
+    assert "network" not in plan(FRAGILE).settings("attack_maps", ATTACKED)
     p = plan(changed(("regions",), "squares", FRAGILE))
     compared = {"maps": "gradient", "output": "probability", "baseline": "mean"}
-    assert p.settings.attack_maps(ATTACKED)["network"] == compared
+    assert p.settings("attack_maps", ATTACKED)["network"] == compared
     assert p.compared("{dataset}/{model}/{seed}/{baseline}")(ATTACKED) == ["images/nn/4/mean"]
 
 
 def test_what_attacks_will_cost_is_told_where_there_are_any() -> None:
-    settings = plan(FRAGILE).settings.networks(IMAGES)
+    settings = plan(FRAGILE).settings("networks", IMAGES)
     assert list(settings["fragility"]["attacks"]) == ["random_sign", "top_k"]
     assert {label: way["attacked"] for label, way in settings["models"]["nn"]["saliency"].items()} == {
         "gradient": 2,
         "smoothgrad": 2,
     }
-    assert "fragility" not in plan().settings.networks(IMAGES)
+    assert "fragility" not in plan().settings("networks", IMAGES)
 
 
 INFLUENCED = changed(("influence",), {"maps": 5, "train": 50}, SWEPT)
@@ -550,16 +548,16 @@ INFLUENCED = changed(("influence",), {"maps": 5, "train": 50}, SWEPT)
 def test_influences_are_a_job_of_every_network_and_seed_that_knows_of_no_other():
     p, pattern = plan(INFLUENCED), "{model}/{seed}"
     assert p.each("influence", pattern)(IMAGES) == ["nn/0", "nn/4"] and plan().each("influence", pattern)(IMAGES) == []
-    assert p.each("influence", pattern, p.jobs.exemplified)(IMAGES) == ["nn/0"]
+    assert p.each("influence", pattern, "exemplified")(IMAGES) == ["nn/0"]
     for rule in ("influences", "figure_influence"):
         assert p.all(rule, "{dataset}") == ["images"] and plan().all(rule, "{dataset}") == []
-    settings = p.settings.influence(IMAGES)
+    settings = p.settings("influence", IMAGES)
     assert json.loads(json.dumps(settings)) == settings
     assert settings["influence"]["train"] == 50 and "models" not in settings["influence"]
     assert {"standardize", "explained", "memory", "seed", "device", "threads"} <= set(settings)
-    assert repr(plan(reverse_keys(INFLUENCED)).settings.influence(IMAGES)) == repr(settings)
+    assert repr(plan(reverse_keys(INFLUENCED)).settings("influence", IMAGES)) == repr(settings)
     more = changed(("models", "other"), {"network": "linear"}, INFLUENCED)
-    assert plan(more).settings.influence(IMAGES) == settings
+    assert plan(more).settings("influence", IMAGES) == settings
     named = {entry.split("@")[0] for entry in coded(p, "influence", IMAGES)}
     assert {"truemap.networks.mlp"} <= named and not {"truemap.saliency.smoothgrad", "truemap.attacks.pgd"} & named
 
@@ -570,23 +568,23 @@ def test_figures_claims_and_costs_of_influences_know_how_they_were_asked():
         for name, training in (("robust", "pgd"), ("plain", "standard"))
     }
     raw = changed(("models",), models, changed(("influence",), {"top": 4}))
-    settings = plan(raw).settings.figure_influence(IMAGES)
+    settings = plan(raw).settings("figure_influence", IMAGES)
     assert json.loads(json.dumps(settings)) == settings
     assert settings["standard"] == [["robust", "plain"]] and settings["top"] == 4
-    assert plan(raw).settings.influences(IMAGES)["top"] == 4
+    assert plan(raw).settings("influences", IMAGES)["top"] == 4
     assert list(settings["labels"].items()) == [("plain", "Plain"), ("robust", "Robust")]
-    assert plan(raw).settings.judge(IMAGES)["influence"]["influential"] == "helpful"
-    assert "influence" not in plan().settings.judge(IMAGES)
-    networks = plan(INFLUENCED).settings.networks(IMAGES)
+    assert plan(raw).settings("judge", IMAGES)["influence"]["influential"] == "helpful"
+    assert "influence" not in plan().settings("judge", IMAGES)
+    networks = plan(INFLUENCED).settings("networks", IMAGES)
     assert networks["influence"]["train"] == 50 and networks["models"]["nn"]["influenced"] == 2
-    assert "influence" not in plan().settings.networks(IMAGES)
+    assert "influence" not in plan().settings("networks", IMAGES)
 
 
 def test_a_training_told_of_after_each_epochs_costs_what_they_come_to():
     raw = changed(("models", "nn", "training"), {"name": "pgd", "epochs": [2, 4, 9]}, SWEPT)
-    cost = plan(raw).settings.networks(IMAGES)["models"]["nn"]
+    cost = plan(raw).settings("networks", IMAGES)["models"]["nn"]
     assert cost["training"]["epochs"] == 5 and cost["trainings"] == 3 * 2
-    points = plan(raw).settings.figure_strength(IMAGES)["swept"]
+    points = plan(raw).settings("figure_strength", IMAGES)["swept"]
     assert [(point["option"], point["value"]) for point in points] == [("epochs", 2), ("epochs", 4), ("epochs", 9)]
 
 
@@ -603,10 +601,10 @@ def test_a_metric_that_compares_with_a_twin_is_of_one_network_and_seed() -> None
     anchored = at(dataset="images", model="nn", seed="0", method="gradient")
     assert p.permuted("{metric}/{method}")(anchored) == ["label_permutation/gradient"]
     assert p.permuted("{metric}")(at(**{**vars(anchored), "model": "other"})) == []
-    cost = p.settings.networks(IMAGES)["models"]["nn"]
+    cost = p.settings("networks", IMAGES)["models"]["nn"]
     assert cost["retrained"] == [{"epochs": 9, "jobs": 1}]
     assert cost["saliency"]["gradient"]["measured"] == {"complexity": 6, "label_permutation": 1}
-    assert p.settings.permute(measured)["epochs"] == 9
+    assert p.settings("permute", measured)["epochs"] == 9
     assert plan().all("permutation", "{dataset}") == [] and p.all("permutation", "{dataset}") == ["images"]
 
 
@@ -619,9 +617,9 @@ def test_a_network_is_trained_again_once_whole_and_once_a_fraction_and_order() -
     job = at(dataset="images", model="nn", seed="0", order="gradient", fraction="0.25")
     assert p.ranking("{dataset}/{model}/{seed}/{method}")(job) == ["images/nn/0/gradient"]
     assert p.ranking("{method}")(at(**{**vars(job), "order": "random"})) == []
-    settings = p.settings.retrain(job)
+    settings = p.settings("retrain", job)
     assert (settings["fraction"], settings["train"], settings["test"]) == (0.25, 40, 200)
-    (part,) = p.settings.networks(IMAGES)["models"]["nn"]["retrained"]
+    (part,) = p.settings("networks", IMAGES)["models"]["nn"]["retrained"]
     assert (part["jobs"], part["ranked"], part["train"]) == (5, ["gradient"], 40)
     assert plan().each("rank", "{method}")(IMAGES) == plan().all("roar", "{dataset}") == []
 
@@ -629,8 +627,8 @@ def test_a_network_is_trained_again_once_whole_and_once_a_fraction_and_order() -
 def test_maps_from_elsewhere_are_not_measured_and_named_where_networks_are() -> None:
     given = {"maps": "maps.tsv", "signed": True}
     raw = changed(("models", "other"), given)
-    assert {job["model"] for job in plan(raw).jobs.of("measure", IMAGES)} == {"nn"}
-    assert plan(raw).settings.metrics(IMAGES)["given"] == [["other", "maps"]]
+    assert {job["model"] for job in plan(raw).jobs["images"].of("measure")} == {"nn"}
+    assert plan(raw).settings("metrics", IMAGES)["given"] == [["other", "maps"]]
 
 
 TWO_ATTACKS = changed(("robustness", "attacks"), {"weak": {"name": "pgd", "steps": 2}, "strong": {"name": "pgd"}})
@@ -639,17 +637,17 @@ TWO_ATTACKS = changed(("robustness", "attacks"), {"weak": {"name": "pgd", "steps
 def test_an_attack_does_not_know_of_the_other() -> None:
     weak, strong = (at(**{**vars(IMAGES), "attack": attack}) for attack in ("weak", "strong"))
     more = changed(("robustness", "attacks", "strong", "steps"), 99, TWO_ATTACKS)
-    assert "strong" not in json.dumps(plan(TWO_ATTACKS).settings.robustness(weak))
-    assert plan(TWO_ATTACKS).settings.robustness(weak)["attack"]["steps"] == 2
-    assert plan(more).settings.robustness(weak) == plan(TWO_ATTACKS).settings.robustness(weak)
-    assert plan(more).settings.robustness(strong)["attack"]["steps"] == 99
+    assert "strong" not in json.dumps(plan(TWO_ATTACKS).settings("robustness", weak))
+    assert plan(TWO_ATTACKS).settings("robustness", weak)["attack"]["steps"] == 2
+    assert plan(more).settings("robustness", weak) == plan(TWO_ATTACKS).settings("robustness", weak)
+    assert plan(more).settings("robustness", strong)["attack"]["steps"] == 99
     assert settings_that_differ(TWO_ATTACKS, more, weak) == {"networks"}
     shared = changed(("robustness", "epsilon"), 0.3, TWO_ATTACKS)
     assert settings_that_differ(TWO_ATTACKS, shared, weak) == {"networks", "robustness"}
 
 
 def test_the_first_attack_is_the_one_that_figures_show() -> None:
-    assert plan(TWO_ATTACKS).settings.figure_grid(IMAGES)["attack"] == "weak"
+    assert plan(TWO_ATTACKS).settings("figure_grid", IMAGES)["attack"] == "weak"
     files = plan(TWO_ATTACKS).each("robustness", ATTACKS)(IMAGES)
     assert files == [f"attacks/nn/{s}/{a}" for s in (0, 4) for a in ("weak", "strong")]
 
@@ -657,11 +655,11 @@ def test_the_first_attack_is_the_one_that_figures_show() -> None:
 def test_a_reference_does_not_know_of_the_others_or_of_models() -> None:
     job = at(**{**vars(IMAGES), "reference": "centred"})
     raw = changed(("references",), {"centred": {"name": "input", "centre": True}, "random": None})
-    settings = plan(raw).settings.refer(job)
+    settings = plan(raw).settings("refer", job)
     assert settings["reference"] == {"name": "input", "centre": True}
     other = changed(("references",), {"centred": {"name": "input", "centre": True}, "group": {"name": "group_truth"}})
     other["datasets"]["images"]["models"]["nn"]["saliency"] = "gradient"
-    assert plan(other).settings.refer(job) == settings
+    assert plan(other).settings("refer", job) == settings
     named = {entry.split("@")[0] for entry in coded(plan(raw), "refer", job)}
     assert "truemap.references.input" in named
     assert "truemap.references.random" not in named
@@ -669,9 +667,9 @@ def test_a_reference_does_not_know_of_the_others_or_of_models() -> None:
 
 def test_the_group_is_the_reference_of_that_method_whatever_its_label() -> None:
     raw = changed(("references",), {"random": None, "others": {"name": "group_truth"}})
-    assert plan(raw).settings.statistics(IMAGES)["group"] == "others"
-    assert plan(raw).settings.figure_grid(IMAGES)["group"] == "others"
-    assert plan(changed(("references",), ["random"])).settings.statistics(IMAGES)["group"] is None
+    assert plan(raw).settings("statistics", IMAGES)["group"] == "others"
+    assert plan(raw).settings("figure_grid", IMAGES)["group"] == "others"
+    assert plan(changed(("references",), ["random"])).settings("statistics", IMAGES)["group"] is None
 
 
 @pytest.mark.parametrize("attacks", [["pgd"], ["pgd", "autoattack"], ["autoattack", "pgd"], []])
@@ -705,10 +703,10 @@ def test_any_number_of_attacks_and_references_fits_the_params(rule: str, referen
 def test_people_have_pseudonyms_unless_the_config_says_otherwise(source: object, default: bool) -> None:
     before = changed(("robustness",), {"attacks": "pgd"}, changed(("source",), source))
     raw = copy.deepcopy(before)
-    assert plan(raw).settings.samples(IMAGES)["pseudonyms"] is default
+    assert plan(raw).settings("samples", IMAGES)["pseudonyms"] is default
     for wanted in (True, False):
         raw["datasets"]["images"]["pseudonyms"] = wanted
-        assert plan(raw).settings.samples(IMAGES)["pseudonyms"] is wanted
+        assert plan(raw).settings("samples", IMAGES)["pseudonyms"] is wanted
     assert settings_that_differ(before, changed(("pseudonyms",), not default, raw)) == {"samples"}
 
 
@@ -726,8 +724,8 @@ def test_what_is_done_about_bad_subjects_is_a_setting_of_what_reads_their_maps()
 def test_drawn_rows_are_those_of_figures_of_maps_and_bars_and_the_grid_holds_all() -> None:
     p = plan(changed(("drawn",), ["nn/smoothgrad"]))
     assert scores(p, "drawn") == ["scores/images/nn/0/smoothgrad"]
-    assert [entry["method"] for entry in p.settings.figure_2(IMAGES)["entries"]] == ["smoothgrad"]
-    assert [entry["method"] for entry in p.settings.figure_grid(IMAGES)["entries"]] == ["gradient", "smoothgrad"]
+    assert [entry["method"] for entry in p.settings("figure_2", IMAGES)["entries"]] == ["smoothgrad"]
+    assert [entry["method"] for entry in p.settings("figure_grid", IMAGES)["entries"]] == ["gradient", "smoothgrad"]
 
 
 CHOSEN = ["two", "one"]
@@ -747,9 +745,9 @@ def test_conditions_are_no_setting_of_volumes_training_or_saliency() -> None:
 def test_the_set_that_figures_show_first_is_the_one_the_config_names(conditions: object, headline: str) -> None:
     p = plan(changed(("conditions",), conditions, SWEPT))
     for name in (*FIGURES, "subject_maps"):
-        assert p.settings.of(name, IMAGES)["conditions"] == headline
-    assert p.settings.score(IMAGES)["chosen"] == (["one", "two"] if headline == "chosen" else [])
-    assert plan(SWEPT).settings.score(BRAINS) == p.settings.score(BRAINS)
+        assert p.settings(name, IMAGES)["conditions"] == headline
+    assert p.settings("score", IMAGES)["chosen"] == (["one", "two"] if headline == "chosen" else [])
+    assert plan(SWEPT).settings("score", BRAINS) == p.settings("score", BRAINS)
 
 
 def test_the_order_of_a_list_of_conditions_changes_no_settings() -> None:
@@ -769,7 +767,7 @@ def test_what_is_stored_of_maps_is_a_setting_of_explaining_and_whether_they_stay
     assert settings_that_differ(raw, {**raw, "maps": {"keep": False}}) == set()
     maps = {"voxels": "brain", "keep": False}
     assert settings_that_differ({**raw, "maps": maps}, {**raw, "maps": dict(reversed(maps.items()))}) == set()
-    assert plan({**raw, "maps": maps}).settings.explain(IMAGES)["stored"] == "brain"
+    assert plan({**raw, "maps": maps}).settings("explain", IMAGES)["stored"] == "brain"
 
 
 def test_maps_that_are_not_kept_are_marked_as_temporary() -> None:
@@ -807,28 +805,28 @@ OTHER = at(dataset="images", model="other", seed="0", method="shap")
 
 def test_maps_from_elsewhere_have_maps_and_scores_and_no_job_of_a_network() -> None:
     p = plan(GIVEN)
-    models = {rule: {job["model"] for job in p.jobs.of(rule, IMAGES)} for rule in ("train", "model", "robustness")}
+    models = {rule: {job["model"] for job in p.jobs["images"].of(rule)} for rule in ("train", "model", "robustness")}
     assert set.union(*models.values()) == {"nn"}
     given = [{"model": "other", "seed": 0, "method": method} for method in ("ig", "shap")]
-    assert p.jobs.of("adopt", IMAGES) == given
-    assert p.jobs.of("explain", IMAGES) == plan().jobs.of("explain", IMAGES)
-    assert p.jobs.of("score", IMAGES) == [*p.jobs.of("explain", IMAGES), *given]
-    assert p.jobs.drawn(IMAGES)[-2:] == given
-    assert p.jobs.of("adopt", BRAINS) == []
+    assert p.jobs["images"].of("adopt") == given
+    assert p.jobs["images"].of("explain") == plan().jobs["images"].of("explain")
+    assert p.jobs["images"].of("score") == [*p.jobs["images"].of("explain"), *given]
+    assert p.jobs["images"].drawn()[-2:] == given
+    assert p.jobs["brains"].of("adopt") == []
     assert p.sheet_of_maps(OTHER) == "b.tsv"
     alone = changed(("models",), {"other": {"maps": "a.tsv", "signed": True}}, changed(("metrics",), {}))
-    assert [plan(each).jobs.of("networks", IMAGES) for each in (GIVEN, alone)] == [[{}], []]
+    assert [plan(each).jobs["images"].of("networks") for each in (GIVEN, alone)] == [[{}], []]
 
 
 def test_their_settings_say_of_signs_and_those_of_others_stay() -> None:
     p = plan(GIVEN)
     expected = {"signed": False, "seed": 0, "nan": "refuse", "explained": None, "stored": "all"}
-    assert p.settings.adopt(OTHER) == {"data": "synthetic images", **expected}
-    assert p.settings.score(OTHER)["signed"] is False
+    assert p.settings("adopt", OTHER) == {"data": "synthetic images", **expected}
+    assert p.settings("score", OTHER)["signed"] is False
     changes = settings_that_differ(RAW, GIVEN)
     assert changes == {"statistics", "metrics", "judge", "figure_1", "figure_2", "figure_3", "figure_grid", "digest"}
-    assert p.settings.statistics(IMAGES)["given"] == ["other"]
-    assert p.settings.statistics(IMAGES)["attacks"] == ["pgd"]
+    assert p.settings("statistics", IMAGES)["given"] == ["other"]
+    assert p.settings("statistics", IMAGES)["attacks"] == ["pgd"]
 
 
 def test_each_path_of_maps_is_of_one_rule_whatever_names_a_dataset_shares_with_another() -> None:
@@ -852,7 +850,7 @@ def test_tables_of_test_maps_are_asked_for_where_subjects_may_be_left_out() -> N
 
 
 def test_the_first_page_reads_of_models_what_they_are_and_nothing_of_where_data_lie() -> None:
-    settings = plan(GIVEN).settings.digest(IMAGES)
+    settings = plan(GIVEN).settings("digest", IMAGES)
     assert settings["models"] == {
         "nn": {"network": "mlp", "training": "pgd", "seeds": [0, 4], "saliency": ["gradient", "smoothgrad"]},
         "other": {"network": None, "training": None, "seeds": [0], "saliency": ["ig", "shap"]},

@@ -207,7 +207,7 @@ def test_other_weights_and_other_words_of_them_run_again_what_follows(stranger: 
     assert {"model", "explain", "statistics", "figure_2"} <= set(jobs) and not {"volumes", "truth"} & set(jobs)
     monkeypatch.chdir(copy.path)
     plan = Plan(yaml.safe_load(CONFIG), copy.path, False)
-    data = plan.settings.of("statistics", SimpleNamespace(dataset="digits"))["data"]
+    data = plan.settings("statistics", SimpleNamespace(dataset="digits"))["data"]
     assert "training subjects of mine unknown" in data
     know(copy)
     weights = copy.path / "digits/mine.safetensors"

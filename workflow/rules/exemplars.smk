@@ -61,7 +61,7 @@ rule figure_influence:
         summary=rules.influences.output.parquet,
         pairs=rules.influences.output.pairs,
         grid=rules.grid.output[0],
-        example=plan.each("influence", rules.influence.output.example, plan.jobs.exemplified),
+        example=plan.each("influence", rules.influence.output.example, "exemplified"),
     output:
         report(
             "results/{dataset}/figures/influence.png",

@@ -267,9 +267,9 @@ rule anchors:
 rule planted:
     input:
         grid=rules.grid.output[0],
-        maps=plan.each("explain", rules.explain.output.maps, plan.jobs.planted),
-        weights=plan.each("explain", rules.model.output.weights, plan.jobs.planted),
-        descriptions=plan.each("explain", rules.model.output.description, plan.jobs.planted),
+        maps=plan.each("explain", rules.explain.output.maps, "planted"),
+        weights=plan.each("explain", rules.model.output.weights, "planted"),
+        descriptions=plan.each("explain", rules.model.output.description, "planted"),
     output:
         "results/{dataset}/statistics/planted.tsv",
     log:
@@ -340,7 +340,7 @@ rule metrics:
 rule permutation:
     input:
         descriptions=plan.each("permute", rules.permute.output.description),
-        measured=plan.each("measure", rules.measure.output[0], plan.jobs.twin_measured),
+        measured=plan.each("measure", rules.measure.output[0], "twin_measured"),
     output:
         "results/{dataset}/statistics/permutation.parquet",
         "results/{dataset}/statistics/permutation.tsv",

@@ -87,8 +87,8 @@ rule figure_fragility:
         summary=rules.fragility.output.parquet,
         pairs=rules.fragility.output.pairs,
         grid=rules.grid.output[0],
-        attacked=plan.each("attack_maps", rules.attack_maps.output[0], plan.jobs.attacked),
-        example=plan.each("attack_maps", rules.attack_maps.output.example, plan.jobs.attacked),
+        attacked=plan.each("attack_maps", rules.attack_maps.output[0], "attacked"),
+        example=plan.each("attack_maps", rules.attack_maps.output.example, "attacked"),
         assets=assets,
     output:
         report(

@@ -5,9 +5,9 @@ rule figure_1:
     input:
         grid=rules.grid.output[0],
         truth=rules.truth.output[0],
-        means=plan.each("explain", rules.explain.output.mean, plan.jobs.drawn),
-        tables=plan.each("explain", rules.explain.output.mean_table, plan.jobs.drawn),
-        scores=plan.each("score", rules.score.output[0], plan.jobs.drawn),
+        means=plan.each("explain", rules.explain.output.mean, "drawn"),
+        tables=plan.each("explain", rules.explain.output.mean_table, "drawn"),
+        scores=plan.each("score", rules.score.output[0], "drawn"),
     output:
         report(
             "results/{dataset}/figures/figure-1a.png",
@@ -94,7 +94,7 @@ rule figure_3:
     input:
         grid=rules.grid.output[0],
         truth=rules.truth.output[0],
-        maps=plan.each("subject_maps", rules.subject_maps.output[0], plan.jobs.drawn),
+        maps=plan.each("subject_maps", rules.subject_maps.output[0], "drawn"),
     output:
         report(
             "results/{dataset}/figures/figure-3a.png",
@@ -180,7 +180,7 @@ rule figure_strength:
     input:
         samples=rules.samples.output.samples,
         summary=rules.statistics.output.summary_parquet,
-        histories=plan.each("train", rules.train.output.history, plan.jobs.swept_trainings),
+        histories=plan.each("train", rules.train.output.history, "swept_trainings"),
     output:
         report(
             "results/{dataset}/figures/strength.png",
@@ -338,7 +338,7 @@ rule resources:
             "resources",
             benchmarks=plan.every({name: [getattr(rules, name).benchmark] for name in measured}),
             figures=plan.every(drawn),
-            data=plan.settings.kind,
+            data=plan.kind,
         ),
     script:
         "../scripts/resources.py"
@@ -354,8 +354,8 @@ rule digest:
         summary=rules.statistics.output.summary_parquet,
         comparisons=rules.statistics.output.comparisons_parquet,
         units=rules.statistics.output.units,
-        means=plan.each("explain", rules.explain.output.mean, plan.jobs.drawn),
-        mean_tables=plan.each("explain", rules.explain.output.mean_table, plan.jobs.drawn),
+        means=plan.each("explain", rules.explain.output.mean, "drawn"),
+        mean_tables=plan.each("explain", rules.explain.output.mean_table, "drawn"),
         subject_maps=plan.each("subject_maps", rules.subject_maps.output[0]),
         figures=plan.every(drawn),
         answers=plan.each("predict", rules.predict.output.answers),

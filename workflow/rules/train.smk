@@ -57,8 +57,8 @@ rule train:
 
 rule model:
     input:
-        weights=plan.each("train", rules.train.output.weights, plan.jobs.candidates),
-        validation=plan.each("train", rules.train.output.validation, plan.jobs.candidates),
+        weights=plan.candidates(rules.train.output.weights),
+        validation=plan.candidates(rules.train.output.validation),
         trained=plan.trained,
         planted=plan.planted(rules.regions.output.image, rules.regions.output.table, *rules.background.output),
         grid=rules.grid.output[0],

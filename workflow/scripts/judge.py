@@ -8,7 +8,8 @@ from truemap.evaluation.dimension import of_dimension
 from truemap.evaluation.fragility_pairs import of_attacks
 from truemap.evaluation.influence import of_influences
 from truemap.evaluation.measures import measure_units, of_measures
-from truemap.evaluation.statistics import share_units, trends
+from truemap.evaluation.statistics import trends
+from truemap.evaluation.units import share_units
 from truemap.runtime.files import whole
 from truemap.runtime.job import job
 

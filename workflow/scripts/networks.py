@@ -4,7 +4,8 @@ import time
 
 import pandas as pd
 
-from truemap.cost import Costs, sentence
+from truemap.cost.costs import Costs, sentence
+from truemap.cost.trial import Given
 from truemap.counted import Counter, check_fits, maps_of
 from truemap.data.grid import read_grid
 from truemap.data.regions import read_regions
@@ -26,7 +27,7 @@ with job(snakemake) as settings:
     if card := memory_of(device) or (settings["card"] or 0) * 1e9:
         kind = "cpu" if settings["device"] == "cpu" else "cuda"
         check_fits(settings, Counter(maps_of(samples, grid.shape, settings["explained"]), kind, SECONDS), card)
-    costs = Costs(samples, grid, settings, device, start, len(names), names)
+    costs = Costs(Given.of(samples, grid, settings, start, names), device)
     rows = []
     for name in settings["models"]:
         rows.append(costs.of(name))

@@ -5,8 +5,9 @@ import pandas as pd
 from truemap.config.names import REFERENCE
 from truemap.data.conditions import condition_sets
 from truemap.evaluation.results import of_data, write_table
-from truemap.evaluation.statistics import agreement_units, compare, share_units, summarise, without_network
+from truemap.evaluation.statistics import compare, summarise
 from truemap.evaluation.trainings import compare_trainings, with_trainings
+from truemap.evaluation.units import agreement_units, share_units, without_network
 from truemap.runtime.job import job
 
 with job(snakemake) as settings:

@@ -14,9 +14,10 @@ from typing import Any
 import yaml
 from snakemake.utils import update_config
 
+from truemap.config.dataset import Dataset
 from truemap.config.keys import refuse_repeated
 from truemap.config.registry import resolved_options
-from truemap.config.schema import ConfigError, Dataset
+from truemap.config.schema import ConfigError
 from truemap.counted import Counted, Counter, Maps, held
 from truemap.datasets._layouts import COPES
 from truemap.datasets._simulation import HCP_SHAPE
@@ -50,19 +51,19 @@ hours: at {rate:g} * 10^12 operations a second throughout: a floor. No card reac
 
 
 class NotKnown(Exception):
-    """Something that the config does not say, in words that end with the remedy."""
+    """The config does not say something that is needed; the message ends with the remedy."""
 
 
 @dataclass
 class Row:
-    """Jobs of a rule that take the same.
+    """A row of the table: jobs of a rule that take the same.
 
     Attributes
     ----------
     rule, what : str
     jobs : int
     counted : Counted or str
-        Why it cannot be counted, in words.
+        What one job takes; or, in words, why it cannot be counted.
     """
 
     rule: str
@@ -113,7 +114,7 @@ def maps_of(dataset: Dataset, given: argparse.Namespace) -> Maps:
 
 
 def _grid(shape: Sequence[int], dataset: Dataset) -> Sequence[int]:
-    """Return the grid of a source; of one that is made coarser, nothing."""
+    """Return the grid of a source's maps; nothing where the config makes them coarser."""
     return shape if dataset.downsample == 1 else []
 
 
@@ -141,7 +142,7 @@ class Needs:
 
     def others(self) -> list[str]:
         """Return the rules that are not counted, with their jobs."""
-        counts = {rule: len(self._plan.jobs.of(rule, SimpleNamespace(dataset=self._name))) for rule in OTHERS}
+        counts = {rule: len(self._plan.jobs[self._name].of(rule)) for rule in OTHERS}
         return [f"{rule} ({count} jobs)" for rule, count in counts.items() if count]
 
     def _jobs(self) -> Iterator[tuple[str, str, Counted | str]]:
@@ -161,16 +162,16 @@ class Needs:
             yield "robustness", f"{model}: {settings['label']}", counted
 
     def _of(self, rule: str) -> Iterator[tuple[str, Mapping[str, Any], dict[str, Any]]]:
-        """Yield model, network and settings of each job of a rule; `label` is its method's or attack's."""
-        for job in self._plan.jobs.of(rule, SimpleNamespace(dataset=self._name)):
+        """Yield model, network and settings of each job of a rule; `label` names its method or attack."""
+        for job in self._plan.jobs[self._name].of(rule):
             wildcards = SimpleNamespace(dataset=self._name, **job)
             # Settings of `model` may look for files, and are not needed.
-            settings = {} if rule == "model" else self._plan.settings.of(rule, wildcards)
+            settings = {} if rule == "model" else self._plan.settings(rule, wildcards)
             label = job.get("method", job.get("attack"))
-            yield job["model"], self._plan.jobs.model(wildcards).network, {**settings, "label": label}
+            yield job["model"], self._plan.jobs[self._name].network(job["model"]).network, {**settings, "label": label}
 
     def _tried(self, work: Callable[..., Counted], *arguments: Any) -> Counted | str:
-        """Return what is counted, once for all that is the same; or why it cannot be."""
+        """Return what is counted, once for all jobs that are the same; or, in words, why it cannot be counted."""
         key = json.dumps([work.__name__, *arguments], sort_keys=True)
         if key not in self._known:
             try:
@@ -183,12 +184,12 @@ class Needs:
 
 
 def remedy(rule: str, counted: Counted, kept: float, card: float) -> str:
-    """Return whether a job fits on a card, in words, with what helps where it does not.
+    """Return in words whether a job fits on a card, and what helps where it does not.
 
     Parameters
     ----------
     kept, card : float
-        Bytes, of maps that stay on the card and of the card.
+        Bytes of the maps that stay on the card, and of the card itself.
     """
     if counted.peak + kept <= card:
         return "yes"

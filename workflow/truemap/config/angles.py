@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from truemap.config.models import GivenMaps, Model
 from truemap.config.names import OF_RELUS
-from truemap.config.options import Count, Positive, Strict, once
+from truemap.config.options import Count, Positive, Strict, once, suggest
+from truemap.config.registry import resolved_options
 
 
 class Angles(Strict):
@@ -64,27 +66,33 @@ class Angles(Strict):
 
     _once = field_validator("models")(once)
 
+    def check(self, models: Mapping[str, Model | GivenMaps]) -> None:
+        """Refuse models that can have no angles."""
+        for name in self.models or []:
+            if name not in models:
+                raise ValueError(f"angles.models: no network '{name}'{suggest(name, models)}")
+            if why := _without_angles(name, models[name]):
+                raise ValueError(f"angles.models: {why}. Take it out.")
+        if not self.asked(models):
+            raise ValueError("angles: no network here is trained with nn.ReLU layers. Add one, or drop it.")
 
-def without_angles(name: str, model: Any, traits: Collection[str] | None, needs: Collection[str]) -> str:
-    """Return why a model of the config has no angles, in words; nothing where it may have some.
+    def asked(self, models: Mapping[str, Model | GivenMaps]) -> list[str]:
+        """Return the networks of which angles are told: those that are named, or all that may have some."""
+        return self.models or [name for name, model in models.items() if not _without_angles(name, model)]
 
-    Parameters
-    ----------
-    name : str
-    model : Model or GivenMaps
-    traits : collection of str, or None
-        Of its network; None where nothing is known before it is looked at.
-    needs : collection of str
-        What its training asks of networks.
-    """
-    if not hasattr(model, "network"):
+
+def _without_angles(name: str, model: Model | GivenMaps) -> str:
+    """Return why a model of the config has no angles, in words; nothing where it may have some."""
+    if isinstance(model, GivenMaps):
         return f"'{name}' are maps from elsewhere, without a network"
     if not model.training:
         kind = "has `weights`" if model.weights else "is planted"
         return f"'{name}' {kind}: nothing here trained it, and by what it could be trained on is not known"
+    # Of some networks nothing is known before they are looked at.
+    traits = resolved_options("networks", model.network).traits()
     if traits is not None and "relu" not in traits:
         return f"'{name}' has no nn.ReLU layers: its scores have no curvature that softplus could give them"
-    training = model.training["name"]
+    training, needs = model.training["name"], resolved_options("training", model.training).needs()
     if training in OF_RELUS or any(need.startswith("relu") for need in needs):
         return f"'{name}' is trained by {training}, which counts nn.ReLU layers, and a softplus network has none"
     return ""

@@ -16,13 +16,15 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from truemap.config.angles import Angles
+from truemap.config.data import Split, TruthOptions
+from truemap.config.dataset import Dataset
 from truemap.config.exemplars import Influential
 from truemap.config.general import Card, Maps, Provenance, Style
 from truemap.config.models import GivenMaps, Model
 from truemap.config.options import MethodOptions
 from truemap.config.probes import Fragility, Roar, Robustness
 from truemap.config.registry import names, options_of
-from truemap.config.schema import Config, Dataset, Split, TruthOptions
+from truemap.config.schema import Config
 from truemap.config.trained import Trained
 
 ROOT = Path(__file__).parents[3]

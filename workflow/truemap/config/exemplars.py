@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from truemap.config.options import Count, MethodOptions, Positive, once
+from truemap.config.options import Count, MethodOptions, Positive, once, suggest
 
 #: The attack, and what it is compared with: noise of random signs of the same size.
 GRADIENT, RANDOM = "gradient_sign", "random_sign"
@@ -65,3 +66,26 @@ class Influential(SignAttack):
     )
 
     _once = field_validator("models")(once)
+
+    def check(self, models: Collection[str], networks: Mapping[str, Any]) -> None:
+        """Refuse models that nothing here has trained: on which training maps they hang cannot be told.
+
+        Parameters
+        ----------
+        models : collection of str
+            The dataset's, networks or not.
+        networks : mapping
+            Name -> `truemap.config.models.Model`, which jobs that read this module have no use for.
+        """
+        trained = [name for name, network in networks.items() if network.training]
+        if not trained:
+            raise ValueError("influence: it asks training maps, and no network is trained here. Drop it.")
+        for name in self.models or []:
+            if name not in models:
+                raise ValueError(f"influence.models: no network '{name}' is trained here{suggest(name, trained)}")
+            if name not in networks:
+                raise ValueError(f"influence.models: '{name}' are maps from elsewhere, without a network. Take it out.")
+            if name not in trained:
+                planted = networks[name].planted
+                why = "is planted, of no training map" if planted else "has `weights`: on which maps is not known here"
+                raise ValueError(f"influence.models: '{name}' {why}. Take it out.")

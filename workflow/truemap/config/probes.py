@@ -1,13 +1,34 @@
-"""What networks are put to: attacks on what they predict and on their maps, and training without voxels."""
+"""What can be set of tests of networks: attacks on their predictions and on their maps, and training without voxels."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from truemap.config.options import EPSILON_UNIT, Count, EpsilonUnit, Number, Positive, Strict, once
-from truemap.config.registry import folders_of, resolve_methods
+from truemap.config.models import Model
+from truemap.config.names import AT_RANDOM
+from truemap.config.options import EPSILON_UNIT, Count, EpsilonUnit, Number, Positive, Strict, once, suggest
+from truemap.config.registry import check_fit, folders_of, resolve_methods, resolved_defines, resolved_options
+
+
+def require_trained(key: str, model: str | None, trained: Mapping[str, Model]) -> None:
+    """Refuse what trains a network again that nothing here has trained.
+
+    Parameters
+    ----------
+    key : str
+        Of the config, that asks for it.
+    model : str or None
+        The network's name; None is the first that is trained here.
+    trained : mapping
+        Name -> network that is trained here.
+    """
+    if not trained:
+        raise ValueError(f"{key}: it trains a network again, and none is trained here. Drop it.")
+    if model is not None and model not in trained:
+        raise ValueError(f"{key}: no network '{model}' is trained here{suggest(model, trained)}")
 
 
 class Robustness(Strict):
@@ -56,6 +77,16 @@ class Roar(Strict):
     test: Count | None = Field(200, description="test maps that are explained and tested on, likewise; null: all")
 
     _differ = field_validator("fractions", "methods")(once)
+
+    def check(self, trained: Mapping[str, Model]) -> None:
+        """Refuse a network that is not trained here, and orders of voxels that its maps do not give."""
+        require_trained("roar", self.model, trained)
+        known = trained[self.model or next(iter(trained))].saliency
+        for label in self.methods or known:
+            if label not in known:
+                raise ValueError(f"roar.methods: no saliency '{label}'{suggest(label, known)}")
+            if label == AT_RANDOM:
+                raise ValueError(f"roar.methods: '{label}' is the order that no map gives; give the saliency a label")
 
 
 class Fragility(Strict):
@@ -117,3 +148,62 @@ class Fragility(Strict):
         return resolve_methods("map_attacks", value, folders=folders_of(info))
 
     _differ = field_validator("epsilon", "methods", "models")(once)
+
+    def attacked(self, networks: Mapping[str, Model]) -> dict[str, list[str]]:
+        """Return network -> labels of its ways to explain whose maps are attacked.
+
+        Raises
+        ------
+        ValueError
+            If one is asked for that cannot be differentiated.
+        """
+        found: dict[str, list[str]] = {}
+        for name in self.models or networks:
+            found[name] = []
+            for label, saliency in networks[name].saliency.items():
+                if self.methods is not None and label not in self.methods:
+                    continue
+                if resolved_defines("saliency", saliency, "differentiable"):
+                    found[name].append(label)
+                elif self.methods is not None:
+                    raise ValueError(
+                        f"fragility.methods: '{label}' cannot be attacked: {saliency['name']} has no `differentiable`. "
+                        "Take it out."
+                    )
+        return found
+
+    def check(self, networks: Mapping[str, Model], regions: bool) -> None:
+        """Refuse attacks on what is not there, and attacks that need what the networks or the dataset do not have.
+
+        Parameters
+        ----------
+        networks : mapping
+            Name -> network of the dataset.
+        regions : bool
+            Whether the dataset has any.
+        """
+        if not networks:
+            raise ValueError("fragility: it attacks networks, and all models here are maps from elsewhere. Drop it.")
+        for name in self.models or []:
+            if name not in networks:
+                raise ValueError(f"fragility.models: no network '{name}'{suggest(name, networks)}")
+        attacked = self.attacked(networks)
+        known = {label for name in attacked for label in networks[name].saliency}
+        for label in self.methods or []:
+            if label not in known:
+                raise ValueError(f"fragility.methods: no saliency '{label}'{suggest(label, known)}")
+        if not any(attacked.values()):
+            raise ValueError("fragility: no way to explain here can be differentiated. Name one that can, or drop it.")
+        if self.moved and not regions:
+            raise ValueError(
+                "fragility.moved: what the network does is asked of `regions`, and there are none. Set some."
+            )
+        for label, attack in self.attacks.items():
+            options = resolved_options("map_attacks", attack)
+            if getattr(options, "region", None) is not None and not regions:
+                raise ValueError(
+                    f"fragility.attacks.{label}: region: the dataset has no `regions`. Set some, or a `box`."
+                )
+            for network in (networks[name].network for name, labels in attacked.items() if labels):
+                traits = resolved_options("networks", network).traits()
+                check_fit("map attack", label, options.needs(), "network", network["name"], traits)

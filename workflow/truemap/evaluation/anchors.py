@@ -1,7 +1,7 @@
-"""Maps of which one knows what they are, measured and compared as if they explained a network.
+"""Anchors: maps of known content, which are measured and compared with the truth as if they explained a network.
 
-What a measure says of these tells what it is worth, whatever it says of ways to explain. Beside the dataset's
-references (noise, the input, its edges, the group's truth) they are:
+What a measure says of these maps shows what the measure is worth, whatever it says of ways to explain. Beside the
+dataset's references (noise, the input, its edges, the group's truth) the anchors are:
 
 ``truth at r=…``
     The data's truth of the map, without the map where there are subjects, mixed with noise so that the correlation over
@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,22 +33,22 @@ from torch import nn
 
 from truemap.config.names import ATTRIBUTION, DEGRADED, GRADIENT, OF_DATA, OF_NETWORK
 from truemap.config.options import MethodOptions
-from truemap.data.background import Background
-from truemap.data.conditions import in_set
-from truemap.evaluation.agreement import score_block
+from truemap.data.background import Background, read_background
+from truemap.data.conditions import in_set, set_shown
+from truemap.data.volumes import read_volumes
 from truemap.evaluation.network import NetworkTruth
 from truemap.evaluation.scores import ScoreInputs
 from truemap.evaluation.truth import OwnMaps
 from truemap.metrics._contract import Senseless
 from truemap.metrics._explained import Twin
 from truemap.networks._batches import Batches
-from truemap.networks._decoder import Decoder
+from truemap.networks._decoder import Decoder, load_decoder
 from truemap.numerics import derive_seed
 from truemap.references._contract import Reference
+from truemap.runtime.files import read_json
 from truemap.runtime.log import log
 from truemap.saliency._context import Context
 from truemap.saliency._contract import Saliency
-from truemap.saliency._writer import in_chunks
 
 UNTRAINED, PERMUTED, OTHER_CLASS = "untrained network", "network of permuted labels", "truth of another class"
 FIXED = "the map is not made from the input: it cannot change with it"
@@ -93,7 +94,7 @@ def mixed(values: np.ndarray, noise: np.ndarray, r: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Anchor:
-    """A known map, as a way to explain that metrics can ask.
+    """An anchor in the form of a way to explain, so that metrics can ask it for maps.
 
     Attributes
     ----------
@@ -113,7 +114,7 @@ class Anchor:
         Raises
         ------
         Senseless
-            If it is asked how the map changes with what it is not made from.
+            If a metric asks how the map changes with something that it is not made from.
         """
         known = self.known
         if decoder.network is not known.decoder.network or context.seed != known.context.seed:
@@ -129,7 +130,7 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Known:
-    """A network, the maps that it is asked about, and what is known of these.
+    """A network, the maps that it is asked about, and what is known of them: all that anchors are made from.
 
     Attributes
     ----------
@@ -153,8 +154,22 @@ class Known:
     network: NetworkTruth | None
     memory: float
 
+    @classmethod
+    def read(cls, files: Any, settings: Mapping[str, Any], device: torch.device) -> Known:
+        """Read all of it from the inputs of rule ``anchors``, as its settings say."""
+        given, description = ScoreInputs.read(files, settings), read_json(files.description)
+        decoder = load_decoder(files.weights, description, device)
+        background = read_background(files.background[0], *files.chosen, average=settings["average"])
+        background = replace(background, shape=given.volumes.shape)
+        training = read_volumes(files.train_maps, files.train_tables)
+        context = Context.of(settings["seed"], training, decoder.classes, background, device)
+        network = NetworkTruth.read(files, settings["network"]) if "network" in settings else None
+        conditions = set_shown((name for _, name in given.truths), settings["conditions"])
+        batches = Batches(given.volumes, decoder.classes, device)
+        return cls(given, background, conditions, decoder, batches, context, network, settings["memory"])
+
     def places(self, samples: list[int]) -> np.ndarray:
-        """Return where samples are among the test maps."""
+        """Return the positions of samples among the test maps."""
         return pd.Index(self.given.volumes.table["sample"]).get_indexer(samples)
 
     def kept(self, places: np.ndarray) -> np.ndarray:
@@ -163,6 +178,13 @@ class Known:
         known = [(subject, self.conditions) in self.given.truths for subject in rows["subject"]]
         return places[in_set(rows, self.conditions, self.given.chosen) & np.array(known)]
 
+    def own(self, subject: str) -> OwnMaps | None:
+        """Return a subject's own maps (None without subjects), which are kept until those of another are asked for."""
+        if subject not in self._last:
+            self._last.clear()
+            self._last[subject] = self.given.own(subject)
+        return self._last[subject]
+
     def anchors(
         self,
         references: Mapping[str, Reference],
@@ -170,18 +192,18 @@ class Known:
         untrained: Callable[[int], nn.Module],
         twin: Twin | None = None,
     ) -> list[Saliency]:
-        """Return all anchors, in the order in which they are told of.
+        """Return all anchors, in the order of tables.
 
         Parameters
         ----------
         references : mapping
             Label -> reference of the dataset.
         saliency : Saliency
-            The way to explain other networks.
+            The way to explain the untrained network and the twin.
         untrained : callable
             Seed -> the network as it was before training.
         twin : Twin, optional
-            The network that was trained on permuted labels, whatever it has learnt of them.
+            The network that was trained on permuted labels, however much of them it has learnt.
         """
         others = {UNTRAINED: untrained(derive_seed(self.context.seed, "anchors", "untrained"))}
         if twin:
@@ -200,32 +222,6 @@ class Known:
         if self.network:
             found += [(f"{OF_NETWORK}{r:g}", of_regions, partial(self._degraded_network, r)) for r in DEGRADED]
         return [Saliency(name, options, Anchor(make, self).explain) for name, options, make in found]
-
-    def scores(self, anchor: Saliency, places: np.ndarray) -> pd.DataFrame:
-        """Return the agreement of an anchor's maps with both truths, of the samples' own classes.
-
-        Returns
-        -------
-        DataFrame
-            The columns of `truemap.evaluation.agreement.COLUMNS`.
-        """
-        blocks, kinds = [], anchor.options.traits() or set()
-        rows, asked = self.given.volumes.table.iloc[places], (self.decoder, self.batches)
-
-        def explain(x: torch.Tensor, targets: torch.Tensor, part: pd.DataFrame) -> np.ndarray:
-            found = anchor.explain(self.decoder, x, part["sample"].tolist(), anchor.options, self.context)
-            return found[torch.arange(len(found)), targets].flatten(1).cpu().numpy()
-
-        for subject, part in rows.groupby("subject", sort=False):
-            own, part = self._own(subject), part.assign(target=part["label"]).reset_index(drop=True)
-            maps = np.concatenate(list(in_chunks(*asked, self.places(part["sample"].tolist()), self.memory, explain)))
-            truths = {(subject, self.conditions): self.given.truths[subject, self.conditions]}
-            blocks.append(score_block(part, maps, truths, self.given.inside, own, True, self.given.chosen))
-            if self.network:
-                kind = next((kind for kind in (ATTRIBUTION, GRADIENT) if kind in kinds), "")
-                of_network = replace(self.network, maps=kind)
-                blocks.append(of_network.block(part, maps, self.given.volumes, [self.conditions], self.given.chosen))
-        return pd.concat(blocks, ignore_index=True)
 
     # What maps are made of
 
@@ -253,7 +249,7 @@ class Known:
         maps = np.zeros((len(rows), len(self._classes), x[0].numel()))
         inside = slice(None) if self.given.inside is None else self.given.inside
         for place, row in enumerate(rows.itertuples()):
-            truth, own = self.given.truths[row.subject, self.conditions], self._own(row.subject)
+            truth, own = self.given.truths[row.subject, self.conditions], self.own(row.subject)
             truth = truth if own is None else own.leave_out(truth, self.conditions, row.sample)
             found = [truth.of(row.label, target)[0] for target in self._classes]
             values = np.stack([np.zeros(x[0].numel()) if one is None else one for one in found])[:, inside]
@@ -279,12 +275,6 @@ class Known:
     @property
     def _classes(self) -> list[str]:
         return self.decoder.classes
-
-    def _own(self, subject: str) -> OwnMaps | None:
-        if subject not in self._last:
-            self._last.clear()
-            self._last[subject] = self.given.own(subject)
-        return self._last[subject]
 
     @cached_property
     def _last(self) -> dict[str, OwnMaps | None]:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from truemap.config.names import REFERENCE
-from truemap.evaluation.statistics import ENTRY
+from truemap.evaluation.units import ENTRY
 
 #: Columns of a test that the answer gives, where the table has them.
 TEST = ("n", "difference", "t", "df", "p_bonferroni", "reason")

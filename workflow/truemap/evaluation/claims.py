@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from scipy import stats
 
 from truemap.config.names import ANGLE, ANGLES, INFLUENCE
 from truemap.data.tables import read_tsv, require_cells, require_columns
-from truemap.evaluation.statistics import STRENGTHS
+from truemap.evaluation.claim_tests import OPPOSITE, UNTESTABLE, of_difference, tested
 
 COLUMNS = (
     "id", "source", "dataset", "conditions", "criterion", "kind", "model_a", "method_a", "model_b", "method_b", "value",
@@ -32,18 +30,6 @@ SIMULATED = "simulated"
 REPLICATION = "replication"
 #: The study whose data some of the datasets are; other studies' claims are about methods, on whatever data.
 OWN = "arXiv:2004.11114"
-#: Kinds of claims about what training's strength does -> the sign of its rank correlation.
-TRENDS = {"rises": 1, "falls": -1}
-#: Kinds of claims that no number here can decide; their `value` says why.
-UNTESTABLE = "untestable"
-#: Kind of claims that two entries differ by the tolerance at most.
-EQUIVALENT = "equivalent"
-#: How an order that is not shown failed: by a difference of the other sign as significant, or by none.
-OPPOSITE, UNSHOWN = ", the opposite came out", ", nor the opposite"
-#: Of a mean's distance from the published one: what is rounding of decimal numbers.
-ROUNDING = 1e-9
-#: What came out in numbers, its test, whether the claim holds (None: there is no test), and how an order failed.
-Judged = tuple[str, str, bool | None, str]
 
 
 def read_claims(path: str | Path) -> pd.DataFrame:
@@ -69,21 +55,28 @@ def judge(
 ) -> pd.DataFrame:
     """Return the published claims that a dataset has numbers for, with our figure, the test of it and the verdict.
 
-    Names only say where to look. A claim is tested where the dataset, models and methods of these names are what
-    it is about; hyperparameters that a study chooses (epochs, strengths, learning rates) are free.
+    Names of datasets, models and methods only say where to look. A claim is tested where what has these names is what
+    the claim is about; hyperparameters that a study chooses (epochs, strengths, learning rates) are free.
 
     Parameters
     ----------
     published : DataFrame
         Rows of config/published.tsv, all text. `dataset` lists the datasets to look at, blanks between them. `kind` is
-        ``value`` (our mean lies within `tolerance` of `value`), ``below`` (it is less), ``greater`` (a above b,
-        Bonferroni p < alpha), ``no_difference`` (p > alpha), ``equivalent`` (they differ by `tolerance` at most, see
-        `_equivalent`), ``rises`` or ``falls`` (with the strength of a's `sweep`, p < alpha) or ``untestable`` (`value`
-        says why). `about` lists what the data, models and methods must be:
-        settings of the dataset, ``source.noise=0.5``, blanks between them. Of a measure of maps `conditions` is the
-        label of its metric; of attacked maps it is epsilon, and the method a way to explain and an attack
-        (``gradient/top_k``); of influences the method is ``influence/gradient_sign`` or ``influence/random_sign``;
-        of angles of directions ``angle/saliency`` or ``angle/influence``.
+        one of (`truemap.evaluation.claim_tests`):
+
+        - ``value``: our mean lies within `tolerance` of `value`
+        - ``below``: our mean is less than `value`
+        - ``greater``: a is above b, Bonferroni p < alpha
+        - ``no_difference``: of a and b, Bonferroni p > alpha
+        - ``equivalent``: a and b differ by `tolerance` at most, by two one-sided tests
+        - ``rises``, ``falls``: with the strength of a's `sweep`, Bonferroni p < alpha
+        - ``untestable``: no number here can decide it, and `value` says why
+
+        `about` lists what the data, models and methods must be: settings of the dataset, ``source.noise=0.5``, blanks
+        between them. Of a measure of maps `conditions` is the label of its metric. Of attacked maps it is epsilon, and
+        the method is a way to explain and an attack (``gradient/top_k``). Of influences the method is
+        ``influence/gradient_sign`` or ``influence/random_sign``, of angles of directions ``angle/saliency`` or
+        ``angle/influence``.
     summary, comparisons : DataFrame
         Of the dataset (see `truemap.evaluation.statistics`), and, in their form, of the measures of its maps
         (`truemap.evaluation.measures`), of attacked maps (`truemap.evaluation.fragility_pairs.of_attacks`) and of
@@ -92,7 +85,7 @@ def judge(
     dataset : str
         What it is called.
     defined : mapping
-        Its settings (`truemap.plan.settings.JobSettings.judge`).
+        Its settings (`truemap.plan.settings.report.ReportSettings.judge`).
 
     Returns
     -------
@@ -120,8 +113,8 @@ def gathered(published: pd.DataFrame, judged: Iterable[pd.DataFrame]) -> pd.Data
 def orders(published: pd.DataFrame, comparisons: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """Return which of the study's own orders of agreement come out in a dataset, whatever its data are called.
 
-    A verdict is for the study's data (`judge`); this says how the same comparisons of models and methods of these
-    names go here.
+    A verdict (`judge`) is for the study's data; this says how the same comparisons, of models and methods of the same
+    names, come out here.
 
     Parameters
     ----------
@@ -141,7 +134,7 @@ def orders(published: pd.DataFrame, comparisons: pd.DataFrame, dataset: str) -> 
     asked &= pd.Series([dataset in names.split() for names in published["dataset"]], published.index)
     rows = []
     for row in published[asked].to_dict("records"):
-        ours, test, holds, failed = _difference({**row, "dataset": dataset}, comparisons[:0], comparisons)
+        ours, test, holds, failed = of_difference({**row, "dataset": dataset}, comparisons)
         if ours:
             found = {"ours": ours, "test": test, "holds": holds, "opposite": failed == OPPOSITE}
             rows.append({**{key: row[key] for key in ORDERED}, **found})
@@ -178,9 +171,7 @@ def mismatch(about: str, known: Mapping[str, str]) -> str:
 def _judge_one(
     row: dict[str, Any], summary: pd.DataFrame, comparisons: pd.DataFrame, data: str, known: Mapping[str, str]
 ) -> dict[str, str]:
-    ours, test, holds, failed = (_value if row["kind"] in ("value", "below", UNTESTABLE) else _difference)(
-        row, summary, comparisons
-    )
+    ours, test, holds, failed = tested(row, summary, comparisons)
     own = row["source"].startswith(OWN)
     if SIMULATED in data and own:
         verdict = f"not testable here ({data})"
@@ -211,106 +202,3 @@ def _configuration(row: dict[str, Any], known: Mapping[str, str]) -> str:
     return SEPARATOR.join(
         f"{k}={v}" for k, v in known.items() if any(k == key or k.startswith(f"{key}.") for key in shown)
     )
-
-
-def _value(row: dict[str, Any], summary: pd.DataFrame, _: pd.DataFrame) -> Judged:
-    if row["kind"] == UNTESTABLE:
-        return "", "", None, ""
-    found = _select(summary, **_keys(row), model=row["model_a"], method=row["method_a"], seed="mean")
-    if found.empty:
-        return "", "", None, ""
-    entry = found.iloc[0]
-    distance = entry["mean"] - float(row["value"])
-    if math.isnan(distance):
-        return "nan", entry["reason"], None, ""
-    interval = f"95% CI [{entry['ci_low']:.3f}, {entry['ci_high']:.3f}]" if not entry["reason"] else entry["reason"]
-    if not math.isnan(entry.get("ci_low_two_level", math.nan)):
-        ends = f"[{entry['ci_low_two_level']:.3f}, {entry['ci_high_two_level']:.3f}]"
-        interval += f" (over {entry['trainings']:.0f} trainings too: {ends})"
-    if row["kind"] == "below":
-        less = bool(entry["mean"] < float(row["value"]))
-        return f"{entry['mean']:.3f}", f"{interval}; limit {row['value']}", less, ""
-    test = f"{interval}; differs by {distance:+.3f}, allowed {row['tolerance']}"
-    return f"{entry['mean']:.3f}", test, bool(abs(distance) <= float(row["tolerance"]) + ROUNDING), ""
-
-
-def _difference(row: dict[str, Any], _: pd.DataFrame, comparisons: pd.DataFrame) -> Judged:
-    trend = row["kind"] in TRENDS
-    keys = {**_keys(row), "pairs": STRENGTHS if trend else "methods"}
-    for sign, (a, b) in ((1, "ab"), (-1, "ba")):
-        sides = (("a", a), ("b", b))
-        names = {f"{part}_{side}": row[f"{part}_{name}"] for part in ("model", "method") for side, name in sides}
-        found = _select(comparisons, **keys, **names)
-        if found.empty:
-            continue
-        entry = found.iloc[0]
-        difference, p, alpha = sign * entry["difference"], entry["p_bonferroni"], float(row["alpha"])
-        ours = f"rank correlation with strength {difference:+.3f}" if trend else f"difference {difference:+.3f}"
-        if math.isnan(p):
-            return ours, entry["reason"], None, ""
-        if row["kind"] == EQUIVALENT:
-            return ours, *_equivalent(difference, entry, float(row["tolerance"]), alpha), ""
-        # Of a claim that fails for the number of tests beside it, one should see that.
-        test = f"paired t({entry['df']:.0f}) = {sign * entry['t']:.2f}, p {_p(entry['p'])}, Bonferroni p {_p(p)}"
-        test += _beyond(entry, sign)
-        if row["kind"] == "no_difference":
-            return ours, test, bool(p > alpha), ""
-        rising = bool(TRENDS.get(row["kind"], 1) * difference > 0)
-        # That an order is not shown says nothing against it; the opposite does.
-        holds = rising and bool(p < alpha)
-        return ours, test, holds, "" if holds else OPPOSITE if p < alpha else UNSHOWN
-    return "", "", None, ""
-
-
-def _equivalent(difference: float, entry: pd.Series, tolerance: float, alpha: float) -> tuple[str, bool | None]:
-    """Return the test of whether a difference lies within the tolerance, in words, and whether it does.
-
-    Two one-sided t-tests (Schuirmann 1987): it does where the interval of 1 - 2 alpha lies within the tolerance, it
-    does not where all of it lies beyond, and else too little was measured to tell, which is no verdict. That no
-    difference is significant says nothing of the kind. A claim stands by itself, so that nothing is corrected: a wrong
-    "holds" has a probability of at most alpha.
-    """
-    if entry["t"] == 0:
-        return "no test: the mean difference is 0, and t does not tell the spread", None
-    half = float(stats.t.ppf(1 - alpha, entry["df"]) * abs(entry["difference"] / entry["t"]))
-    low, high = difference - half, difference + half
-    test = (
-        f"{100 * (1 - 2 * alpha):g}% CI [{low:+.3f}, {high:+.3f}] over {entry['n']:.0f} units, by two one-sided paired "
-        f"t-tests; allowed {tolerance:g}"
-    )
-    if -tolerance < low and high < tolerance:
-        return test, True
-    if low > tolerance or high < -tolerance:
-        return test, False
-    return f"{test}: too few units to tell", None
-
-
-def _beyond(entry: pd.Series, sign: int) -> str:
-    """Return what a test's difference is worth for other trainings, in words, where there are enough of them."""
-    if math.isnan(entry.get("p_two_level_bonferroni", math.nan)):
-        return ""
-    ends = sorted(sign * entry[f"ci_{end}_two_level"] for end in ("low", "high"))
-    counts = {entry["trainings_a"], entry["trainings_b"]} - {0}
-    trainings = " and ".join(f"{count:.0f}" for count in sorted(counts))
-    return (
-        f"; over {entry['n']:.0f} units and {trainings} trainings: 95% CI [{ends[0]:+.3f}, {ends[1]:+.3f}], "
-        f"Bonferroni p {_p(entry['p_two_level_bonferroni'])}"
-    )
-
-
-def _keys(row: dict[str, Any]) -> dict[str, str]:
-    """Return what a claim is about; published agreement is with the truth from all maps of a subject."""
-    keys = {key: row[key] for key in ("dataset", "conditions", "criterion")}
-    truth = {"accuracy": "", "informative": "full", "pairwise": "full"}.get(row["criterion"])
-    return keys if truth is None else {**keys, "truth": truth}
-
-
-def _p(value: float) -> str:
-    return "< 1e-300" if value == 0 else f"= {value:.2g}"
-
-
-def _select(table: pd.DataFrame, **values: str) -> pd.DataFrame:
-    keep = pd.Series(True, index=table.index)
-    for column, value in values.items():
-        keep &= table[column] == value
-    return table[keep]

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from truemap.config.names import AFTER, BEFORE, BY_DESIGN
-from truemap.evaluation.statistics import ENTRY, bonferroni, compare, summarise, to_units
+from truemap.evaluation.statistics import bonferroni, compare, summarise
+from truemap.evaluation.units import ENTRY, to_units
 
 #: What a mean is of, beside the seed.
 OF_MEASURE = ["measure", "conditions", "truth"]

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from truemap.config.names import NO_NETWORK
-from truemap.evaluation.statistics import ENTRY, FAMILY, UNIT, compare, summarise, to_units
+from truemap.evaluation.statistics import compare, summarise
 from truemap.evaluation.trainings import SUMMARY, compare_trainings, with_trainings
+from truemap.evaluation.units import ENTRY, FAMILY, UNIT, to_units
 
 #: A family is a measure of maps; which way is better and whose measure it is hang on it alone.
 OF_MEASURE = {"measure": "criterion", "metric": "conditions", "direction": "truth"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,102 +10,14 @@ from scipy import stats
 from scipy.stats import rankdata
 from statsmodels.stats.multitest import multipletests
 
-from truemap.config.names import ABSOLUTE, BY_DESIGN, LEAST_UNITS, NETWORK, NO_NETWORK
-from truemap.data.conditions import in_set
-from truemap.data.rows import owners
+from truemap.config.names import LEAST_UNITS
+from truemap.evaluation.units import ENTRY, FAMILY, UNIT, over_seeds
 from truemap.numerics import pearson
 
-#: What a mean or a test is of: a family of comparisons shares these.
-FAMILY = ["criterion", "conditions", "truth"]
-#: What is compared within a family.
-ENTRY = ["model", "method"]
-UNIT = "unit"
 #: What `pairs` is of trends, and strengths that a trend needs.
 STRENGTHS, LEAST_STRENGTHS = "strengths", 3
 #: Values whose sd is at most this share of their size are equal: what is left is rounding.
 ROUNDING = 1e-12
-
-
-def agreement_units(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return one value a unit from the scores of single maps.
-
-    A sample's pairwise values are averaged over its incorrect classes first (section 3.3), then a subject's
-    samples are averaged; where there are no subjects each sample is a unit.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        ``model, seed, method, sample, subject, criterion, conditions, truth, r, reason``.
-
-    Returns
-    -------
-    DataFrame
-        ``criterion, conditions, truth, model, method, seed, unit, value, missing, reason``; `missing` counts null r,
-        but for those that the set of conditions or the truth leaves out by design (`truemap.config.names.BY_DESIGN`).
-        The reason is the first why a unit without a value has none.
-    """
-    keys = [*FAMILY, *ENTRY, "seed", "subject", "sample"]
-    missing = scores["r"].isna() & ~scores["reason"].str.startswith(BY_DESIGN)
-    samples = scores.assign(missing=missing.astype(int)).groupby(keys, sort=False)
-    found = samples.agg(value=("r", "mean"), missing=("missing", "sum"), reason=("reason", "first"))
-    return to_units(found.reset_index())
-
-
-def share_units(
-    table: pd.DataFrame, right: str, criterion: str, sets: Sequence[str], chosen: Sequence[str] = ()
-) -> pd.DataFrame:
-    """Return each unit's share of maps that are right, in the columns of `agreement_units` (truth empty).
-
-    Parameters
-    ----------
-    table : DataFrame
-        ``model, seed, method, sample, subject, condition, negated`` and the column `right` of test maps.
-    criterion : str
-        What the share is called: ``accuracy``, ``robust_accuracy``.
-    sets : sequence of str
-        The dataset's (`truemap.data.conditions.condition_sets`); `table` may hold a part of its maps.
-    chosen : sequence of str
-        See `truemap.data.conditions.in_set`.
-    """
-    table = table.assign(criterion=criterion, truth="", value=table[right].astype(float), missing=0, reason="")
-    return to_units(pd.concat([table[in_set(table, name, chosen)].assign(conditions=name) for name in sets]))
-
-
-def without_network(
-    units: pd.DataFrame, models: Sequence[str], attacks: Iterable[str], network: bool = False
-) -> pd.DataFrame:
-    """Return what models lack that are maps from elsewhere, as null values in the form of `agreement_units`.
-
-    Accuracies, robust ones too; and the agreement with the network of each of their methods.
-
-    Parameters
-    ----------
-    units : DataFrame
-        Of `agreement_units`.
-    network : bool
-        Whether maps are compared with networks.
-    """
-    own = units[units["model"].isin(models)]
-    shares = [("accuracy", ""), *(("robust_accuracy", attack) for attack in attacks)]
-    null = {"value": np.nan, "missing": 0, "reason": NO_NETWORK}
-    models_units = own.drop_duplicates(["conditions", "model", "seed", UNIT]).assign(truth="", **null)
-    lacking = [models_units.assign(criterion=criterion, method=method) for criterion, method in shares]
-    if network:
-        of_methods = own.drop_duplicates(["conditions", *ENTRY, "seed", UNIT]).assign(truth=NETWORK, **null)
-        lacking += [of_methods.assign(criterion=criterion) for criterion in (NETWORK, f"{NETWORK}{ABSOLUTE}")]
-    return pd.concat(lacking)
-
-
-def to_units(samples: pd.DataFrame) -> pd.DataFrame:
-    """Return one value a unit, in the columns of `agreement_units`, from those of single maps and their subjects."""
-    unit = owners(samples, "sample " + samples["sample"].astype(str))
-    keys = [*FAMILY, *ENTRY, "seed", UNIT]
-    return (
-        samples.assign(unit=unit)
-        .groupby(keys, sort=False)
-        .agg(value=("value", "mean"), missing=("missing", "sum"), reason=("reason", "first"))
-        .reset_index()
-    )
 
 
 def summarise(
@@ -120,6 +32,10 @@ def summarise(
 
     Parameters
     ----------
+    units : DataFrame
+        Of `truemap.evaluation.units`.
+    confidence : float
+        Of the interval.
     group : (model, method), optional
         The entry whose mean others are given as a share of: the truth of the group of training subjects.
     limits : (float, float), optional
@@ -130,12 +46,11 @@ def summarise(
     DataFrame
         ``criterion, conditions, truth, model, method, seed, n, mean, se, ci_low, ci_high, missing, share, reason``;
         seed is a number or ``mean``. The interval is Student's t, n - 1 degrees of freedom, clipped to what can be.
-        One unit, or units that are all equal (every
-        map classified rightly), tell of no spread: se and interval are null then, and `reason` says why. The share is
-        null where the group's mean is not positive.
+        One unit, or units that are all equal (every map classified rightly), tell of no spread: se and interval are
+        null then, and `reason` says why. The share is null where the group's mean is not positive.
     """
     by_seed = units.assign(seed=units["seed"].astype(str))
-    both = pd.concat([_over_seeds(units).assign(seed="mean"), by_seed])
+    both = pd.concat([over_seeds(units).assign(seed="mean"), by_seed])
     rows = []
     for key, part in both.groupby([*FAMILY, *ENTRY, "seed"], sort=False):
         ends = within(key, limits)
@@ -152,16 +67,26 @@ def summarise(
 
 
 def within(key: tuple[str, ...], limits: tuple[float, float] | None = None) -> tuple[float, float]:
-    """Return what values can be of the family that `key` begins with: shares of maps, correlations, or `limits`."""
+    """Return the least and the largest possible value in a family: of shares of maps, correlations, or as `limits` say.
+
+    `key` begins with the family's `FAMILY`.
+    """
     return limits or (0.0 if dict(zip(FAMILY, key, strict=False))["truth"] == "" else -1.0, 1.0)
 
 
 def mean_interval(
     values: np.ndarray, within: tuple[float, float], confidence: float = 0.95, none: str = "no unit has a value"
 ) -> tuple[int, float, float, float, float, str]:
-    """Return n, mean, standard error, the interval's ends within limits, and why there is none.
+    """Return n, mean, standard error, both ends of the interval, and the reason where there is no interval.
 
-    `none` says why there are no values, where there are none.
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        Of units, none missing.
+    within : (float, float)
+        What values can be; the interval is clipped to it.
+    none : str
+        The reason where there are no values.
     """
     n = len(values)
     mean = values.mean() if n else np.nan
@@ -182,6 +107,10 @@ def compare(units: pd.DataFrame, alpha: float = 0.05, reference: str | None = No
 
     Parameters
     ----------
+    units : DataFrame
+        Of `truemap.evaluation.units`.
+    alpha : float
+        A test is significant whose corrected p is below it.
     reference : str, optional
         Model name of references. Pairs with a reference are corrected by themselves, so that references do not
         weaken the tests between methods; `pairs` says which of both a row belongs to.
@@ -195,7 +124,7 @@ def compare(units: pd.DataFrame, alpha: float = 0.05, reference: str | None = No
         `reason` says why.
     """
     tables = []
-    for key, family in _over_seeds(units).groupby(FAMILY, sort=False):
+    for key, family in over_seeds(units).groupby(FAMILY, sort=False):
         wide = family.pivot(index=UNIT, columns=ENTRY, values="value")
         wide = wide[list(family[ENTRY].drop_duplicates().itertuples(index=False, name=None))]
         a, b = np.triu_indices(wide.shape[1], 1)
@@ -236,25 +165,25 @@ def bonferroni(tests: pd.DataFrame, family: Sequence[str], column: str = "p") ->
 
 
 def trends(units: pd.DataFrame, swept: Mapping[str, tuple[str, float]]) -> pd.DataFrame:
-    """Return how each criterion goes with the strength of training, over the candidates of each sweep.
+    """Return how each criterion changes with the strength of training, over the candidates of each sweep.
 
-    Spearman's correlation of strength and value in each unit, 0 where the value stays; its mean over units, and the
-    t-test of that against 0, Bonferroni-corrected over the sweeps of a family.
+    In each unit strength and value are correlated (Spearman; 0 where the value does not change). The mean correlation
+    over units is tested against 0 by a t-test, Bonferroni-corrected over the sweeps of a family.
 
     Parameters
     ----------
     units : DataFrame
-        See `agreement_units`.
+        Of `truemap.evaluation.units`.
     swept : mapping
-        Candidate -> its model and strength.
+        Name of a candidate -> its model and its strength.
 
     Returns
     -------
     DataFrame
-        The columns of `compare`: model and method are a's, b is empty, `pairs` is `STRENGTHS`, the difference the mean
-        correlation.
+        The columns of `compare`: a is the model and the method, b is empty, `pairs` is `STRENGTHS`, and `difference` is
+        the mean correlation.
     """
-    own = _over_seeds(units[units["model"].isin(list(swept))])
+    own = over_seeds(units[units["model"].isin(list(swept))])
     own["strength"] = own["model"].map({name: value for name, (_, value) in swept.items()}).astype(float)
     own["model"] = own["model"].map({name: of for name, (of, _) in swept.items()})
     tables = []
@@ -274,12 +203,6 @@ def trends(units: pd.DataFrame, swept: Mapping[str, tuple[str, float]]) -> pd.Da
             tests["reason"][:] = f"no test: no unit has a value {where}"
         tables.append(pd.DataFrame(entry | {"model_b": "", "method_b": ""} | tests))
     return _corrected(tables)
-
-
-def _over_seeds(units: pd.DataFrame) -> pd.DataFrame:
-    keys = [*FAMILY, *ENTRY, UNIT]
-    of_units = {"value": ("value", "mean"), "missing": ("missing", "sum"), "reason": ("reason", "first")}
-    return units.groupby(keys, sort=False).agg(**of_units).reset_index()
 
 
 def _paired(a: np.ndarray, b: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:

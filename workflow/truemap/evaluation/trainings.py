@@ -22,7 +22,8 @@ import pandas as pd
 from scipy import stats
 
 from truemap.config.names import REFERENCE
-from truemap.evaluation.statistics import ENTRY, FAMILY, ROUNDING, UNIT, bonferroni, within
+from truemap.evaluation.statistics import ROUNDING, bonferroni, within
+from truemap.evaluation.units import ENTRY, FAMILY, UNIT
 
 #: Trainings from which on their spread is told.
 LEAST_TRAININGS = 3

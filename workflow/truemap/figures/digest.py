@@ -11,7 +11,7 @@ import pandas as pd
 
 from truemap.config.names import REFERENCE, SPLITS
 from truemap.data.grid import Grid
-from truemap.evaluation.statistics import ENTRY, UNIT
+from truemap.evaluation.units import ENTRY, UNIT
 
 #: Of a digest: one that was written by other code is not read.
 FORMAT = 2

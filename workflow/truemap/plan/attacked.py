@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from truemap.config.dataset import Dataset
 from truemap.config.models import Model
 from truemap.config.probes import Fragility
-from truemap.config.schema import Dataset
 
 ITERATIONS = "iterations"
 NORMS = {"linf": "in any voxel", "l2": "root mean square over voxels"}

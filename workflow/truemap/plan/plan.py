@@ -1,38 +1,25 @@
-"""What each rule reads: its files, its part of the config, and the code it stands for.
-
-The Snakefile's input and params functions, as plain Python. Where files are is spelled in the rules that make them:
-other rules give those patterns to `Plan.each`.
-"""
+"""The config as the Snakefile asks for it: files that rules read, their settings, and the code they stand for."""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from truemap.config.names import AT_RANDOM
 from truemap.config.registry import module_of
 from truemap.config.schema import parse
-from truemap.config.trained import beside
 from truemap.plan.code import Code
-from truemap.plan.jobs import Job, Jobs
+from truemap.plan.inputs import Inputs
 from truemap.plan.notes import PLACE
 from truemap.plan.record import Params, Settings, line_params, named, settings_params, signed
-from truemap.plan.settings import JobSettings
-from truemap.runtime.privacy import SALT, read_salt
+from truemap.plan.settings.rules import JobSettings
 from truemap.runtime.sourcecode import SCRIPTS
 from truemap.runtime.versions import installed
 
-Files = Callable[[Any], list[str]]
-#: Options, of a dataset or a part of it, that name a file of the user's.
-NAMED = ("sheet", "family", "mask", "peaks", "components")
 
-
-class Plan:
-    """The config, as rules ask for it.
+class Plan(Inputs):
+    """Input functions and params of rules.
 
     Parameters
     ----------
@@ -50,17 +37,18 @@ class Plan:
     """
 
     def __init__(self, raw: Settings, root: str | Path, gpu_present: bool) -> None:
-        self.config = parse(raw)
-        self.jobs = Jobs(self.config)
+        super().__init__(parse(raw), root)
         self.code = Code({Path(folder).name: Path(folder) for folder in self.config.methods}, PLACE)
-        self.settings = JobSettings(self.jobs)
-        self.root = Path(root)
-        #: What a start found (`truemap.plan.start.Start`); None where the process is not a run's first one.
-        self.start: Any = None
         #: GPUs that a training or saliency job asks for.
         self.gpus = int(self.config.device == "cuda" or (self.config.device == "auto" and gpu_present))
 
-    # Params
+    def settings(self, rule: str, wildcards: Any) -> Settings:
+        """Return the settings of one job of a rule."""
+        return JobSettings(self.config, self._jobs(wildcards), wildcards).of(rule)
+
+    def kind(self, wildcards: Any) -> str:
+        """Return what a dataset's data are called."""
+        return self._dataset(wildcards).kind
 
     def params(self, rule: str, script: str = "", **settings: Callable[[Any], Any]) -> Params:
         """Params of a rule: its jobs' settings, and what stands for their code and for what they read.
@@ -77,7 +65,7 @@ class Plan:
         if settings:
             known = {"settings": signed(lambda wildcards: {key: of(wildcards) for key, of in settings.items()})}
         else:
-            known = settings_params(lambda wildcards: self.settings.of(rule, wildcards), kinds)
+            known = settings_params(lambda wildcards: self.settings(rule, wildcards), kinds)
         return {**self.record(rule), **self._code_params(script or rule, kinds), **known}
 
     def record(self, rule: str) -> Params:
@@ -99,202 +87,4 @@ class Plan:
 
     def method_modules(self, family: str, wildcards: Any) -> list[str]:
         """Return the names of the modules of a family's methods that a job uses."""
-        return [module_of(family, method) for method in self.jobs.methods(family, wildcards)]
-
-    # Files of jobs
-
-    def each(self, rule: str, pattern: str, among: Callable[[Any], list[Job]] | None = None, **fixed: Any) -> Files:
-        """Input function: the file of each job that a rule has in the dataset.
-
-        Parameters
-        ----------
-        rule : str
-        pattern : str
-            One of the rule's outputs, with wildcards in braces.
-        among : callable, optional
-            Wildcards -> those of the rule's jobs that are asked for; default: all.
-        fixed
-            Wildcards that jobs must have.
-        """
-
-        def files(wildcards: Any) -> list[str]:
-            jobs = among(wildcards) if among else self.jobs.of(rule, wildcards)
-            found = [job for job in jobs if all(job[name] == value for name, value in fixed.items())]
-            return [str(pattern).format(dataset=wildcards.dataset, **job) for job in found]
-
-        return signed(files)
-
-    def coarser(self, rule: str, pattern: str) -> Files:
-        """Input function: as `each`, of the dataset that a dataset's attacked maps are compared with, if any."""
-
-        def files(wildcards: Any) -> list[str]:
-            fragility = self.jobs.dataset(wildcards).fragility
-            other = fragility.coarser if fragility else None
-            return list(self.each(rule, pattern)(SimpleNamespace(dataset=other))) if other else []
-
-        return signed(files)
-
-    def every(self, patterns: Mapping[str, Iterable[str]]) -> Files:
-        """Input function: the files of each job that rules have in the dataset, by rule -> some of its outputs."""
-        found = [self.each(rule, pattern) for rule, of_rule in patterns.items() for pattern in of_rule]
-        return signed(lambda wildcards: [path for files in found for path in files(wildcards)])
-
-    def all(self, rule: str, *patterns: str) -> list[str]:
-        """Return the files of each job that a rule has, of all datasets that run."""
-        files = self.every({rule: patterns})
-        return [path for name in self.config.run for path in files(SimpleNamespace(dataset=name))]
-
-    @property
-    def running(self) -> str:
-        """An expression for the names of the datasets that run."""
-        return "|".join(map(re.escape, self.config.run))
-
-    def standing(self, pattern: str, outdated: bool = False) -> Files:
-        """Input function: the file of each dataset that this config does not run, where one stands with its record.
-
-        Parameters
-        ----------
-        pattern : str
-            With the wildcard ``{dataset}``.
-        outdated : bool
-            Rather than the files that are what they were made from, those whose inputs are other ones by now.
-        """
-
-        def files(wildcards: Any) -> list[str]:
-            own = {pattern.format(dataset=name) for name in self.config.run}
-            found = sorted(set(map(str, Path().glob(pattern.format(dataset="*")))) - own)
-            return [path for path in found if self.start and self.start.outdated(path) == outdated]
-
-        return signed(files)
-
-    def unless_kept(self, temp: Callable[[str], str], path: str) -> str:
-        """Return a saliency output's path, marked by Snakemake's `temp` where the config does not keep maps."""
-        return path if self.config.maps.keep else temp(path)
-
-    def models(self, given: bool) -> str:
-        """Return an expression for `model` in paths of saliency maps: that of maps from elsewhere, or of the rest.
-
-        Two rules make such paths, and a name may be a network's in one dataset and of given maps in another.
-        """
-        datasets = [(name, dataset.given) for name, dataset in self.config.datasets.items() if dataset.given]
-        names = [
-            rf"(?<=/{re.escape(name)}/saliency/)(?:{'|'.join(map(re.escape, models))})" for name, models in datasets
-        ]
-        expression = "|".join(names) or "(?!)"
-        return expression if given else f"(?!(?:{expression})/)[^/]+"
-
-    # Files that are there before the first job
-
-    def own(self, path: str) -> str:
-        """Return where a file of the workflow's own is, from the working directory."""
-        return os.path.relpath(self.root / path)
-
-    def named(self, key: str) -> Files:
-        """Input function: the file that a dataset, or its source, names under `key`, if any."""
-
-        def file(wildcards: Any) -> list[str]:
-            dataset = self.jobs.dataset(wildcards)
-            path = dataset.source.get(key) or vars(dataset).get(key)
-            return [path] if path else []
-
-        return signed(file)
-
-    def trained(self, wildcards: Any) -> list[str]:
-        """Input function: weights of networks that are trained already, each with the file beside it.
-
-        Of the job's model and seed, where it has them, else of the dataset.
-        """
-        job = named(wildcards)
-        found = [path for of, path in self.jobs.weights(wildcards, job.get("seed")) if job.get("model", of) == of]
-        return [file for path in found for file in (path, str(beside(path)))]
-
-    def sheet_of_maps(self, wildcards: Any) -> str:
-        """Input function: the sheet of a model that is maps from elsewhere."""
-        return self.jobs.dataset(wildcards).given[wildcards.model].maps[wildcards.method]
-
-    def planted(self, *patterns: str) -> Files:
-        """Input function: files of the dataset (`patterns`) that a network is planted by, if it is."""
-        return self._where(lambda wildcards: {} if self.jobs.model(wildcards).planted else None, patterns)
-
-    def permuted(self, *patterns: str) -> Files:
-        """Input function: files (`patterns`) of the twin that a job's network has, or its metric compares with."""
-
-        def twin(wildcards: Any) -> Job | None:
-            job = named(wildcards)
-            asked = {name: job[name] for name in ("model", "metric") if name in job}
-            return next((t for t in self.jobs.twins(wildcards) if asked.items() <= t.items()), None)
-
-        return self._where(twin, patterns)
-
-    def ranking(self, pattern: str) -> Files:
-        """Input function: the file (`pattern`) of the order in which voxels are removed, unless it is random."""
-
-        def method(wildcards: Any) -> Job | None:
-            return None if wildcards.order == AT_RANDOM else {"method": wildcards.order}
-
-        return self._where(method, [pattern])
-
-    def compared(self, pattern: str) -> Files:
-        """Input function: a file (`pattern`) of what a method's maps are compared with the network by, if they are."""
-        return self._where(lambda wildcards: self.jobs.compared(wildcards) or None, [pattern])
-
-    def _where(self, asked: Callable[[Any], Mapping[str, Any] | None], patterns: Iterable[str]) -> Files:
-        """Input function: files of the jobs that ask for them, with the wildcards that `asked` has beside the job's."""
-
-        def files(wildcards: Any) -> list[str]:
-            more = asked(wildcards)
-            return [] if more is None else [str(p).format(**{**more, **named(wildcards)}) for p in patterns]
-
-        return signed(files)
-
-    def kept(self, pattern: str) -> Files:
-        """Input function: tables of the test maps (`pattern`), where subjects may have been left out; else none."""
-        tables = self.each("volumes", pattern, split="test")
-
-        def files(wildcards: Any) -> list[str]:
-            return tables(wildcards) if self.jobs.dataset(wildcards).on_bad_subject == "skip" else []
-
-        return signed(files)
-
-    def simulation_file(self, key: str) -> Files:
-        """Input function: the table that `simulate` names, or the workflow's own."""
-        own = self.own(f"config/simulation/task_{key}.tsv")
-        return signed(lambda wildcards: self.jobs.dataset(wildcards).source["simulate"][key] or own)
-
-    def region_files(self, wildcards: Any) -> list[str]:
-        """Input function: the files that a dataset's regions are made from, if any."""
-        dataset = self.jobs.dataset(wildcards)
-        if dataset.regions == "components":
-            return [str(self.simulation_file(key)(wildcards)) for key in ("peaks", "components")]
-        return [dataset.atlas] if dataset.atlas else []
-
-    def salt_file(self, wildcards: Any) -> list[str]:
-        """The secret that pseudonyms hang on, where subjects get some; drawn where there is none."""
-        if not self.settings.pseudonyms(wildcards):
-            return []
-        read_salt()
-        return [str(SALT)]
-
-    def named_files(self, datasets: Iterable[str]) -> list[tuple[str, str]]:
-        """Return the files and folders (ending with "/") that datasets name, each with its key."""
-        found = []
-        for name in datasets:
-            dataset = self.config.datasets[name]
-            parts = {
-                "source.": dataset.source,
-                "source.simulate.": dataset.source.get("simulate") or {},
-                "": vars(dataset),
-            }
-            for prefix, part in parts.items():
-                found += [(f"datasets.{name}.{prefix}{key}", part[key]) for key in NAMED if part.get(key)]
-            if dataset.atlas:
-                found.append((f"datasets.{name}.regions", dataset.atlas))
-            for model, path in self.jobs.weights(SimpleNamespace(dataset=name)):
-                key = f"datasets.{name}.models.{model}.weights"
-                found += [(key, path), (f"{key}, JSON beside it", str(beside(path)))]
-            for model, given in dataset.given.items():
-                found += [(f"datasets.{name}.models.{model}.maps", path) for path in given.maps.values()]
-            root = dataset.source.get("root")
-            if root and "://" not in root:
-                found.append((f"datasets.{name}.source.root", f"{root.rstrip('/')}/"))
-        return found
+        return [module_of(family, method) for method in self._jobs(wildcards).methods(family, named(wildcards))]

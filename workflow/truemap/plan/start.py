@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from truemap.config.trained import beside, read_trained
@@ -142,7 +141,7 @@ def check_files(plan: Plan, datasets: Iterable[str]) -> None:
 def check_trained(plan: Plan, datasets: Iterable[str]) -> None:
     """Refuse what is said beside weights and cannot be used; settings are made of it, so that this comes first."""
     for name in datasets:
-        for model, path in plan.jobs.weights(SimpleNamespace(dataset=name)):
+        for model, path in plan.jobs[name].weights():
             theirs, ours = read_trained(beside(path)).standardize, plan.config.datasets[name].standardize
             if theirs != ours:
                 raise DataError(
