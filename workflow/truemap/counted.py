@@ -295,7 +295,7 @@ def check_fits(settings: Settings, counter: Counter, card: float) -> None:
     Parameters
     ----------
     settings : mapping
-        Of `truemap.plan.settings.JobSettings.networks`.
+        Of `truemap.plan.settings.train.TrainSettings.networks`.
     card : float
         Bytes.
 
