@@ -281,7 +281,7 @@ def test_needs_that_no_network_has_are_refused_and_a_check_that_refuses_nothing_
     )
     folder = made("saliency", text)
     checks.what_does_not_fit_is_refused("saliency", "bad", folder)
-    for module in ("models", "schema"):
+    for module in ("models", "dataset"):
         monkeypatch.setattr(f"truemap.config.{module}.check_fit", lambda *arguments: None)
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         checks.what_does_not_fit_is_refused("saliency", "bad", folder)

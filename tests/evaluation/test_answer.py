@@ -62,4 +62,5 @@ def test_orders_of_the_study_are_looked_for_whatever_the_data_are_called():
     found = orders(pd.DataFrame(rows), TESTS.assign(dataset="d"), "d")
     assert found["id"].tolist() == ["x", "y"] and found["holds"].tolist() == [False, True]
     assert found["ours"].iloc[0].startswith("difference -0.")
-    assert np.array_equal(found.columns, ["id", "criterion", "statement", "ours", "test", "holds"])
+    assert found["opposite"].tolist() == [True, False]
+    assert np.array_equal(found.columns, ["id", "criterion", "statement", "ours", "test", "holds", "opposite"])
