@@ -43,8 +43,8 @@ CARD, RATE = 80.0, 20.0
 WORDS = """\
 Counted, not measured, on the shapes of tensors (PyTorch's meta tensors) that a job's own code makes.
 peak: all tensors alive at a time, with weights, moments and the maps at hand. Not counted is what kernels take for
-  themselves and what is not given back: on a CPU 0.99 to 1.65 times the peak was measured at 4 mm, 1.25 to 2.09 at 8 mm
-  (docs/gpu.md). On a GPU nothing was measured.
+  themselves and what malloc keeps: on a CPU 0.94 to 1.16 times the peak was measured without the latter, with it 1.07
+  to 1.65 at 4 mm, 1.12 to 1.91 at 8 mm; of single maps more (docs/gpu.md). On a GPU nothing was measured.
 maps kept: maps of the splits at hand that a card of {card:g} GB holds where they fit, beside the peak.
 operations: multiplications and additions of convolutions and products of matrices. Attacks: at most.
 hours: at {rate:g} * 10^12 operations a second throughout: a floor. No card reaches its rate; reading is not in it."""
