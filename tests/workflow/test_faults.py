@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from truemap.data.nifti import write_map
 from truemap.runtime.files import whole, write_json
 
 pytestmark = pytest.mark.faults
-KILLS = 20
+KILLS, ENOUGH = 20, 8
 
 
 def start(copy: Clone) -> subprocess.Popen:
@@ -33,7 +34,7 @@ def test_a_run_killed_at_twenty_moments_ends_with_the_same_outputs(finished: Clo
     while kills < KILLS:
         process = start(copy)
         try:
-            process.wait(timeout=moments.uniform(3.0, 14.0))
+            process.wait(timeout=moments.uniform(2.0, 14.0))
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -41,8 +42,10 @@ def test_a_run_killed_at_twenty_moments_ends_with_the_same_outputs(finished: Clo
             torn = [name for name, content in results(copy).items() if content != wanted[name]]
             assert torn == [], f"after kill {kills}"
         else:
-            break  # it got to its end between two kills
-    assert kills >= 8
+            # It got to its end between two kills; where machines are fast it begins again.
+            if kills >= ENOUGH:
+                break
+            shutil.rmtree(copy.path / "results")
     assert copy.snakemake("--nolock", "--rerun-incomplete").returncode == 0
     final = results(copy)
     assert set(final) == set(wanted)

@@ -80,7 +80,7 @@ class MapWriter:
         if self._writer is not None:
             stored = "all" if self.inside is None else "brain"
             told = {"signed": str(self.signed), "voxels": stored, "data": self.data}
-            if max(self._blocks) > 1:
+            if any(groups > 1 for groups in self._blocks):
                 told["blocks"] = json.dumps(self._blocks)
             self._writer.add_key_value_metadata(told)
             self._writer.close()
