@@ -218,3 +218,11 @@ def test_signs_outside_the_brain_count_though_they_are_not_stored(tmp_path):
 def test_maps_that_do_not_fit_the_mask_are_refused(tmp_path, size):
     with MapWriter(tmp_path / "maps.parquet", VOXELS, "float16", INSIDE) as writer, pytest.raises(IndexError):
         writer.write(pd.DataFrame({"sample": [0]}), np.zeros((1, size)))
+
+
+def test_a_fault_after_the_first_row_group_is_said_as_it_is(tmp_path, monkeypatch):
+    """Closing a file of which no block is whole must not put an error of its own in its place."""
+    monkeypatch.setattr(maps_module, "GROUP", 4)
+    rows = pd.DataFrame({"sample": [1, 2], "target": ["a", "b"]})
+    with pytest.raises(DataError, match="NaN"), MapWriter(tmp_path / "a.parquet", 4, "float16") as writer:
+        writer.write(rows, np.array([[1.0, 2, 3, 4], [1.0, np.nan, 3, 4]]))
