@@ -14,6 +14,7 @@ from truemap.runtime.log import log
 from truemap.runtime.versions import versions
 from truemap.training._checkpoint import Checkpoint, checkpoint_key
 from truemap.training._loop import accuracy, trained
+from truemap.training._passes import at_once
 
 #: What of a network holds for its twin: the temperature too, as for networks that are randomised.
 KNOWN = ("network", "shape", "classes", "temperature", "traits", "activations")
@@ -34,8 +35,7 @@ with job(snakemake) as settings:
     network, history = trained(twin, len(known["classes"]), permuted, permuted, checkpoint)
     network.requires_grad_(False)
     asked = {"permuted": permuted, "true": own, "test": test}
-    size = training["micro_batch"] or training["batch_size"]
-    found = {name: accuracy(network, part, size) for name, part in asked.items()}
+    found = {name: accuracy(network, part, at_once(training)) for name, part in asked.items()}
     log.info("accuracy %.4f on the permuted labels, %.4f on the true ones, %.4f on test maps", *found.values())
     save_weights(snakemake.output.weights, network)
     description = {key: known[key] for key in KNOWN} | {"training": training, "accuracy": found}

@@ -16,6 +16,7 @@ from truemap.runtime.job import job
 from truemap.runtime.log import log
 from truemap.training._checkpoint import Checkpoint, checkpoint_key
 from truemap.training._loop import trained
+from truemap.training._passes import at_once
 
 with job(snakemake) as settings:
     device, files = prepare_device(settings["device"], settings["threads"]), snakemake.input
@@ -33,7 +34,7 @@ with job(snakemake) as settings:
     checkpoint = Checkpoint(snakemake.params.checkpoint, checkpoint_key(snakemake.params, snakemake.input))
     # Nothing is chosen by what the network says of test maps on the way.
     network, _ = trained(network, len(known["classes"]), parts["train"], parts["test"], checkpoint)
-    size = known["training"]["micro_batch"] or known["training"]["batch_size"]
+    size = at_once(known["training"])
     found = parts["test"].logits(network, at_most=size).argmax(dim=1).numpy()
     table = parts["test"].volumes.table[KEYS].assign(predicted=[known["classes"][number] for number in found])
     table = table.assign(correct=table["predicted"] == table["label"], constant=constant["test"])

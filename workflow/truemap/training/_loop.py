@@ -19,7 +19,7 @@ from truemap.runtime.files import DataError
 from truemap.runtime.log import NOTICE, log, progress
 from truemap.training._checkpoint import Checkpoint
 from truemap.training._contract import Training
-from truemap.training._passes import computed_in
+from truemap.training._passes import at_once, computed_in
 
 
 def fit(
@@ -56,7 +56,7 @@ def fit(
     options = method.prepare(passing, method.options, training, seed)
     random = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
-    size = options.batch_size or len(training)
+    size, at_most = options.batch_size or len(training), at_once(options.model_dump())
     history = checkpoint.restore(network, optimizer, random) if checkpoint else []
     if history:
         log.log(NOTICE, "resumed after epoch %d", len(history))
@@ -66,7 +66,7 @@ def fit(
         for x, y in training.each(torch.randperm(len(training), generator=random).split(size)):
             losses.append(len(y) * method.update(passing, optimizer, x, y, options, random))
         network.eval()
-        row = {"epoch": epoch, "loss": sum(losses) / len(training), **_validate(network, validation, options)}
+        row = {"epoch": epoch, "loss": sum(losses) / len(training), **_validate(network, validation, at_most)}
         if not all(math.isfinite(value) for value in row.values()):
             raise DataError(
                 f"training: the loss is not finite in epoch {epoch}. Lower `learning_rate`, `epsilon` or `strength`, "
@@ -105,9 +105,9 @@ def accuracy(network: nn.Module, maps: Batches, at_most: int | None) -> float:
     return (maps.logits(network, at_most=at_most).argmax(1) == maps.labels).double().mean().item()
 
 
-def _validate(network: nn.Module, validation: Batches, options: Any) -> dict[str, Any]:
+def _validate(network: nn.Module, validation: Batches, at_most: int | None) -> dict[str, Any]:
     # As many maps as in a step take less than it does. By `memory`, another one would train all again.
-    logits = validation.logits(network, at_most=options.micro_batch or options.batch_size)
+    logits = validation.logits(network, at_most=at_most)
     return {
         "validation_nll": functional.cross_entropy(logits, validation.labels).item(),
         "validation_accuracy": (logits.argmax(1) == validation.labels).double().mean().item(),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -61,6 +64,11 @@ class MicroBatches(nn.Module):
         if len(x) <= self.size:
             return self.network(x)
         return torch.cat([checkpoint(self.network, part, use_reentrant=False) for part in x.split(self.size)])
+
+
+def at_once(training: Mapping[str, Any]) -> int | None:
+    """Return how many maps meet the network at a time in a training with these options; None is all of them."""
+    return training["micro_batch"] or training["batch_size"]
 
 
 def computed_in(precision: str, network: nn.Module, micro_batch: int | None = None) -> nn.Module:
